@@ -33,7 +33,9 @@ class Usage:
     server_tool_calls: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     """Calls of tools the provider runs and bills itself, by name, such as `{"web_search": 2}`."""
     service_tier: str | None = None
-    """What the provider says it served: `"standard"`, `"priority"`, `"batch"`, `"flex"` …"""
+    """What the provider says it served: `"standard"`, `"priority"`, `"batch"`, `"flex"`, `"fast"` …"""
+    inference_geo: str | None = None
+    """Where the provider says it ran the request, such as `"us"`; some charge more for a fixed region."""
     estimated: bool = False
     """True when the provider sent no counts and these are counted here."""
 
@@ -53,6 +55,7 @@ class Usage:
             **sums,
             server_tool_calls=tools or _NOTHING,
             service_tier=self.service_tier if self.service_tier == other.service_tier else None,
+            inference_geo=self.inference_geo if self.inference_geo == other.inference_geo else None,
             estimated=self.estimated or other.estimated,
         )
 
