@@ -200,20 +200,23 @@ def anthropic_iterations(body: object) -> tuple[tuple[str | None, Usage], ...]:
     if usage is None:
         return ()
     top = _anthropic_counts(usage)
-    common = {"service_tier": _anthropic_tier(usage), "inference_geo": _text(usage, "inference_geo")}
+    tier, geo = _anthropic_tier(usage), _text(usage, "inference_geo")
     listed = usage.get("iterations")
     entries = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
     if not entries:
-        return ((None, replace(top, **common)),)
+        return ((None, replace(top, service_tier=tier, inference_geo=geo)),)
     parts = [(_text(entry, "model"), _anthropic_counts(entry)) for entry in entries]
     # The top level leaves out compaction and advisor iterations, and alone knows tools and thinking.
     main = [i for i, entry in enumerate(entries) if entry.get("type") not in ("compaction", "advisor_message")]
     if not main:
-        return ((None, replace(top, **common)), *((model, replace(part, **common)) for model, part in parts))
+        return (
+            (None, replace(top, service_tier=tier, inference_geo=geo)),
+            *((model, replace(part, service_tier=tier, inference_geo=geo)) for model, part in parts),
+        )
     served = main[-1]
     model, part = parts[served]
     parts[served] = (model, _raise_to(part, top, [parts[i][1] for i in main]))
-    return tuple((model, replace(part, **common)) for model, part in parts)
+    return tuple((model, replace(part, service_tier=tier, inference_geo=geo)) for model, part in parts)
 
 
 def anthropic_stream_usage(events: Iterable[object]) -> Usage | None:
