@@ -1,0 +1,1 @@
+"""The providers' wire formats, written from the server's side."""
