@@ -1,0 +1,79 @@
+"""Sessions over several Pythons and clean environments; for a quick check `python3 run.py test` is enough."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["tests", "types", "lint", "docs", "wheel"]
+
+ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install the checkout and dependency groups of pyproject.toml."""
+    session.install("--editable", ".", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests with branch coverage; arguments go to pytest."""
+    install(session, "test")
+    session.run("python", "-m", "pytest", "--cov", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0], venv_backend="uv")
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest versions that pyproject.toml allows; needs uv."""
+    install(session, "test")
+    session.install("--resolution", "lowest-direct", "--editable", ".[all]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def types(session: nox.Session) -> None:
+    """Check types with mypy and pyright."""
+    install(session, "test", "types")
+    session.run("python", "-m", "mypy")
+    session.run("python", "-m", "pyright", env={"PYRIGHT_PYTHON_GLOBAL_NODE": "off"})
+
+
+@nox.session(python=PYTHONS[0])
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session(python=PYTHONS[0])
+def docs(session: nox.Session) -> None:
+    """Build the documentation; arguments such as `serve` replace `build`."""
+    install(session, "docs")
+    session.run("mkdocs", *(session.posargs or ["build"]), "--strict")
+
+
+@nox.session(python=PYTHONS[0])
+def bench(session: nox.Session) -> None:
+    """Measure beside the peers; arguments name other scripts than benchmarks/core.py."""
+    install(session, "bench")
+    for script in session.posargs or ["benchmarks/core.py"]:
+        session.run("python", script)
+
+
+@nox.session(python=PYTHONS)
+def wheel(session: nox.Session) -> None:
+    """Build the wheel from the source distribution and try it where the checkout cannot be imported."""
+    elsewhere = Path(session.create_tmp())
+    shutil.rmtree(elsewhere / "dist", ignore_errors=True)
+    session.install("build")
+    session.run("python", "-m", "build", "--outdir", str(elsewhere / "dist"))
+    session.install(*map(str, (elsewhere / "dist").glob("*.whl")))
+    session.chdir(elsewhere)
+    session.run("python", "-I", "-W", "error", str(ROOT / "tests" / "installed.py"))

@@ -1,0 +1,1 @@
+"""Tests of agentprod; the folders mirror the package."""
