@@ -1,0 +1,293 @@
+"""What model calls cost.
+
+Prices come, in this order, from what you set with `override`, from the genai-prices package when it is installed
+(`pip install "agentprod[prices]"`), and from a built-in table of list prices. A model that none of them knows is never
+free: it is charged the highest price its vendor lists, with one warning.
+
+List prices go stale: `checked` tells the day on which the built-in ones were taken.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+from agentprod.budget import genai_rates
+from agentprod.budget.list_prices import dearest, listed
+from agentprod.budget.model_names import vendor_of
+from agentprod.budget.overrides import Discount, Override, Overrides, Price, discount
+from agentprod.budget.price_table import CHECKED
+from agentprod.budget.rates import Cost, Rate
+from agentprod.errors import AgentprodWarning
+from agentprod.usage import Usage
+
+__all__ = [
+    "STALE_AFTER",
+    "Cost",
+    "Discount",
+    "Price",
+    "PriceBook",
+    "Rate",
+    "checked",
+    "clear",
+    "default",
+    "discount",
+    "lookup",
+    "override",
+    "price",
+    "rate",
+]
+
+STALE_AFTER = 90
+"""Days after which the built-in table logs that it is old."""
+
+_MOST_KEPT = 4096
+"""Names of models may come from users, so what is kept per name is bounded."""
+
+_log = logging.getLogger("agentprod.prices")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    rate: Rate
+    known: bool
+    until: float
+
+
+class PriceBook:
+    """Prices of models, with your own on top.
+
+    One book serves every thread. A stack takes its own with `Stack(prices=...)`; otherwise all share `default`.
+
+    Args:
+        overrides: as for `override`.
+
+        now: returns the POSIX time.
+
+    Raises:
+        ConfigError: when an override is not a price.
+    """
+
+    def __init__(
+        self, overrides: Mapping[str, Override] | None = None, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._overrides = Overrides()
+        self._entries: dict[tuple[str, str | None], _Entry] = {}
+        self._warned: set[str] = set()
+        self._said_stale = False
+        if overrides:
+            self.override(overrides)
+
+    def override(self, overrides: Mapping[str, Override], *, since: date | datetime | None = None) -> None:
+        """Set your own prices, from now on or from a day on.
+
+        Later ones win over earlier ones. A key is a model's name, with or without a provider before a slash; `*` and
+        `?` match as in file names. A value is
+
+        - a mapping of dollars per million tokens (the arguments of `Rate.per_million`); what it leaves out is taken
+          from the list price,
+        - a `Rate`,
+        - the name of another model, whose prices then hold (a deployment's alias),
+        - `discount(0.15)` for 15 percent off the list price,
+        - `0` for what runs on machines of your own.
+
+        Args:
+            overrides: values by model.
+
+            since: the day (UTC) or the aware moment from which they hold; at once when `None`.
+
+        Raises:
+            ConfigError: when a value is not a price, or a new price lacks input or output.
+        """
+        with self._lock:
+            self._overrides = self._overrides.plus(overrides, since, lambda name: self._list_price(name, None)[0])
+            self._entries = {}
+
+    def clear(self) -> None:
+        """Forget every override and every warning given."""
+        with self._lock:
+            self._overrides = Overrides()
+            self._entries = {}
+            self._warned = set()
+
+    def lookup(self, model: str, provider: str | None = None) -> Rate | None:
+        """Return what a model charges.
+
+        Args:
+            model: the name as it stands in the request or reply: dated, prefixed or a cloud's identifier.
+
+            provider: who serves it, when known: `"openai"`, `"azure"`, `"bedrock"` …
+
+        Returns:
+            The rate, or `None` when nothing knows the model.
+        """
+        entry = self._entry(model, provider)
+        return entry.rate if entry.known else None
+
+    def rate(self, model: str, provider: str | None = None) -> Rate:
+        """Return what a model charges, or the upper bound of its vendor's prices when nothing knows it.
+
+        Warns once (`AgentprodWarning`) for every model that is not known.
+
+        Args:
+            model: the name as it stands in the request or reply.
+
+            provider: who serves it, when known.
+
+        Returns:
+            The rate; its `source` is `"unknown"` when it is the upper bound.
+        """
+        entry = self._entry(model, provider)
+        if not entry.known:
+            self._warn_unknown(model, entry.rate)
+        return entry.rate
+
+    def price(
+        self,
+        model: str,
+        usage: Usage | None = None,
+        *,
+        input: int = 0,
+        output: int = 0,
+        cache_read: int = 0,
+        cache_write: int = 0,
+        cache_write_1h: int = 0,
+        reasoning: int = 0,
+        input_audio: int = 0,
+        output_audio: int = 0,
+        tools: Mapping[str, int] | None = None,
+        tier: str | None = None,
+        provider: str | None = None,
+    ) -> Cost:
+        """Price one call.
+
+        Args:
+            model: the name as it stands in the request or reply.
+
+            usage: the counts as reported; otherwise give them one by one.
+
+            input: all input tokens, the cached ones included.
+
+            output: all output tokens, reasoning included.
+
+            cache_read, cache_write: the parts of `input` read from and written to the cache.
+
+            cache_write_1h: the part of `cache_write` kept for an hour.
+
+            reasoning: the part of `output` that is reasoning.
+
+            input_audio, output_audio: the parts of `input` and `output` that are audio.
+
+            tools: calls of tools the provider runs, by name.
+
+            tier: service tier, such as `"batch"`, `"flex"`, `"priority"`; it wins over the usage's own.
+
+            provider: who serves the model, when known.
+
+        Returns:
+            The exact cost. For a model that nothing knows, an upper bound with source `"unknown"`.
+        """
+        if usage is None:
+            usage = Usage(
+                input_tokens=input,
+                output_tokens=output,
+                cache_read_tokens=cache_read,
+                cache_write_tokens=cache_write,
+                cache_write_1h_tokens=cache_write_1h,
+                reasoning_tokens=reasoning,
+                input_audio_tokens=input_audio,
+                output_audio_tokens=output_audio,
+                server_tool_calls=tools or {},
+                service_tier=tier,
+            )
+        elif tier is not None:
+            usage = replace(usage, service_tier=tier)
+        rate = self.rate(model, provider)
+        return Cost(rate.charge(usage), rate.source, rate.model)
+
+    def _entry(self, model: str, provider: str | None) -> _Entry:
+        entry = self._entries.get((model, provider))
+        if entry is None or entry.until <= self._now():
+            entry = self._resolve(model, provider)
+        return entry
+
+    def _resolve(self, model: str, provider: str | None) -> _Entry:
+        with self._lock:
+            now = self._now()
+            overrides = self._overrides
+            own, until = overrides.find(model, provider, now)
+            target = own if isinstance(own, str) else model
+            hops = 0
+            while isinstance(own, str) and hops < len(overrides):
+                hops, target = hops + 1, own
+                own, end = overrides.find(target, None, now)
+                until = min(until, end)
+            if isinstance(own, Rate):
+                entry = _Entry(own, True, until)
+            else:
+                rate, end = self._list_price(target, provider if target is model else None)
+                if rate is not None and isinstance(own, Discount):
+                    rate = replace(own.apply(rate), source="override")
+                bound = rate if rate is not None else replace(dearest(vendor_of(target) or provider), model=model)
+                entry = _Entry(bound, rate is not None, min(until, end))
+            if len(self._entries) >= _MOST_KEPT:
+                self._entries = {}
+            self._entries[model, provider] = entry
+            return entry
+
+    def _list_price(self, model: str, provider: str | None) -> tuple[Rate | None, float]:
+        now = self._now()
+        found = genai_rates.compiled(model, provider, now)
+        if found is not None:
+            return found
+        rate = listed(model)
+        if rate is not None and not self._said_stale and (age := self._age(now)) > STALE_AFTER:
+            self._said_stale = True
+            _log.warning(
+                "list prices are %d days old (taken %s): set your own with prices.override, or "
+                'pip install --upgrade "agentprod[prices]"',
+                age,
+                CHECKED,
+            )
+        return rate, now + genai_rates.KEPT
+
+    def _warn_unknown(self, model: str, bound: Rate) -> None:
+        if model in self._warned:
+            return
+        with self._lock:
+            if model in self._warned or len(self._warned) >= _MOST_KEPT:
+                return
+            self._warned.add(model)
+        warnings.warn(
+            f"no price is known for model {model!r}: it is charged the highest listed price "
+            f"(${bound.input / 10**9:g} input, ${bound.output / 10**9:g} output per million tokens); "
+            "set it with prices.override",
+            AgentprodWarning,
+            stacklevel=4,
+        )
+
+    @staticmethod
+    def _age(now: float) -> int:
+        return (datetime.fromtimestamp(now, UTC).date() - CHECKED).days
+
+
+default = PriceBook()
+"""The book used wherever none is given."""
+
+override = default.override
+clear = default.clear
+lookup = default.lookup
+rate = default.rate
+price = default.price
+
+
+def checked() -> date:
+    """Return the day on which the built-in list prices were taken."""
+    return CHECKED
