@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 from agentprod.testing.exchange import Exchange
@@ -102,4 +103,4 @@ def _cut(text: str, chunks: Any) -> list[str]:
         return split_words(text)
     count = max(1, min(chunks, len(text)))
     bounds = [len(text) * index // count for index in range(count + 1)]
-    return [text[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(bounds)]

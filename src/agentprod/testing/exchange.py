@@ -8,7 +8,10 @@ from typing import Any, Literal
 
 from agentprod.testing.request_text import all_texts, last_user_text
 
-__all__ = ["Exchange", "RecordedRequest", "Surface"]
+__all__ = ["CREATED", "Exchange", "RecordedRequest", "Surface"]
+
+CREATED = 1_700_000_000
+"""The time every scripted object was created at, in POSIX seconds: replies are the same in every run."""
 
 Surface = Literal["chat", "responses", "embeddings", "messages", "count_tokens", "models", "other"]
 

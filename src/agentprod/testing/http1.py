@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
-from http.client import responses as REASONS
+from http import HTTPStatus
 from typing import BinaryIO
 
 from agentprod.testing.plan import Plan
 
 __all__ = ["HttpRequest", "encode_head", "read_request"]
+
+_STATUSES = frozenset(HTTPStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ def encode_head(plan: Plan, *, keep_alive: bool) -> bytes:
         length = sum(len(piece.data) for piece in plan.pieces) if plan.length is None else plan.length
         headers["content-length"] = str(length)
     headers["connection"] = "keep-alive" if keep_alive else "close"
-    lines = [f"HTTP/1.1 {plan.status} {REASONS.get(plan.status, 'Unknown')}"]
+    reason = HTTPStatus(plan.status).phrase if plan.status in _STATUSES else "Unknown"
+    lines = [f"HTTP/1.1 {plan.status} {reason}"]
     lines.extend(f"{name}: {value}" for name, value in headers.items())
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 

@@ -10,19 +10,19 @@ from agentprod.errors import ConfigError
 __all__ = ["check_after", "check_count", "check_headers", "check_seconds", "check_status"]
 
 
-def check_after(behaviour: str, after: int | None) -> None:
+def check_after(behaviour: str, after: object) -> None:
     """Refuse what is not `None` or a number of events."""
     if after is not None:
         check_count(behaviour, "after", after, least=0)
 
 
-def check_count(behaviour: str, option: str, value: int, *, least: int) -> None:
+def check_count(behaviour: str, option: str, value: object, *, least: int) -> None:
     """Refuse what is not a whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"{behaviour}({option}=) must be a whole number, {least} or more, not {value!r}")
 
 
-def check_seconds(behaviour: str, option: str, value: float | None) -> None:
+def check_seconds(behaviour: str, option: str, value: object) -> None:
     """Refuse what is not `None` or a finite number of seconds, 0 or more."""
     if value is None:
         return
@@ -30,13 +30,13 @@ def check_seconds(behaviour: str, option: str, value: float | None) -> None:
         raise ConfigError(f"{behaviour}({option}=) must be a finite number of seconds, 0 or more, not {value!r}")
 
 
-def check_status(behaviour: str, value: int, *, least: int = 100) -> None:
+def check_status(behaviour: str, value: object, *, least: int = 100) -> None:
     """Refuse what is no HTTP status from `least` to 599."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 599:
         raise ConfigError(f"{behaviour}(status) must be an HTTP status from {least} to 599, not {value!r}")
 
 
-def check_headers(behaviour: str, headers: Mapping[str, object]) -> dict[str, str]:
+def check_headers(behaviour: str, headers: object) -> dict[str, str]:
     """Return headers by lower-case name, refusing what would break the HTTP head."""
     if not isinstance(headers, Mapping):
         raise ConfigError(f"{behaviour}(headers=) must map names to values, not be a {type(headers).__name__}")

@@ -10,10 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-__all__ = ["Ending", "Piece", "Plan"]
+__all__ = ["Ending", "Mark", "Piece", "Plan"]
 
 Ending = Literal["complete", "close", "fin", "rst", "stall"]
 """How a reply ends: properly; properly and without keep-alive; by a dying socket; or not at all."""
+
+
+Mark = Literal["frame", "content", "open_tool_call", "terminal"]
+"""What sending a piece means: nothing for the reply's text; text, reasoning, a refusal or a part of a tool call;
+the same, and a tool call's arguments are begun and incomplete after it; or that the reply is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +26,14 @@ class Piece:
     """Bytes of a body that are sent together; in a stream, one event."""
 
     data: bytes
-    content: bool = False
-    """Carries text, reasoning, a refusal or a part of a tool call."""
-    open_tool_call: bool = False
-    """A tool call's arguments are incomplete once this is sent, and not empty."""
-    terminal: bool = False
-    """Says that the reply is complete, or comes after what says so."""
+    mark: Mark = "frame"
     delay: float = 0.0
     """Seconds to wait before it is sent."""
+
+    @property
+    def content(self) -> bool:
+        """Whether it carries any of the reply itself."""
+        return self.mark in ("content", "open_tool_call")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class Plan:
         """
         end = len(self.pieces)
         if before_terminal:
-            end = next((index for index, piece in enumerate(self.pieces) if piece.terminal), end)
+            end = next((index for index, piece in enumerate(self.pieces) if piece.mark == "terminal"), end)
         if after is not None:
             return min(after, end)
         content = [index for index, piece in enumerate(self.pieces) if piece.content]

@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from agentprod.errors import ConfigError
+from agentprod.testing.behaviours.behaviour import Behaviour
+from agentprod.testing.behaviours.failures import error as http_error
 from agentprod.testing.exchange import Exchange, RecordedRequest
 from agentprod.testing.http1 import HttpRequest
 from agentprod.testing.plan import Plan
-from agentprod.testing.replies import Behaviour, Failure
 from agentprod.testing.script import Script, ScriptLike
 from agentprod.testing.server import Server
 from agentprod.testing.wire.surfaces import surface_of, vendor_of
@@ -154,7 +155,7 @@ class Provider:
     def _broken(self, error: Exception) -> Behaviour:
         with self._lock:
             self._errors.append(error)
-        return Failure(500, message=f"the script raised {type(error).__name__}", name="broken script")
+        return http_error(500, message=f"the script raised {type(error).__name__}")
 
     def _name(self, received: RecordedRequest, behaviour: Behaviour) -> None:
         with self._lock:

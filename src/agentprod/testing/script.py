@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from agentprod.errors import ConfigError
-from agentprod.testing.behaviours import named, ok
+from agentprod.testing.behaviours import Behaviour, ok
+from agentprod.testing.behaviours.behaviour import as_behaviour
 from agentprod.testing.exchange import RecordedRequest
-from agentprod.testing.replies import Behaviour
 
 __all__ = ["Script", "ScriptLike"]
 
@@ -36,7 +36,7 @@ class Script:
     def __init__(self, script: ScriptLike = None) -> None:
         if isinstance(script, Mapping):
             for path in script:
-                if not isinstance(path, str) or not path.startswith("/"):
+                if not str(path).startswith("/"):
                     raise ConfigError(f'a script by path has paths such as "/v1/messages", not {path!r}')
             self._tracks = {path: _Track(steps) for path, steps in script.items()}
         else:
@@ -62,17 +62,17 @@ class _Track:
         if steps is None:
             self._steps = (ok(),)
         elif isinstance(steps, str | Behaviour):
-            self._steps = (_behaviour(steps),)
+            self._steps = (as_behaviour(steps),)
         elif callable(steps):
             self._choice = steps
-        elif isinstance(steps, Iterable) and not isinstance(steps, Mapping):
-            self._steps = tuple(_behaviour(step) for step in steps) or (ok(),)
+        elif isinstance(steps, Sequence):
+            self._steps = tuple(as_behaviour(step) for step in steps) or (ok(),)
         else:
             raise ConfigError(f"a script is a list of behaviours, a callable or a mapping, not {type(steps).__name__}")
 
     def choose(self, request: RecordedRequest) -> Behaviour:
         if self._choice is not None:
-            return _behaviour(self._choice(request))
+            return as_behaviour(self._choice(request))
         with self._lock:
             step = self._steps[min(self._next, len(self._steps) - 1)]
             self._next += 1
@@ -81,11 +81,3 @@ class _Track:
     def rewind(self) -> None:
         with self._lock:
             self._next = 0
-
-
-def _behaviour(step: object) -> Behaviour:
-    if isinstance(step, str):
-        return named(step)
-    if isinstance(step, Behaviour) and not isinstance(step, type):
-        return step
-    raise ConfigError(f"a script consists of behaviours and their names, not {type(step).__name__}")

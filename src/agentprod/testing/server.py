@@ -64,7 +64,9 @@ class Server:
         for thread in live.values():
             thread.join(max(0.0, deadline - time.monotonic()))
         if any(thread.is_alive() for thread in live.values()):
-            message = "a scripted provider was closed while its script still ran; its thread lives on until that returns"
+            message = (
+                "a scripted provider was closed while its script still ran; its thread lives on until that returns"
+            )
             warnings.warn(message, AgentprodWarning, stacklevel=3)
 
     def _accept(self) -> None:
@@ -79,7 +81,8 @@ class Server:
                     return
                 self.opened += 1
                 connection = _Connection(sock, self.opened, self._answer)
-                thread = threading.Thread(target=self._serve, args=(connection,), name="agentprod-provider", daemon=True)
+                name = f"{self._acceptor.name}-{self.opened}"
+                thread = threading.Thread(target=self._serve, args=(connection,), name=name, daemon=True)
                 self._live[connection] = thread
             thread.start()
 

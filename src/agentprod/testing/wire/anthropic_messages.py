@@ -8,13 +8,13 @@ from typing import Any
 
 from agentprod.testing.answers import Answer, Reply
 from agentprod.testing.exchange import Exchange
-from agentprod.testing.plan import Piece, Plan
+from agentprod.testing.plan import Mark, Piece, Plan
 from agentprod.testing.wire.http_plans import json_plan, stream_plan
 from agentprod.testing.wire.sse import event
 
 __all__ = ["PING", "plan_count_tokens", "plan_messages"]
 
-PING = event({"type": "ping"}, "ping")
+PING = event({"type": "ping"}, name="ping")
 """What Anthropic sends to keep a stream alive."""
 
 _SIGNATURE = "c2NyaXB0ZWQtc2lnbmF0dXJl"
@@ -88,41 +88,40 @@ def _blocks(exchange: Exchange, reply: Reply) -> list[dict[str, Any]]:
 
 def _events(exchange: Exchange, reply: Reply) -> Iterator[Piece]:
     usage = _usage(reply)
-    start = _message(
-        exchange, content=[], stop_reason=None, stop_sequence=None, usage={**usage, "output_tokens": 1}
-    )
-    yield event({"type": "message_start", "message": start}, "message_start")
+    start = _message(exchange, content=[], stop_reason=None, stop_sequence=None, usage={**usage, "output_tokens": 1})
+    yield _named({"type": "message_start", "message": start})
     for index, (block, deltas) in enumerate(_streamed_blocks(exchange, reply)):
-        opening = {"type": "content_block_start", "index": index, "content_block": block}
-        yield event(opening, "content_block_start")
+        yield _named({"type": "content_block_start", "index": index, "content_block": block})
         if index == 0:
             yield PING
-        for delta, kind in deltas:
-            yield event({"type": "content_block_delta", "index": index, "delta": delta}, "content_block_delta", **kind)
-        yield event({"type": "content_block_stop", "index": index}, "content_block_stop")
+        for delta, mark in deltas:
+            yield _named({"type": "content_block_delta", "index": index, "delta": delta}, mark)
+        yield _named({"type": "content_block_stop", "index": index})
     counts = {name: usage[name] for name in usage if name.endswith(("_tokens", "_details"))}
-    delta = {"type": "message_delta", "delta": _stop(reply), "usage": counts}
-    yield event(delta, "message_delta", terminal=True)
-    yield event({"type": "message_stop"}, "message_stop", terminal=True)
+    yield _named({"type": "message_delta", "delta": _stop(reply), "usage": counts}, "terminal")
+    yield _named({"type": "message_stop"}, "terminal")
 
 
-_Deltas = list[tuple[dict[str, str], dict[str, bool]]]
+def _named(data: dict[str, Any], mark: Mark = "frame") -> Piece:
+    return event(data, name=data["type"], mark=mark)
+
+
+_Deltas = list[tuple[dict[str, str], Mark]]
 
 
 def _streamed_blocks(exchange: Exchange, reply: Reply) -> Iterator[tuple[dict[str, Any], _Deltas]]:
-    content = {"content": True}
     if reply.reasoning is not None:
-        deltas: _Deltas = [({"type": "thinking_delta", "thinking": p}, content) for p in reply.reasoning_pieces()]
-        deltas.append(({"type": "signature_delta", "signature": _SIGNATURE}, {}))
+        deltas: _Deltas = [({"type": "thinking_delta", "thinking": p}, "content") for p in reply.reasoning_pieces()]
+        deltas.append(({"type": "signature_delta", "signature": _SIGNATURE}, "frame"))
         yield {"type": "thinking", "thinking": "", "signature": ""}, deltas
     for text, pieces in ((reply.text, reply.text_pieces), (reply.refusal, reply.refusal_pieces())):
         if text is not None:
-            yield {"type": "text", "text": ""}, [({"type": "text_delta", "text": p}, content) for p in pieces]
+            yield {"type": "text", "text": ""}, [({"type": "text_delta", "text": p}, "content") for p in pieces]
     for index, call in enumerate(reply.tool_calls):
         pieces = call.pieces()
-        deltas = [({"type": "input_json_delta", "partial_json": ""}, content)]
+        deltas = [({"type": "input_json_delta", "partial_json": ""}, "content")]
         deltas.extend(
-            ({"type": "input_json_delta", "partial_json": p}, {"content": True, "open_tool_call": n < len(pieces)})
+            ({"type": "input_json_delta", "partial_json": p}, "open_tool_call" if n < len(pieces) else "content")
             for n, p in enumerate(pieces, start=1)
         )
         yield {"type": "tool_use", "id": exchange.id("toolu_", index), "name": call.name, "input": {}}, deltas

@@ -15,7 +15,7 @@ __all__ = ["json_plan", "stream_plan"]
 def json_plan(exchange: Exchange, body: Any, headers: Mapping[str, str], *, status: int = 200) -> Plan:
     """Return the plan of a whole JSON reply."""
     sent = {"content-type": "application/json", **_vendor_headers(exchange), **headers}
-    return Plan(status=status, headers=sent, pieces=(Piece(dump(body), content=True),))
+    return Plan(status=status, headers=sent, pieces=(Piece(dump(body), mark="content"),))
 
 
 def stream_plan(exchange: Exchange, events: Sequence[Piece], headers: Mapping[str, str]) -> Plan:

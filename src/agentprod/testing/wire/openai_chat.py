@@ -7,16 +7,13 @@ from itertools import zip_longest
 from typing import Any
 
 from agentprod.testing.answers import Answer, Reply
-from agentprod.testing.exchange import Exchange
-from agentprod.testing.plan import Piece, Plan
+from agentprod.testing.exchange import CREATED, Exchange
+from agentprod.testing.plan import Mark, Piece, Plan
 from agentprod.testing.wire.http_plans import json_plan, stream_plan
 from agentprod.testing.wire.sse import DONE, event
 from agentprod.usage import Usage
 
-__all__ = ["CREATED", "plan_chat"]
-
-CREATED = 1_700_000_000
-"""The time every scripted object was created at, in POSIX seconds: replies are the same in every run."""
+__all__ = ["plan_chat"]
 
 
 def plan_chat(exchange: Exchange, answer: Answer) -> Plan:
@@ -39,14 +36,14 @@ def plan_chat(exchange: Exchange, answer: Answer) -> Plan:
             }
             for index in choices
         ],
-        **({"usage": usage_body(reply.usage, len(choices))} if reply.usage_sent else {}),
+        **({"usage": _usage(reply.usage, len(choices))} if reply.usage_sent else {}),
         "service_tier": "default",
         "system_fingerprint": "fp_scripted",
     }
     return json_plan(exchange, body, answer.headers)
 
 
-def usage_body(usage: Usage, choices: int = 1) -> dict[str, Any]:
+def _usage(usage: Usage, choices: int = 1) -> dict[str, Any]:
     """Return token counts as the chat API writes them; every choice adds its own output."""
     output = usage.output_tokens * choices
     return {
@@ -94,7 +91,7 @@ def _events(exchange: Exchange, reply: Reply, choices: range) -> Iterator[Piece]
     # With usage asked for, every chunk but the last has it as null.
     extra: dict[str, Any] = {"usage": None} if with_usage and reply.usage_sent else {}
 
-    def chunk(choices: list[Any], extra: dict[str, Any], **kind: bool) -> Piece:
+    def chunk(choices: list[Any], extra: dict[str, Any], mark: Mark) -> Piece:
         body = {
             "id": exchange.id("chatcmpl-"),
             "object": "chat.completion.chunk",
@@ -105,37 +102,36 @@ def _events(exchange: Exchange, reply: Reply, choices: range) -> Iterator[Piece]
             "choices": choices,
             **extra,
         }
-        return event(body, **kind)
+        return event(body, mark=mark)
 
     # The choices of one request come interleaved.
     for row in zip_longest(*(_deltas(exchange, reply, choice) for choice in choices)):
-        for index, (delta, kind) in enumerate(row):
+        for index, (delta, mark) in enumerate(row):
             choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
-            yield chunk([choice], extra, **kind)
+            yield chunk([choice], extra, mark)
     for index in choices:
         choice = {"index": index, "delta": {}, "logprobs": None, "finish_reason": reply.finish_reason()}
-        yield chunk([choice], extra, terminal=True)
+        yield chunk([choice], extra, "terminal")
     if extra:
-        yield chunk([], {"usage": usage_body(reply.usage, len(choices))}, terminal=True)
+        yield chunk([], {"usage": _usage(reply.usage, len(choices))}, "terminal")
     yield DONE
 
 
-def _deltas(exchange: Exchange, reply: Reply, choice: int) -> Iterator[tuple[dict[str, Any], dict[str, bool]]]:
-    content = {"content": True}
+def _deltas(exchange: Exchange, reply: Reply, choice: int) -> Iterator[tuple[dict[str, Any], Mark]]:
     opening = "" if reply.text is not None else None
-    yield {"role": "assistant", "content": opening, "refusal": None}, {}
+    yield {"role": "assistant", "content": opening, "refusal": None}, "frame"
     if reply.reasoning is not None:
         for piece in reply.reasoning_pieces():
-            yield {"reasoning_content": piece}, content
+            yield {"reasoning_content": piece}, "content"
     for piece in reply.text_pieces:
-        yield {"content": piece}, content
+        yield {"content": piece}, "content"
     for piece in reply.refusal_pieces():
-        yield {"refusal": piece}, content
+        yield {"refusal": piece}, "content"
     for index, call in enumerate(reply.tool_calls):
         head = {"name": call.name, "arguments": ""}
         call_id = _call_id(exchange, choice, index)
-        yield {"tool_calls": [{"index": index, "id": call_id, "type": "function", "function": head}]}, content
+        yield {"tool_calls": [{"index": index, "id": call_id, "type": "function", "function": head}]}, "content"
         pieces = call.pieces()
         for number, piece in enumerate(pieces, start=1):
             delta = {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
-            yield delta, {"content": True, "open_tool_call": number < len(pieces)}
+            yield delta, "open_tool_call" if number < len(pieces) else "content"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agentprod.testing.plan import Piece
+from agentprod.testing.plan import Mark, Piece
 
 __all__ = ["DONE", "dump", "event"]
 
-DONE = Piece(b"data: [DONE]\n\n", terminal=True)
+DONE = Piece(b"data: [DONE]\n\n", mark="terminal")
 """The last event of OpenAI's chat streams."""
 
 
@@ -20,13 +20,11 @@ def dump(value: Any) -> bytes:
 
 def event(
     data: Any,
-    name: str | None = None,
     *,
-    content: bool = False,
-    open_tool_call: bool = False,
-    terminal: bool = False,
+    name: str | None = None,
+    mark: Mark = "frame",
 ) -> Piece:
     """Return one event: `data:` alone, or with an `event:` line before it when it has a name."""
     head = f"event: {name}\n".encode() if name else b""
     payload = head + b"data: " + dump(data) + b"\n\n"
-    return Piece(payload, content=content, open_tool_call=open_tool_call, terminal=terminal)
+    return Piece(payload, mark)

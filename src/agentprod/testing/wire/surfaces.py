@@ -9,24 +9,42 @@ from agentprod.testing.answers import Answer
 from agentprod.testing.exchange import Exchange, Surface
 from agentprod.testing.plan import Plan
 from agentprod.testing.wire.anthropic_messages import plan_count_tokens, plan_messages
-from agentprod.testing.wire.http_plans import json_plan
+from agentprod.testing.wire.catalogue import plan_models, plan_other
 from agentprod.testing.wire.openai_chat import plan_chat
+from agentprod.testing.wire.openai_embeddings import plan_embeddings
+from agentprod.testing.wire.openai_responses import plan_responses
 
 __all__ = ["plan_answer", "surface_of", "vendor_of"]
 
+# By how the path ends, for what comes before differs: Azure puts the deployment there, Vertex the model.
+_POST_ENDINGS: dict[str, Surface] = {
+    "/chat/completions": "chat",
+    "/responses": "responses",
+    "/embeddings": "embeddings",
+    "/messages": "messages",
+    ":rawPredict": "messages",
+    ":streamRawPredict": "messages",
+    "/messages/count_tokens": "count_tokens",
+}
+_PLANNERS: dict[Surface, Callable[[Exchange, Answer], Plan]] = {
+    "chat": plan_chat,
+    "responses": plan_responses,
+    "embeddings": plan_embeddings,
+    "messages": plan_messages,
+    "count_tokens": plan_count_tokens,
+    "models": plan_models,
+    "other": plan_other,
+}
+
 
 def surface_of(method: str, path: str) -> Surface:
-    """Return the surface of a request, by the end of its path: prefixes differ, as Azure's do."""
+    """Return the surface a request is for; `"other"` for all that has no planner of its own."""
     if method == "POST":
-        endings: dict[str, Surface] = {
-            "/chat/completions": "chat",
-            "/messages": "messages",
-            "/messages/count_tokens": "count_tokens",
-        }
-        for ending, surface in endings.items():
+        for ending, surface in _POST_ENDINGS.items():
             if path.endswith(ending):
                 return surface
-    return "other"
+        return "other"
+    return "models" if method == "GET" and "models" in path.split("/")[-2:] else "other"
 
 
 def vendor_of(surface: Surface, headers: Mapping[str, str]) -> Literal["openai", "anthropic"]:
@@ -38,15 +56,3 @@ def vendor_of(surface: Surface, headers: Mapping[str, str]) -> Literal["openai",
 def plan_answer(exchange: Exchange, answer: Answer) -> Plan:
     """Return the faithful reply of the surface the request is for."""
     return _PLANNERS[exchange.surface](exchange, answer)
-
-
-def _plan_other(exchange: Exchange, answer: Answer) -> Plan:
-    return json_plan(exchange, {"id": exchange.id("obj_"), "object": "object"}, answer.headers)
-
-
-_PLANNERS: dict[Surface, Callable[[Exchange, Answer], Plan]] = {
-    "chat": plan_chat,
-    "messages": plan_messages,
-    "count_tokens": plan_count_tokens,
-    "other": _plan_other,
-}
