@@ -90,7 +90,7 @@ def installed(digest: str) -> set[str]:
 
 def pip(*words: str) -> None:
     """Install with the environment's own pip, which prints errors only."""
-    command = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", *words]
+    command = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check", *words]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
         stop(f"installing failed: pip install {shlex.join(words)}")
 

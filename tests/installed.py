@@ -1,4 +1,4 @@
-"""A look at the installed package from outside the checkout; `nox -s wheel` runs it with nothing but the wheel installed."""
+"""A look at the package from outside the checkout; `nox -s wheel` runs it where only the wheel is installed."""
 
 from __future__ import annotations
 
