@@ -59,6 +59,8 @@ class FakeClock:
             if not math.isfinite(value):
                 raise ConfigError(f"FakeClock({name}=) must be a finite number of seconds, not {value!r}")
         self._lock = threading.Lock()
+        # One thread moves time at a time, so that no movement is lost; a timer moves it within a movement.
+        self._moving = threading.RLock()
         self._now = float(start)
         self._wall_offset = float(wall) - float(start)
         self._order = itertools.count()
@@ -139,17 +141,20 @@ class FakeClock:
         return timer
 
     def _move(self, seconds: float) -> None:
+        with self._moving:
+            target = self.monotonic() + seconds
+            while (timer := self._take_due(target)) is not None:
+                timer.fire()
+
+    def _take_due(self, target: float) -> FakeTimer | None:
         with self._lock:
-            target = self._now + seconds
-        while True:
-            with self._lock:
-                if not self._timers or self._timers[0][0] > target:
-                    # Another thread, or a timer, may have moved further meanwhile: time never goes back.
-                    self._now = max(self._now, target)
-                    return
-                when, _, timer = heapq.heappop(self._timers)
-                self._now = max(self._now, when)
-            timer.fire()
+            if not self._timers or self._timers[0][0] > target:
+                # A timer may have moved further meanwhile: time never goes back.
+                self._now = max(self._now, target)
+                return None
+            when, _, timer = heapq.heappop(self._timers)
+            self._now = max(self._now, when)
+            return timer
 
 
 def _check_step(method: str, seconds: float) -> None:

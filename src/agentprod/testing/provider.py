@@ -78,6 +78,16 @@ class Provider:
         return self._url
 
     @property
+    def host(self) -> str:
+        """The address it listens on."""
+        return self._host
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._running().port
+
+    @property
     def requests(self) -> list[RecordedRequest]:
         """The requests received since the start or `reset`, in the order they came."""
         with self._lock:
@@ -117,7 +127,7 @@ class Provider:
     @property
     def _url(self) -> str:
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._running().port}"
+        return f"http://{host}:{self.port}"
 
     def _running(self) -> Server:
         if self._server is None:
