@@ -31,8 +31,8 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0], venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions that pyproject.toml allows; needs uv."""
-    install(session, "test")
     session.install("--resolution", "lowest-direct", "--editable", ".[all]")
+    install(session, "test")  # keeps what is there
     session.run("python", "-m", "pytest", *session.posargs)
 
 

@@ -51,8 +51,12 @@ def main(arguments: list[str]) -> int:
     name, *rest = arguments
     task = TASKS[name]
     install(task)
-    # pyright then takes the Node.js that is installed with it, not whichever one the machine has
-    environment = {**os.environ, "PYRIGHT_PYTHON_GLOBAL_NODE": "off"}
+    environment = {
+        **os.environ,
+        "PATH": f"{PYTHON.parent}{os.pathsep}{os.environ.get('PATH', '')}",  # pyright looks for `python` there
+        "PYRIGHT_PYTHON_GLOBAL_NODE": "off",  # and takes the Node.js installed with it, not the machine's
+        "NO_MKDOCS_2_WARNING": "1",  # we know; mkdocs is capped below 2
+    }
     for command in task.commands:
         words = [*shlex.split(command), *rest]
         tell(f"python {shlex.join(words)}")

@@ -37,6 +37,8 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "runtime",
         "board",
         "order",
+        "record",
+        "switch",
         "meta",
         "typing",
     ),
