@@ -177,13 +177,17 @@ class PriceBook:
 
             output: all output tokens, reasoning included.
 
-            cache_read, cache_write: the parts of `input` read from and written to the cache.
+            cache_read: the part of `input` read from the cache.
+
+            cache_write: the part of `input` written to the cache.
 
             cache_write_1h: the part of `cache_write` kept for an hour.
 
             reasoning: the part of `output` that is reasoning.
 
-            input_audio, output_audio: the parts of `input` and `output` that are audio.
+            input_audio: the part of `input` that is audio.
+
+            output_audio: the part of `output` that is audio.
 
             tools: calls of tools the provider runs, by name.
 
@@ -259,8 +263,6 @@ class PriceBook:
         return rate, now + genai_rates.KEPT
 
     def _warn_unknown(self, model: str, bound: Rate) -> None:
-        if model in self._warned:
-            return
         with self._lock:
             if model in self._warned or len(self._warned) >= _MOST_KEPT:
                 return

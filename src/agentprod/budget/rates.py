@@ -122,7 +122,11 @@ class Rate:
 
             reasoning: for reasoning tokens; the output price when `None`.
 
-            input_audio, output_audio, input_image: for tokens of that kind; the plain price when `None`.
+            input_audio: for audio in the input; the input price when `None`.
+
+            output_audio: for audio in the output; the output price when `None`.
+
+            input_image: for images in the input, by the token; the input price when `None`.
 
             call: dollars for every call.
 
