@@ -1,0 +1,317 @@
+"""Finished calls as OpenTelemetry metrics."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from agentprod.errors import ConfigError
+from agentprod.telemetry.calls import CallRecord, RunRecord, ToolRecord
+from agentprod.telemetry.drops import drops
+from agentprod.telemetry.forks import renew_after_fork
+from agentprod.telemetry.genai_metrics import DURATION_BUCKETS, genai_operation
+from agentprod.telemetry.labels import LabelCap, LabelSets
+from agentprod.telemetry.metric import Metric
+from agentprod.telemetry.metric_names import BREAKER_STATES, METRICS, OVERFLOW, Semconv
+from agentprod.usage import Usage
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
+
+__all__ = ["Instruments"]
+
+_UNNAMED = "unknown"
+_COUNTER_SETS = 400
+_NAMED = ("agent", "breaker", "budget", "pii", "provider", "reason", "rule", "server", "tool", "workflow")
+
+
+class Instruments:
+    """The instruments of `METRICS`, fed with finished calls.
+
+    They are made with the first call after a meter provider exists; without one, recording does nothing. Labels are
+    closed: no ids, users or text, at most `max_models` model names, and per instrument a fixed number of label sets.
+    So the size of a scrape is bounded, whatever names callers make up.
+
+    Args:
+        meter_provider: where the instruments live; the global provider by default.
+
+        semconv: which version of the `gen_ai.*` names to emit: `"current"`, `"next"` or `"both"`.
+
+        duration_buckets: borders of all duration histograms in seconds.
+
+        max_models: how many model names keep their own label.
+
+        max_histograms: how many label sets of one histogram keep their values; each is about 17 lines of a scrape.
+
+    Raises:
+        ConfigError: an option is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        meter_provider: MeterProvider | None = None,
+        semconv: Semconv = "current",
+        duration_buckets: Sequence[float] = DURATION_BUCKETS,
+        max_models: int = 100,
+        max_histograms: int = 20,
+    ) -> None:
+        if semconv not in ("current", "next", "both"):
+            raise ConfigError(f"semconv is 'current', 'next' or 'both', got {semconv!r}")
+        if list(duration_buckets) != sorted(set(duration_buckets)) or not duration_buckets or duration_buckets[0] <= 0:
+            raise ConfigError("duration_buckets are seconds above 0, each larger than the one before")
+        if max_models < 1 or max_histograms < 1:
+            raise ConfigError(f"max_models and max_histograms are at least 1, got {max_models} and {max_histograms}")
+        self._given = meter_provider
+        self._semconv = semconv
+        self._buckets = tuple(duration_buckets)
+        self._max_histograms = max_histograms
+        self._models = LabelCap(max_models)
+        self._names = {label: LabelCap(max_models) for label in _NAMED}
+        self._lock = threading.Lock()
+        self._made: dict[str, tuple[Callable[..., None], LabelSets]] = {}
+        renew_after_fork(self)
+
+    def record(self, record: CallRecord) -> None:
+        """Count one finished call; never raises."""
+        try:
+            if self._made or self._make():
+                self._record(record)
+        except Exception:
+            drops.count("metrics")
+
+    def record_tool(self, record: ToolRecord) -> None:
+        """Count one finished tool call; never raises."""
+        try:
+            if self._made or self._make():
+                tool = self._name("tool", record.tool)
+                self._emit("agentprod.tool.calls", 1, tool, record.status)
+                self._emit("gen_ai.execute_tool.duration", record.duration, "execute_tool", tool, record.error_type)
+        except Exception:
+            drops.count("metrics")
+
+    def record_run(self, record: RunRecord) -> None:
+        """Count one finished agent run; never raises."""
+        try:
+            if self._made or self._make():
+                labels = ("invoke_agent", self._name("agent", record.agent), record.error_type)
+                self._emit("gen_ai.invoke_agent.duration", record.duration, *labels)
+                self._emit("gen_ai.invoke_agent.inference_calls", record.inference_calls, *labels)
+                self._emit("gen_ai.invoke_agent.tool_calls", record.tool_calls, *labels)
+        except Exception:
+            drops.count("metrics")
+
+    def breaker_changed(self, breaker: str, state: str) -> None:
+        """Count a circuit breaker's new state: `"closed"`, `"open"` or `"half_open"`; never raises."""
+        try:
+            if self._made or self._make():
+                name = self._name("breaker", breaker)
+                self._emit("agentprod.breaker.state", BREAKER_STATES[state], name)
+                self._emit("agentprod.breaker.transitions", 1, name, state)
+        except Exception:
+            drops.count("metrics")
+
+    def alert_fired(self, rule: str) -> None:
+        """Count one alert by the name of its rule; never raises."""
+        try:
+            if self._made or self._make():
+                self._emit("agentprod.alerts.fired", 1, self._name("rule", rule))
+        except Exception:
+            drops.count("metrics")
+
+    @contextmanager
+    def workflow(self, name: str) -> Iterator[None]:
+        """Count a workflow as running for as long as the block lasts, then its duration."""
+        start = time.monotonic()
+        self._workflow(name, 1)
+        error: str | None = None
+        try:
+            yield
+        except Exception as raised:
+            error = type(raised).__name__
+            raise
+        finally:
+            self._workflow(name, -1)
+            try:
+                if self._made:
+                    labels = ("invoke_workflow", self._name("workflow", name), error)
+                    self._emit("gen_ai.invoke_workflow.duration", time.monotonic() - start, *labels)
+            except Exception:
+                drops.count("metrics")
+
+    def chunk_gaps(self, record: CallRecord) -> Callable[[float], None] | None:
+        """Return a function that counts the seconds between two chunks of a stream, `None` when nobody collects.
+
+        One record costs about 10 µs, so this is for those who ask for it.
+
+        Args:
+            record: a record with operation, provider, model and server; its other fields are not read.
+        """
+        if not (self._made or self._make()) or genai_operation(record.operation) is None:
+            return None
+        labels = self._genai(record)
+        bound = []
+        for family in ("operation", "inference"):
+            found = self._made.get(f"gen_ai.client.{family}.time_per_output_chunk")
+            if found is not None:
+                bound.append((found[0], found[1].get(*labels)))
+
+        def count(seconds: float) -> None:
+            try:
+                for method, attributes in bound:
+                    method(seconds, attributes)
+            except Exception:
+                drops.count("metrics")
+
+        return count
+
+    def after_fork(self) -> None:
+        """Take a new lock in a forked child."""
+        self._lock = threading.Lock()
+
+    def _record(self, record: CallRecord) -> None:
+        model = self._model(record.model, record)
+        provider = self._name("provider", record.provider)
+        emit = self._emit
+        emit("agentprod.requests", 1, model, provider, record.status)
+        for attempt in record.attempts:
+            tried = self._model(attempt.model or record.model, record)
+            emit("agentprod.attempts", 1, tried, attempt.outcome, _error(attempt.error_type))
+            if attempt.backoff > 0:
+                emit("agentprod.retry.delay", attempt.backoff, tried)
+        if record.cost_usd is not None:
+            if record.cost_usd:
+                emit("agentprod.cost", float(record.cost_usd), model, provider)
+        elif record.usage is not None or (record.status == "ok" and record.operation != "other"):
+            emit("agentprod.cost.unknown", 1, model, provider)
+        if record.saved_usd is not None and record.saved_usd > Decimal(0):
+            emit("agentprod.cost.saved", float(record.saved_usd), model, provider)
+        if record.cache is not None:
+            emit("agentprod.cache.requests", 1, record.cache)
+            if record.similarity is not None:
+                emit("agentprod.cache.similarity", record.similarity, record.cache)
+        if record.route is not None:
+            asked = self._model(record.requested_model or record.model, record)
+            emit("agentprod.route.decisions", 1, asked, model, self._name("reason", record.route))
+        if record.budget is not None and record.budget_used is not None:
+            emit("agentprod.budget.used_ratio", record.budget_used, self._name("budget", record.budget))
+        for direction, kind, count in record.pii:
+            emit("agentprod.pii.redactions", count, self._name("pii", kind), direction)
+        if record.status != "rejected" and genai_operation(record.operation) is not None:
+            self._record_genai(record)
+
+    def _record_genai(self, record: CallRecord) -> None:
+        labels = self._genai(record)
+        error = _error(record.error_type) if record.status == "error" else None
+        self._emit("gen_ai.client.operation.duration", record.duration, *labels, error)
+        self._emit("gen_ai.client.inference.duration", record.duration, *labels, error)
+        if record.ttft is not None:
+            self._emit("gen_ai.client.operation.time_to_first_chunk", record.ttft, *labels)
+            self._emit("gen_ai.client.inference.time_to_first_chunk", record.ttft, *labels)
+        usage = record.usage
+        if usage is None:
+            return
+        for kind, count in (("input", usage.input_tokens), ("output", usage.output_tokens)):
+            if count:
+                self._emit("gen_ai.client.token.usage", count, *labels, kind)
+                self._emit(f"gen_ai.client.inference.operation.{kind}_tokens", count, *labels)
+        if self._semconv != "current":
+            for name, modality, count in _modalities(usage):
+                self._emit(f"gen_ai.client.inference.usage.{name}", count, *labels, modality)
+
+    def _genai(self, record: CallRecord) -> tuple[str | int | None, ...]:
+        return (
+            genai_operation(record.operation),
+            self._name("provider", record.provider),
+            self._model(record.model, record),
+            None if record.served_model is None else self._model(record.served_model, record),
+            None if record.server_address is None else self._name("server", record.server_address),
+            None if record.server_address is None else record.server_port,
+        )
+
+    def _model(self, model: str | None, record: CallRecord) -> str:
+        return _UNNAMED if model is None else self._models(model, proven=not record.failed)
+
+    def _name(self, label: str, value: str | None) -> str:
+        return _UNNAMED if value is None else self._names[label](value)
+
+    def _workflow(self, name: str, change: int) -> None:
+        try:
+            if self._made or self._make():
+                self._emit("agentprod.workflow.active", change, self._name("workflow", name))
+        except Exception:
+            drops.count("metrics")
+
+    def _emit(self, name: str, value: float, *labels: str | int | None) -> None:
+        found = self._made.get(name)
+        if found is not None:
+            found[0](value, found[1].get(*labels))
+
+    def _make(self) -> bool:
+        from opentelemetry.metrics import NoOpMeterProvider, get_meter_provider
+
+        provider = self._given or get_meter_provider()
+        # Until an SDK is set the API hands out a private stand-in; measured, calling through it costs ten times this.
+        if isinstance(provider, NoOpMeterProvider) or type(provider).__name__ == "_ProxyMeterProvider":
+            return False
+        with self._lock:
+            if not self._made:
+                meter = provider.get_meter("agentprod")
+                wanted = ("always", "current", "next") if self._semconv == "both" else ("always", self._semconv)
+                self._made = {m.name: self._instrument(meter, m) for m in METRICS.values() if m.semconv in wanted}
+        return True
+
+    def _instrument(self, meter: Meter, metric: Metric) -> tuple[Callable[..., None], LabelSets]:
+        limit = self._max_histograms if metric.kind == "histogram" else _COUNTER_SETS
+        sets = LabelSets(metric.labels, overflow=OVERFLOW, limit=limit)
+        about: dict[str, Any] = {"unit": metric.unit, "description": metric.help}
+        if metric.kind == "counter":
+            return meter.create_counter(metric.name, **about).add, sets
+        if metric.kind == "updown":
+            return meter.create_up_down_counter(metric.name, **about).add, sets
+        if metric.kind == "gauge":
+            return meter.create_gauge(metric.name, **about).set, sets
+        if metric.kind == "observed":
+            meter.create_observable_counter(metric.name, callbacks=[_observe_drops], **about)
+            return _nothing, sets
+        borders = self._buckets if metric.buckets is DURATION_BUCKETS else metric.buckets
+        made = meter.create_histogram(metric.name, explicit_bucket_boundaries_advisory=borders, **about)
+        return made.record, sets
+
+
+def _nothing(*_: object) -> None:
+    """Stand in for the method of an instrument that is observed, not fed."""
+
+
+def _observe_drops(_: CallbackOptions) -> list[Observation]:
+    from opentelemetry.metrics import Observation
+
+    return [Observation(count, {"reason": reason}) for reason, count in drops.snapshot().items()]
+
+
+def _error(error_type: str | None) -> str | None:
+    # The conventions want a low-cardinality word here; a sentence would be a message in disguise.
+    if error_type is None or (len(error_type) <= 64 and " " not in error_type):
+        return error_type
+    return "_OTHER"
+
+
+def _modalities(usage: Usage) -> Iterator[tuple[str, str, int]]:
+    """Split token counts by modality: what the provider did not split is `"unknown"`, not guessed to be text."""
+    split = usage.input_audio_tokens or usage.input_image_tokens or usage.output_audio_tokens
+    rest = "text" if split else "unknown"
+    parts = (
+        ("input_tokens", rest, usage.input_tokens - usage.input_audio_tokens - usage.input_image_tokens),
+        ("input_tokens", "audio", usage.input_audio_tokens),
+        ("input_tokens", "image", usage.input_image_tokens),
+        ("output_tokens", rest, usage.output_tokens - usage.output_audio_tokens),
+        ("output_tokens", "audio", usage.output_audio_tokens),
+        ("cache_read.input_tokens", "unknown", usage.cache_read_tokens),
+        ("cache_write.input_tokens", "unknown", usage.cache_write_tokens),
+        ("reasoning.output_tokens", rest, usage.reasoning_tokens),
+    )
+    return (part for part in parts if part[2] > 0)
