@@ -250,7 +250,8 @@ class StreamInterrupted(AgentprodError):
         open_tool_calls: Sequence[str] = (),
         usage: Any = None,
     ) -> None:
-        super().__init__(message)
+        # Not super(): a subclass made at run time has an SDK's error class behind this one, with other arguments.
+        Exception.__init__(self, message)
         self.partial = partial
         self.fault = fault
         self.target = target

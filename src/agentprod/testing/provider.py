@@ -68,14 +68,20 @@ class Provider:
             raise self._errors[0]
 
     @property
+    def url(self) -> str:
+        """The address without any path, for clients that bring their own, as Azure's does."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}"
+
+    @property
     def openai_url(self) -> str:
         """What OpenAI clients take as `base_url`."""
-        return f"{self._url}/v1"
+        return f"{self.url}/v1"
 
     @property
     def anthropic_url(self) -> str:
         """What Anthropic clients take as `base_url`."""
-        return self._url
+        return self.url
 
     @property
     def host(self) -> str:
@@ -123,11 +129,6 @@ class Provider:
             self._errors.clear()
             self._script.rewind()
             self._connections_before = self._server.opened if self._server else 0
-
-    @property
-    def _url(self) -> str:
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}"
 
     def _running(self) -> Server:
         if self._server is None:

@@ -1,0 +1,88 @@
+"""What this process knows of each target now."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from agentprod.call import Target
+
+__all__ = ["Board", "Refusal"]
+
+_MOST = 1024
+
+
+class Refusal(NamedTuple):
+    """Why a target takes no call now, and for how long."""
+
+    reason: str
+    retry_after: float
+
+
+Check = Callable[["Target", float], "Refusal | None"]
+
+
+class Board:
+    """Cooldowns by account, latency by endpoint, and the checks that breakers and limiters post.
+
+    Bounded to 1,024 accounts and endpoints; the least recently touched go first.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._not_before: OrderedDict[str, float] = OrderedDict()
+        self._latency: OrderedDict[str, float] = OrderedDict()
+        self._checks: tuple[Check, ...] = ()
+
+    def cool(self, target: Target, until: float) -> None:
+        """Send nothing to this account before `until` (monotonic); an earlier `until` never shortens it."""
+        with self._lock:
+            key = target.account
+            self._not_before[key] = max(self._not_before.get(key, 0.0), until)
+            self._not_before.move_to_end(key)
+            if len(self._not_before) > _MOST:
+                self._not_before.popitem(last=False)
+
+    def warm(self, target: Target) -> None:
+        """Forget the cooldown of this account."""
+        with self._lock:
+            self._not_before.pop(target.account, None)
+
+    def cooling(self, target: Target, now: float) -> float:
+        """Return the seconds this account still cools down; 0 when it does not."""
+        if not self._not_before:
+            return 0.0
+        return max(0.0, self._not_before.get(target.account, 0.0) - now)
+
+    def observe(self, target: Target, seconds: float) -> None:
+        """Fold the time to first content of one attempt into the endpoint's moving average."""
+        with self._lock:
+            key = target.endpoint
+            old = self._latency.get(key)
+            self._latency[key] = seconds if old is None else old + 0.2 * (seconds - old)
+            self._latency.move_to_end(key)
+            if len(self._latency) > _MOST:
+                self._latency.popitem(last=False)
+
+    def latency(self, target: Target) -> float | None:
+        """Return the moving average of the time to first content, in seconds; `None` before the first."""
+        return self._latency.get(target.endpoint)
+
+    def post(self, check: Check) -> None:
+        """Let a layer answer `refuses` too; posting the same check again changes nothing."""
+        with self._lock:
+            if check not in self._checks:
+                self._checks = (*self._checks, check)
+
+    def refuses(self, target: Target, now: float) -> Refusal | None:
+        """Say whether a call to `target` would be refused now, without claiming anything."""
+        cooling = self.cooling(target, now)
+        worst = Refusal("cooldown", cooling) if cooling > 0 else None
+        for check in self._checks:
+            refusal = check(target, now)
+            if refusal is not None and (worst is None or refusal.retry_after > worst.retry_after):
+                worst = refusal
+        return worst

@@ -1,0 +1,230 @@
+"""One LLM call on its way in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agentprod.context import Context
+
+if TYPE_CHECKING:
+    from agentprod.board import Board
+    from agentprod.dialects.base import Dialect
+    from agentprod.faults import Classify
+    from agentprod.ledger import Attempt, Ledger
+    from agentprod.parts import Part
+    from agentprod.reply import Reply
+    from agentprod.runtime.runtime import Runtime
+
+__all__ = ["Call", "CallNext", "Edge", "Gate", "Handler", "Limits", "Middleware", "Target"]
+
+
+class Edge(Protocol):
+    """Sends an attempt into the world."""
+
+    async def send(self, call: Call, attempt: Attempt, /) -> Reply:
+        """Send `call.request` once and return the open reply."""
+
+
+@dataclass(slots=True, eq=False)
+class Target:
+    """Where an attempt goes.
+
+    `credential` is a fingerprint, never the credential itself.
+    """
+
+    provider: str
+    base_url: str
+    model: str | None
+    edge: Edge
+    credential: str = ""
+    name: str | None = None
+    kind: str = "sync"
+    _endpoint: str | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """Provider, base URL and model: what a circuit breaker watches."""
+        if self._endpoint is None:
+            self._endpoint = " ".join(part for part in (self.provider, self.base_url, self.model or "") if part)
+        return self._endpoint
+
+    @property
+    def account(self) -> str:
+        """Provider, base URL and credential: what a provider limits."""
+        return f"{self.provider} {self.base_url} {self.credential}"
+
+    def __str__(self) -> str:
+        return self.name or (f"{self.provider}/{self.model}" if self.model else self.provider)
+
+    def with_model(self, model: str) -> Target:
+        """Return the same place with another model."""
+        return Target(self.provider, self.base_url, model, self.edge, self.credential, None, self.kind)
+
+
+@dataclass(slots=True, frozen=True)
+class Limits:
+    """How long the waits of one attempt may take, in seconds; `None` is no limit."""
+
+    attempt: float | None = None
+    first_token: float | None = None
+    idle: float | None = None
+    thread: bool = False
+    """Run a plain synchronous callable on a thread, so that its wait can end."""
+    stream_until: float | None = None
+    """Monotonic time at which a stream must have ended."""
+
+    def until(self, when: float) -> Limits:
+        """Return these limits with streams ending by `when` at the latest."""
+        return replace(self, stream_until=when if self.stream_until is None else min(when, self.stream_until))
+
+    def tightened(
+        self, attempt: float | None, first_token: float | None, idle: float | None, thread: bool
+    ) -> Limits:
+        """Return the tighter of these limits and others."""
+        return Limits(
+            _tighter(self.attempt, attempt),
+            _tighter(self.first_token, first_token),
+            _tighter(self.idle, idle),
+            self.thread or thread,
+            self.stream_until,
+        )
+
+
+def _tighter(one: float | None, other: float | None) -> float | None:
+    return min(one, other) if one is not None and other is not None else other if one is None else one
+
+
+NO_LIMITS = Limits()
+
+Admit = Callable[["Call"], Awaitable[Any]]
+Settle = Callable[[Any, "Attempt"], Awaitable[None]]
+Gate = tuple[Admit, Settle]
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One logical LLM call. Treat it as immutable: change it with `replace` or `map_text`.
+
+    `operation` is `"chat"`, `"responses"`, `"messages"`, `"embeddings"`, `"function"` or `"other"`;
+    `streaming` says whether the caller wants a stream; `request` is the JSON the SDK would send
+    (for a function: its arguments by name) and is never the caller's own object once changed;
+    `deadline` is monotonic time. `state` is for layers: one dict per call, keys of your own type.
+    """
+
+    operation: str
+    streaming: bool
+    dialect: Dialect
+    target: Target
+    request: Mapping[str, Any]
+    context: Context
+    deadline: float | None
+    ledger: Ledger
+    runtime: Runtime
+    board: Board
+    state: dict[Any, Any] = field(default_factory=dict)
+    limits: Limits = NO_LIMITS
+    gates: tuple[Gate, ...] = ()
+    observers: tuple[Callable[..., None], ...] = ()
+    safe_request: Mapping[str, Any] | None = None
+    """The scrubbed view of the request, published by the innermost PII scrubber."""
+    origin: Any = None
+    """What the caller's own edge needs to send this call and to hand its reply back."""
+
+    @property
+    def id(self) -> str:
+        """The call's id, the same in span, log, audit, error and meta."""
+        return self.ledger.id
+
+    @property
+    def classify(self) -> Classify | None:
+        """The stack's own classifier of exceptions."""
+        return self.ledger.classify  # type: ignore[no-any-return]
+
+    def replace(self, **changes: Any) -> Call:
+        """Return a copy with other fields; id, ledger, board and state stay shared."""
+        new = Call(
+            self.operation,
+            self.streaming,
+            self.dialect,
+            self.target,
+            self.request,
+            self.context,
+            self.deadline,
+            self.ledger,
+            self.runtime,
+            self.board,
+            self.state,
+            self.limits,
+            self.gates,
+            self.observers,
+            self.safe_request,
+            self.origin,
+        )
+        for name, value in changes.items():
+            setattr(new, name, value)
+        return new
+
+    def with_model(self, model: str) -> Call:
+        """Return a copy that asks for `model` at the same place."""
+        return self.replace(request=self.dialect.with_model(self.request, model), target=self.target.with_model(model))
+
+    def map_text(self, fn: Callable[[str, Part], str]) -> Call:
+        """Return a copy whose every text is `fn(text, part)`.
+
+        Covers system, user, assistant and tool-result texts; of tool-call arguments each JSON
+        string leaf on its own. Parts that `fn` returns unchanged keep their objects.
+        """
+        request = self.dialect.map_text(self.request, fn)
+        return self if request is self.request else self.replace(request=request)
+
+    def reply(self, text_or_body: Any) -> Reply:
+        """Return a reply without calling the provider.
+
+        Args:
+            text_or_body: the answer's text, or a whole reply in the caller's wire form; for a
+                function call, the value it shall return.
+        """
+        from agentprod.reply import Reply
+
+        return Reply.local(self, self.dialect.make_body(self.request, text_or_body))
+
+    def gate(self, admit: Admit, settle: Settle) -> None:
+        """Run `admit(call)` before every physical attempt, `settle(token, attempt)` after it.
+
+        `admit` returns a token or raises to refuse the attempt; `settle` runs exactly once per
+        admitted attempt, at its end: for a stream, when the stream ends. Register on the call you
+        pass on; registering the same pair again changes nothing.
+        """
+        if (admit, settle) not in self.gates:
+            self.gates = (*self.gates, (admit, settle))
+
+    def observe(self, fn: Callable[..., None]) -> None:
+        """Call `fn(event, attempt, data)` at `"attempt_start"`, `"attempt_end"` and for each stream `"event"`.
+
+        `data` is the call at the start, the error or `None` at the end, the event's JSON for events.
+        What `fn` raises is logged and dropped.
+        """
+        if fn not in self.observers:
+            self.observers = (*self.observers, fn)
+
+    def helper(self) -> AbstractContextManager[None]:
+        """Return a context in which calls that a layer makes itself do not enter this call's stack again."""
+        from agentprod.reentry import entered
+
+        return entered(self.state.get("agentprod.stack"))
+
+
+CallNext = Callable[[Call], Awaitable["Reply"]]
+"""The rest of the onion: hand it a call, get its reply."""
+
+Handler = Callable[[Call], Awaitable["Reply"]]
+
+
+class Middleware(Protocol):
+    """A layer: one method. A plain `async def layer(call, call_next)` is one too."""
+
+    async def handle(self, call: Call, call_next: CallNext, /) -> Reply:
+        """Answer `call`, usually by way of `call_next`, zero, one or many times."""

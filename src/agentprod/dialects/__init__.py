@@ -1,0 +1,1 @@
+"""Wire formats: how to read, edit and rebuild requests, replies and streams."""

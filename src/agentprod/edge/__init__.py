@@ -1,0 +1,1 @@
+"""Where the onion meets the world: SDK clients, functions, streams."""

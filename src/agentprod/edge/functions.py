@@ -1,0 +1,148 @@
+"""Decorate any callable: function, method, async function, generator, async generator, callable object, partial."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from agentprod.edge.function_edge import FunctionEdge, Kind, Stopped
+from agentprod.errors import ConfigError
+from agentprod.reentry import inside
+from agentprod.runtime.drive import drive
+from agentprod.switch import is_active
+
+if TYPE_CHECKING:
+    from agentprod.edge.entry import Entry
+
+__all__ = ["KINDS", "Marker", "kind_of", "marker_of", "wrap_function"]
+
+KINDS = ("sync", "async", "generator", "async_generator")
+_MARKER = "__agentprod__"
+
+
+class Marker:
+    """What a decorated function remembers of its decoration. Only the wrapper itself owns it: `functools.wraps`
+    copies attributes onto foreign wrappers, which are not decorated."""
+
+    __slots__ = ("edge", "entry", "stack", "wrapper")
+
+    def __init__(self, wrapper: Any, stack: Any, edge: FunctionEdge, entry: Entry) -> None:
+        self.wrapper = wrapper
+        self.stack = stack
+        self.edge = edge
+        self.entry = entry
+
+
+def marker_of(fn: Any) -> Marker | None:
+    """Return the marker of a decorated function, or `None`."""
+    marker = getattr(fn, _MARKER, None)
+    return marker if isinstance(marker, Marker) and marker.wrapper is fn else None
+
+
+def kind_of(fn: Callable[..., Any]) -> Kind:
+    """Tell how a callable answers, looking through partials, bound methods and callable objects."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    if not inspect.isroutine(fn) and not inspect.isclass(fn):
+        fn = getattr(type(fn), "__call__", fn)
+    fn = inspect.unwrap(fn)
+    if inspect.isasyncgenfunction(fn):
+        return "async_generator"
+    if inspect.isgeneratorfunction(fn):
+        return "generator"
+    return "async" if inspect.iscoroutinefunction(fn) else "sync"
+
+
+def wrap_function(entry: Entry, edge: FunctionEdge, stack: Any) -> Callable[..., Any]:
+    """Return the wrapper of `edge.fn` that sends each call through the stack."""
+    fn = edge.fn
+    make = {"sync": _sync, "async": _async, "generator": _generator, "async_generator": _async_generator}[edge.kind]
+    wrapper = make(entry, edge)
+    functools.update_wrapper(wrapper, fn if hasattr(fn, "__name__") else type(fn).__call__, updated=())
+    if not hasattr(fn, "__name__"):
+        wrapper.__name__ = wrapper.__qualname__ = edge.name
+    wrapper.__wrapped__ = fn  # type: ignore[attr-defined]
+    setattr(wrapper, _MARKER, Marker(wrapper, stack, edge, entry))
+    return wrapper
+
+
+def _sync(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
+    fn = edge.fn
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if not is_active() or inside(entry.stack_id):
+            return fn(*args, **kwargs)
+        try:
+            return drive(_call(entry, edge, args, kwargs))
+        except Stopped as stopped:
+            raise stopped.error from None
+
+    return wrapper
+
+
+def _async(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
+    fn = edge.fn
+
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if not is_active() or inside(entry.stack_id):
+            return await fn(*args, **kwargs)
+        return await _call(entry, edge, args, kwargs)
+
+    return wrapper
+
+
+async def _call(entry: Entry, edge: FunctionEdge, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    call = edge.enter(entry, args, kwargs)
+    reply = await entry.run(call)
+    await entry.left(call, reply)
+    return edge.value(reply) if reply.stream is None else edge.iterator(reply)
+
+
+def _generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
+    fn = edge.fn
+
+    def wrapper(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        if not is_active() or inside(entry.stack_id):
+            yield from fn(*args, **kwargs)
+            return
+        items = drive(_call(entry, edge, args, kwargs))
+        try:
+            yield from items
+        finally:
+            items.close()
+
+    return wrapper
+
+
+def _async_generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
+    fn = edge.fn
+
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        if not is_active() or inside(entry.stack_id):
+            async for item in fn(*args, **kwargs):
+                yield item
+            return
+        items = await _call(entry, edge, args, kwargs)
+        try:
+            async for item in items:
+                yield item
+        finally:
+            await items.aclose()
+
+    return wrapper
+
+
+def check_callable(fn: Any) -> None:
+    """Refuse what is no callable.
+
+    Raises:
+        ConfigError: `fn` is a class or cannot be called.
+    """
+    if inspect.isclass(fn):
+        raise ConfigError(f"{fn.__name__} is a class; decorate its method, or a function that makes the object")
+    if not callable(fn):
+        raise ConfigError(
+            f"a {type(fn).__name__} cannot be decorated; pass a function, a method, or an object with __call__"
+        )

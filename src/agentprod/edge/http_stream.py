@@ -1,0 +1,196 @@
+"""An HTTP response as a source of events, and a stream of events as an HTTP response body."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from agentprod.dialects.sse import EventParser
+from agentprod.events import Event
+from agentprod.runtime.drive import drive
+
+if TYPE_CHECKING:
+    from agentprod.edge.sdk import SdkEdge
+    from agentprod.edge.suspended import Undecoded
+    from agentprod.stream import EventStream
+
+__all__ = ["HttpSource", "http_module", "stream_response", "whole_response"]
+
+
+class HttpSource:
+    """Reads server-sent events from a response that nobody has read yet."""
+
+    def __init__(self, edge: SdkEdge, carrier: Undecoded) -> None:
+        self._edge = edge
+        self._carrier = carrier
+        self._chunks = edge.io.chunks(carrier.response)
+        self._parser = EventParser()
+        self._ended = False
+
+    async def read(self) -> list[Event] | None:
+        """Return the events of the next piece of the body that completes any."""
+        while not self._ended:
+            chunk = await self._edge.io.next_chunk(self._chunks)
+            if chunk is None:
+                self._ended = True
+                events = self._parser.flush()
+            else:
+                events = self._parser.feed(chunk)
+            if events:
+                return events
+        return None
+
+    async def close(self) -> None:
+        """Close the response, which gives its connection back or ends it."""
+        await self._edge.io.close(self._carrier.response)
+
+    def drop(self) -> None:
+        """Close the response where that needs no loop."""
+        self._edge.io.drop(self._carrier.response)
+
+    async def error(self, event: Event) -> Exception:
+        """Return what the SDK raises when it reads this event."""
+        return await self._edge.event_error(self._carrier, event)
+
+    def broken(self, error: BaseException) -> BaseException:
+        """Return the SDK's connection error for a transport's."""
+        return self._edge.transport_error(error, self._carrier.response.request)
+
+    def late(self) -> BaseException | None:
+        """Return the SDK's timeout error."""
+        return self._edge.timeout_error(self._carrier.response.request)
+
+
+class SyncBody:
+    """The body of the response that a caller's SDK decodes: pulls the stream when it is read."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+        self._sealed = False
+        self.elapsed = None
+
+    def __iter__(self) -> SyncBody:
+        return self
+
+    def __next__(self) -> bytes:
+        chunk = drive(_next_bytes(self))
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+    def close(self) -> None:
+        """Leave the stream."""
+        drive(self._stream.close())
+
+    def __del__(self) -> None:
+        self._stream.drop()
+
+
+class AsyncBody:
+    """The same for async clients."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+        self._sealed = False
+        self.elapsed = None
+
+    def __aiter__(self) -> AsyncBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await _next_bytes(self)
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+    async def aclose(self) -> None:
+        """Leave the stream."""
+        await self._stream.close()
+
+    def __del__(self) -> None:
+        self._stream.drop()
+
+
+async def _next_bytes(body: SyncBody | AsyncBody) -> bytes | None:
+    stream = body._stream
+    batch = await stream.pull()
+    encode = stream.caller.encode
+    if batch is None:
+        # A stream that did not come over the wire still ends as one that did.
+        if body._sealed or stream.reader.sealed or not stream.caller.sentinel:
+            return None
+        body._sealed = True
+        return stream.caller.sentinel
+    if len(batch) == 1:
+        raw = batch[0].raw
+        return encode(batch[0].data) if raw is None else raw
+    return b"".join(encode(event.data) if event.raw is None else event.raw for event in batch)
+
+
+_bodies: dict[tuple[str, bool], type[Any]] = {}
+
+
+def http_module(client: Any) -> Any:
+    """Return the HTTP library an SDK client speaks through: `httpx2`, or `httpx` for older SDKs and clients."""
+    for cls in type(client._client).__mro__:
+        root = cls.__module__.partition(".")[0]
+        if root in ("httpx2", "httpx"):
+            return sys.modules[root]
+    import httpx2
+
+    return httpx2
+
+
+def stream_response(http: Any, stream: EventStream, request: Any, template: Any, *, is_async: bool) -> Any:
+    """Return a response of the client's own HTTP library whose body is the stream.
+
+    Args:
+        http: the library's module.
+
+        stream: the events.
+
+        request: the request it answers.
+
+        template: the response the events came from, whose status and headers it takes over; `None`
+            for a stream that came from no provider.
+
+        is_async: whether the client reads it asynchronously.
+    """
+    key = (http.__name__, is_async)
+    body = _bodies.get(key)
+    if body is None:
+        bases = (AsyncBody, http.AsyncByteStream) if is_async else (SyncBody, http.SyncByteStream)
+        body = _bodies[key] = type(bases[0].__name__, bases, {"__module__": __name__})
+    if template is None:
+        return http.Response(
+            200, headers={"content-type": "text/event-stream; charset=utf-8"}, stream=body(stream), request=request
+        )
+    response = http.Response(
+        template.status_code,
+        headers=_decoded(template.headers),
+        stream=body(stream),
+        request=request,
+        extensions=template.extensions,
+        history=template.history,
+    )
+    return response
+
+
+def whole_response(http: Any, content: bytes, request: Any, template: Any) -> Any:
+    """Return a response of the client's own HTTP library with this body."""
+    if template is None:
+        return http.Response(200, headers={"content-type": "application/json"}, content=content, request=request)
+    return http.Response(
+        template.status_code,
+        headers=_decoded(template.headers),
+        content=content,
+        request=request,
+        extensions=template.extensions,
+        history=template.history,
+    )
+
+
+def _decoded(headers: Any) -> list[tuple[str, str]]:
+    """Return the headers without those that spoke of the body's transport."""
+    gone = ("content-encoding", "content-length", "transfer-encoding")
+    return [(name, value) for name, value in headers.multi_items() if name.lower() not in gone]

@@ -1,0 +1,153 @@
+"""Iterators as sources of events, and streams handed back as iterators."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
+
+from agentprod.dialects.function import from_json, to_json
+from agentprod.events import Event
+from agentprod.runtime.drive import drive
+
+if TYPE_CHECKING:
+    from agentprod.stream import EventStream
+
+__all__ = ["AsyncItems", "AsyncIteratorSource", "IteratorSource", "Items"]
+
+
+class IteratorSource:
+    """Reads a plain iterator or generator."""
+
+    def __init__(self, iterator: Iterator[Any]) -> None:
+        self._iterator = iterator
+
+    async def read(self) -> list[Event] | None:
+        """Return the next item."""
+        for item in self._iterator:
+            return [Event(to_json(item), native=item)]
+        return None
+
+    async def close(self) -> None:
+        """Close the generator, or whatever has a `close`."""
+        self.drop()
+
+    def drop(self) -> None:
+        """Close the generator, or whatever has a `close`."""
+        close = getattr(self._iterator, "close", None)
+        if callable(close):
+            close()
+
+    async def error(self, event: Event) -> Exception:
+        """Return an error for an error event that a function yielded as data."""
+        return RuntimeError("the stream carried an error event")
+
+    def broken(self, error: BaseException) -> BaseException:
+        """Return the function's own exception."""
+        return error
+
+    def late(self) -> BaseException | None:
+        """Return nothing: no SDK is behind a function."""
+        return None
+
+
+class AsyncIteratorSource(IteratorSource):
+    """Reads an async iterator or generator."""
+
+    def __init__(self, iterator: AsyncIterator[Any]) -> None:
+        self._async_iterator = iterator
+
+    async def read(self) -> list[Event] | None:
+        """Return the next item."""
+        async for item in self._async_iterator:
+            return [Event(to_json(item), native=item)]
+        return None
+
+    async def close(self) -> None:
+        """Close the generator, or whatever has an `aclose`."""
+        close = getattr(self._async_iterator, "aclose", None)
+        if callable(close):
+            await close()
+
+    def drop(self) -> None:
+        """Do nothing: without a loop nothing can be awaited."""
+
+
+class Items:
+    """A stream of a function as an iterator; attributes are those of the iterator the function returned."""
+
+    def __init__(self, stream: EventStream, native: Any = None) -> None:
+        self._stream = stream
+        self._native = native
+        self._ready: list[Event] = []
+        self._agentprod = stream.ledger
+
+    def __iter__(self) -> Items:
+        return self
+
+    def __next__(self) -> Any:
+        if not self._ready:
+            batch = drive(self._stream.pull())
+            if batch is None:
+                raise StopIteration
+            self._ready = batch
+        return native(self._ready.pop(0))
+
+    def close(self) -> None:
+        """Leave the stream."""
+        drive(self._stream.close())
+
+    def __enter__(self) -> Items:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self._stream.drop()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__.get("_native"), name)
+
+
+class AsyncItems:
+    """The same for async iterators."""
+
+    def __init__(self, stream: EventStream, native: Any = None) -> None:
+        self._stream = stream
+        self._native = native
+        self._ready: list[Event] = []
+        self._agentprod = stream.ledger
+
+    def __aiter__(self) -> AsyncItems:
+        return self
+
+    async def __anext__(self) -> Any:
+        if not self._ready:
+            batch = await self._stream.pull()
+            if batch is None:
+                raise StopAsyncIteration
+            self._ready = batch
+        return native(self._ready.pop(0))
+
+    async def aclose(self) -> None:
+        """Leave the stream."""
+        await self._stream.close()
+
+    async def __aenter__(self) -> AsyncItems:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        self._stream.drop()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__.get("_native"), name)
+
+
+def native(event: Event) -> Any:
+    """Return an event as the function yielded it; an edited one is rebuilt as the same kind."""
+    if event.native is None:
+        return event.data
+    return from_json(event.data, type(event.native)) if event.edited else event.native

@@ -1,0 +1,83 @@
+"""Read what the caller passed to an SDK as the JSON the SDK would send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+__all__ = ["plain", "wire_request"]
+
+_SCALARS = (str, int, float, bool, type(None))
+_OMITTED = frozenset({"Omit", "NotGiven"})
+
+
+def wire_request(options: Any) -> dict[str, Any]:
+    """Return the body of a request: its JSON with `extra_body` merged over it, one level deep, as the SDKs do."""
+    body = options.json_data
+    extra = getattr(options, "extra_json", None)
+    merged = body if not extra else {**(body or {}), **extra}
+    made = plain(merged)
+    return made if isinstance(made, dict) else {}
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as plain JSON data; containers that are plain already are returned as they are.
+
+    Mappings lose their omitted entries, iterables become lists (a one-shot iterator could not be sent
+    twice), models are dumped as the SDKs dump them, dates become ISO 8601. What JSON cannot hold,
+    such as an open file, is left for the SDK.
+    """
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is dict:
+        return _plain_dict(value)
+    if kind is list:
+        return _plain_list(value)
+    return _other(value)
+
+
+def _plain_dict(value: dict[Any, Any]) -> dict[Any, Any]:
+    changed: dict[Any, Any] | None = None
+    for key, child in value.items():
+        if type(child) in _SCALARS:
+            continue
+        new = _DROP if type(child).__name__ in _OMITTED else plain(child)
+        if new is not child:
+            changed = dict(value) if changed is None else changed
+            if new is _DROP:
+                del changed[key]
+            else:
+                changed[key] = new
+    return value if changed is None else changed
+
+
+def _plain_list(value: list[Any]) -> list[Any]:
+    changed: list[Any] | None = None
+    for position, child in enumerate(value):
+        if type(child) in _SCALARS:
+            continue
+        new = plain(child)
+        if new is not child:
+            changed = list(value) if changed is None else changed
+            changed[position] = new
+    return value if changed is None else changed
+
+
+def _other(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)
+    if callable(dump) and not isinstance(value, type):
+        return plain(dump(mode="json", by_alias=True, exclude_unset=True))
+    if isinstance(value, str | bytes | bytearray | memoryview) or hasattr(value, "read") or hasattr(value, "__fspath__"):
+        return value
+    if isinstance(value, Mapping):
+        return _plain_dict(dict(value))
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Iterable):
+        return _plain_list(list(value))
+    return value
+
+
+_DROP = object()

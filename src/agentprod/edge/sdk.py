@@ -1,0 +1,371 @@
+"""Both edges of a wrapped SDK client: its requests in and out, its responses back and decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from agentprod.call import Call, Target
+from agentprod.dialects.base import Dialect
+from agentprod.dialects.sse import dump
+from agentprod.edge.dialects import dialect_for
+from agentprod.edge.http_stream import HttpSource, http_module, stream_response, whole_response
+from agentprod.edge.limits import first_limit, sdk_timeout
+from agentprod.edge.plain import wire_request
+from agentprod.edge.sockets import SocketWatch, shut_down, socket_of
+from agentprod.edge.suspended import Suspended, Undecoded
+from agentprod.edge.usage_event import HideUsage
+from agentprod.events import Event
+from agentprod.lateness import late
+from agentprod.meta import attach
+from agentprod.reply import Reply
+from agentprod.stream import EventStream
+
+if TYPE_CHECKING:
+    from agentprod.edge.entry import Entry
+    from agentprod.edge.sdk_io import ClientIO
+    from agentprod.ledger import Attempt
+
+__all__ = ["Origin", "SdkEdge"]
+
+_MOST_TARGETS = 256
+
+
+class Origin:
+    """What one SDK method asked its client for."""
+
+    __slots__ = ("cast_to", "client", "hides_usage", "options", "post_parser", "request", "stream", "stream_cls")
+
+    def __init__(self, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> None:
+        self.client = client
+        self.cast_to = cast_to
+        self.options = options
+        self.post_parser = options.post_parser
+        self.stream = stream
+        self.stream_cls = stream_cls
+        self.request: Any = None
+        self.hides_usage = False
+
+
+class SdkEdge:
+    """The edges of one wrapped client.
+
+    Args:
+        client: the wrapped copy.
+
+        owner: the class in its MRO whose overrides are ours; the SDK's methods lie behind it.
+
+        io: its sync or async operations.
+
+        provider: what its provider is called in spans and prices.
+    """
+
+    def __init__(self, client: Any, owner: type, io: ClientIO, provider: str) -> None:
+        self.io = io
+        self.provider = provider
+        self._owner = owner
+        self._module = sys.modules[_sdk_class(type(client)).__module__.partition(".")[0]]
+        self._http = http_module(client)
+        self._targets: dict[tuple[str | None, str, str], Target] = {}
+        self._key: Any = None
+        self._fingerprint = ""
+        self._no_usage: set[str] = set()
+
+    # Outer edge, on the way in
+
+    def enter(self, entry: Entry, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Call:
+        """Open a call."""
+        options = _copy(options)
+        cast_to = client._maybe_override_cast_to(cast_to, options)
+        if options.idempotency_key is None and options.method.lower() != "get":
+            options.idempotency_key = client._idempotency_key()
+        origin = Origin(client, cast_to, options, stream, stream_cls)
+        dialect = dialect_for(options)
+        if dialect is None:
+            request: dict[str, Any] = {}
+            operation, spoken = "other", _OTHER
+        else:
+            request = wire_request(options)
+            operation, spoken = dialect.operation, dialect
+            if stream and entry.needs_usage and not dialect.asks_usage(request):
+                origin.hides_usage = True
+        origin.request = request
+        return entry.call(
+            kind=self.io.kind,
+            operation=operation,
+            streaming=stream and dialect is not None,
+            dialect=spoken,
+            target=self.target(client, spoken.model(request)),
+            request=request,
+            origin=origin,
+        )
+
+    def target(self, client: Any, model: str | None) -> Target:
+        """Return the target of a model at this client's address, under its credential."""
+        key = getattr(client, "api_key", None) or getattr(client, "auth_token", None)
+        if key is not self._key:
+            self._key, self._fingerprint = key, _fingerprint(key)
+        base = str(client.base_url)
+        found = self._targets.get((model, base, self._fingerprint))
+        if found is None:
+            if len(self._targets) >= _MOST_TARGETS:
+                self._targets.clear()
+            found = Target(self.provider, base, model, self, self._fingerprint, None, self.io.kind)
+            self._targets[(model, base, self._fingerprint)] = found
+        return found
+
+    # Inner edge
+
+    async def send(self, call: Call, attempt: Attempt) -> Reply:
+        """Send one attempt through the SDK and hold its decoding back."""
+        origin: Origin = call.origin
+        request = call.request
+        injected = origin.hides_usage and call.target.endpoint not in self._no_usage
+        if injected and request is origin.request:
+            request = call.dialect.ask_usage(request)
+        until, phase = first_limit(call)
+        try:
+            carrier = await self._exchange(call, origin, request, until, phase, attempt)
+        except Exception as error:
+            if not (injected and _refuses_usage(error)):
+                raise
+            self._no_usage.add(call.target.endpoint)
+            call.ledger.flags.append("usage_not_offered")
+            carrier = await self._exchange(call, origin, call.request, until, phase, attempt)
+        if not isinstance(carrier, Undecoded):
+            return Reply(call, body=carrier, native=carrier)
+        response = carrier.response
+        attempt.status = response.status_code
+        attempt.provider_request_id = response.headers.get("x-request-id") or response.headers.get("request-id")
+        if call.streaming:
+            return await self._open(call, carrier, until, phase)
+        if call.operation == "other":
+            return Reply(call, load=lambda: _json(response), native=carrier)
+        return Reply(call, load=response.json, native=carrier)
+
+    async def _exchange(
+        self, call: Call, origin: Origin, request: Any, until: float | None, phase: str, attempt: Attempt
+    ) -> Any:
+        options = _copy(origin.options)
+        if request is not origin.request or options.json_data is not None:
+            options.json_data = request if call.operation != "other" else options.json_data
+            if call.operation != "other":
+                options.extra_json = None
+        if call.ledger.own_retries:
+            options.max_retries = 0
+            if attempt.number > 1:
+                _set_header(options, "x-stainless-retry-count", str(attempt.number - 1))
+        alarm, watch = None, None
+        if until is not None:
+            options.timeout = sdk_timeout(origin.client, options, until - call.runtime.now())
+            alarm = call.runtime.alarm()
+            if self.io.kind == "sync":
+                watch = SocketWatch()
+                alarm.abort = watch.abort
+        options.post_parser = Suspended(origin.post_parser, until, call.runtime.now, watch)
+        if alarm is None:
+            return await self._request(origin, options, call)
+        alarm.enter(until)
+        try:
+            carrier = await self._request(origin, options, call)
+        except BaseException as error:
+            if alarm.claims(error) or (isinstance(error, Exception) and self._timed_out(error, call, until)):
+                raise late(phase, call.target, call.limits) from self._as_timeout(error)
+            raise
+        finally:
+            alarm.leave()
+            alarm.close()
+        if alarm.fired:
+            raise late(phase, call.target, call.limits) from self.timeout_error(None)
+        return carrier
+
+    async def _request(self, origin: Origin, options: Any, call: Call) -> Any:
+        carrier = await self.io.request(
+            self._owner, origin.client, origin.cast_to, options, origin.stream, origin.stream_cls
+        )
+        if isinstance(carrier, Undecoded) and not origin.stream and call.operation != "other":
+            if not hasattr(carrier.response, "_content"):
+                await self._read(carrier.response)
+        return carrier
+
+    async def _read(self, response: Any) -> None:
+        try:
+            await self.io.read(response)
+        except Exception as error:
+            raise self.transport_error(error, response.request) from error
+
+    async def _open(self, call: Call, carrier: Undecoded, until: float | None, phase: str) -> Reply:
+        limits = call.limits
+        alarm = None
+        if until is not None or limits.idle is not None or limits.stream_until is not None:
+            alarm = call.runtime.alarm()
+            sock = socket_of(carrier.response.extensions.get("network_stream"))
+            if sock is not None:
+                alarm.abort = lambda: shut_down(sock)
+        stream = EventStream(HttpSource(self, carrier), call, alarm=alarm)
+        reply = Reply(call, stream=stream, native=carrier)
+        try:
+            await stream.open(until, phase)
+        except GeneratorExit:
+            stream.drop()
+            raise
+        except BaseException:
+            await stream.close("failed")
+            raise
+        return reply
+
+    def _timed_out(self, error: Exception, call: Call, until: float | None) -> bool:
+        """Whether the SDK's own timer, set to our limit, came first."""
+        names = {cls.__name__ for cls in type(error).__mro__}
+        return "APITimeoutError" in names and until is not None and call.runtime.now() >= until - 0.05
+
+    def _as_timeout(self, error: BaseException) -> BaseException | None:
+        """Return the SDK's timeout error for whatever a broken-off wait raised."""
+        if any(cls.__name__ == "APITimeoutError" for cls in type(error).__mro__):
+            return error
+        made = self.timeout_error(getattr(error, "request", None))
+        if made is not None and isinstance(error, Exception):
+            made.__cause__ = error
+        return made
+
+    # Errors in the SDK's own words
+
+    def timeout_error(self, request: Any) -> BaseException | None:
+        """Return a fresh `APITimeoutError` of the SDK."""
+        kind = getattr(self._module, "APITimeoutError", None)
+        return kind(request=request) if kind is not None else None
+
+    def transport_error(self, error: BaseException, request: Any) -> BaseException:
+        """Return the SDK's error for one of its HTTP library; others as they are."""
+        names = {cls.__name__ for cls in type(error).__mro__}
+        if "TimeoutException" in names and hasattr(self._module, "APITimeoutError"):
+            return self._module.APITimeoutError(request=request)  # type: ignore[no-any-return]
+        if names & {"TransportError", "StreamError", "EndOfStream", "SSLError"} and hasattr(
+            self._module, "APIConnectionError"
+        ):
+            return self._module.APIConnectionError(request=request)  # type: ignore[no-any-return]
+        return error
+
+    async def event_error(self, carrier: Undecoded, event: Event) -> Exception:
+        """Let the SDK read an error event, and return what it raises."""
+        client = carrier.client
+        response = whole_response(self._http, event.raw or dump(event.data), carrier.response.request, carrier.response)
+        kind = carrier.stream_cls or client._default_stream_cls
+        try:
+            stream = kind(cast_to=object, response=response, client=client, options=carrier.options)
+            await self.io.first(stream)
+        except Exception as error:
+            return error
+        return RuntimeError("the stream carried an error event that the SDK does not recognise")
+
+    # Outer edge, on the way out
+
+    async def leave(self, call: Call, reply: Reply) -> Any:
+        """Return the reply as the SDK method would have."""
+        origin: Origin = call.origin
+        carrier = reply.native if isinstance(reply.native, Undecoded) and reply.target.edge is self else None
+        if reply.stream is None and carrier is None and reply.native is not None and not reply.edited:
+            attach(reply.native, call.ledger)  # the client's own middleware answered with a finished object
+            return reply.native
+        request = carrier.response.request if carrier is not None else self._unsent(origin)
+        if reply.stream is not None:
+            if origin.hides_usage or not call.dialect.asks_usage(origin.request):
+                reply.stream.add(HideUsage(call.dialect))
+            response = stream_response(
+                self._http,
+                reply.stream,
+                request,
+                carrier.response if carrier is not None else None,
+                is_async=self.io.kind == "async",
+            )
+        elif carrier is not None and not reply.edited:
+            response = carrier.response
+        else:
+            template = carrier.response if carrier is not None else None
+            response = whole_response(self._http, dump(reply.body), request, template)
+        return await self._decode(call, origin, carrier, response)
+
+    async def _decode(self, call: Call, origin: Origin, carrier: Undecoded | None, response: Any) -> Any:
+        options = _copy(carrier.options if carrier is not None else origin.options)
+        parse = origin.post_parser
+        ledger = call.ledger
+
+        def post_parser(parsed: Any) -> Any:
+            made = parse(parsed) if callable(parse) else parsed
+            attach(made, ledger)
+            return made
+
+        options.post_parser = post_parser
+        result = await self.io.process(
+            self._owner,
+            origin.client,
+            cast_to=carrier.cast_to if carrier is not None else origin.cast_to,
+            options=options,
+            response=response,
+            stream=origin.stream,
+            stream_cls=origin.stream_cls,
+            retries_taken=max(0, len(ledger.attempts) - 1) + (carrier.retries_taken if carrier is not None else 0),
+        )
+        if carrier is not None and carrier.chained is not None:
+            result = await self.io.finalize(self._owner, origin.client, result, carrier.chained)
+        attach(result, ledger)
+        return result
+
+    def _unsent(self, origin: Origin) -> Any:
+        """Return the request of a reply that nobody was asked for: no credentials, no body."""
+        headers = origin.options.headers
+        given = headers.items() if hasattr(headers, "items") else ()
+        return self._http.Request(
+            origin.options.method.upper(),
+            str(origin.client._prepare_url(origin.options.url)),
+            headers={name: value for name, value in given if isinstance(value, str)},
+        )
+
+
+class _Other(Dialect):
+    """Traffic that carries no model call: files, batches, models."""
+
+    name = "other"
+    operation = "other"
+
+
+_OTHER = _Other()
+
+
+def _sdk_class(kind: type) -> type:
+    """Return the class in the MRO that the SDK itself defines last before its base client."""
+    for cls in kind.__mro__:
+        if cls.__name__ in ("SyncAPIClient", "AsyncAPIClient"):
+            return cls
+    raise TypeError(kind)
+
+
+def _copy(options: Any) -> Any:
+    return options.model_copy() if hasattr(options, "model_copy") else options.copy()
+
+
+def _fingerprint(key: Any) -> str:
+    if isinstance(key, str):
+        return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, person=b"agentprod-key").hexdigest()
+    return "" if key is None else f"callable-{id(key):x}"
+
+
+def _set_header(options: Any, name: str, value: str) -> None:
+    headers = options.headers if hasattr(options.headers, "items") else {}
+    if not any(str(key).lower() == name for key in headers):
+        options.headers = {**headers, name: value}
+
+
+def _json(response: Any) -> Any:
+    try:
+        return response.json()
+    except Exception:  # a file, a stream that is not read yet: nothing a layer could look at
+        return None
+
+
+def _refuses_usage(error: Exception) -> bool:
+    if getattr(error, "status_code", None) != 400:
+        return False
+    text = f"{getattr(error, 'param', '')} {getattr(error, 'body', '')}"
+    return "stream_options" in text or "include_usage" in text

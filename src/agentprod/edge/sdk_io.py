@@ -1,0 +1,123 @@
+"""The few operations on an SDK client that differ between its sync and its async form."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+__all__ = ["AsyncIO", "ClientIO", "SyncIO"]
+
+
+class ClientIO(Protocol):
+    """Same names, one body above: in sync, none of these suspends."""
+
+    kind: str
+
+    async def request(self, owner: type, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
+        """Send a request by the SDK's own `request`."""
+
+    async def process(self, owner: type, client: Any, **arguments: Any) -> Any:
+        """Decode a response by the SDK's own `_process_response`."""
+
+    async def finalize(self, owner: type, client: Any, result: Any, request: Any) -> Any:
+        """Finish a response that went through the client's own middleware."""
+
+    async def read(self, response: Any) -> None:
+        """Read the whole body."""
+
+    def chunks(self, response: Any) -> Any:
+        """Return an iterator over the decoded body."""
+
+    async def next_chunk(self, chunks: Any) -> bytes | None:
+        """Return the next piece; `None` at the end."""
+
+    async def close(self, response: Any) -> None:
+        """Close the response."""
+
+    def drop(self, response: Any) -> None:
+        """Close the response without a loop, as far as that goes."""
+
+    async def first(self, stream: Any) -> Any:
+        """Read one item of an SDK stream."""
+
+
+class SyncIO:
+    """Operations of a synchronous client."""
+
+    kind = "sync"
+
+    async def request(self, owner: type, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
+        """Send a request."""
+        return super(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)  # type: ignore[misc]
+
+    async def process(self, owner: type, client: Any, **arguments: Any) -> Any:
+        """Decode a response."""
+        return super(owner, client)._process_response(**arguments)  # type: ignore[misc]
+
+    async def finalize(self, owner: type, client: Any, result: Any, request: Any) -> Any:
+        """Finish a response of the client's own middleware."""
+        return super(owner, client)._finalize_middleware_result(result, request)  # type: ignore[misc]
+
+    async def read(self, response: Any) -> None:
+        """Read the whole body."""
+        response.read()
+
+    def chunks(self, response: Any) -> Any:
+        """Iterate over the decoded body."""
+        return response.iter_bytes()
+
+    async def next_chunk(self, chunks: Any) -> bytes | None:
+        """Return the next piece."""
+        return next(chunks, None)
+
+    async def close(self, response: Any) -> None:
+        """Close the response."""
+        response.close()
+
+    def drop(self, response: Any) -> None:
+        """Close the response."""
+        response.close()
+
+    async def first(self, stream: Any) -> Any:
+        """Read one item."""
+        return next(iter(stream), None)
+
+
+class AsyncIO:
+    """Operations of an asynchronous client."""
+
+    kind = "async"
+
+    async def request(self, owner: type, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
+        """Send a request."""
+        return await super(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)  # type: ignore[misc]
+
+    async def process(self, owner: type, client: Any, **arguments: Any) -> Any:
+        """Decode a response."""
+        return await super(owner, client)._process_response(**arguments)  # type: ignore[misc]
+
+    async def finalize(self, owner: type, client: Any, result: Any, request: Any) -> Any:
+        """Finish a response of the client's own middleware."""
+        return await super(owner, client)._finalize_middleware_result(result, request)  # type: ignore[misc]
+
+    async def read(self, response: Any) -> None:
+        """Read the whole body."""
+        await response.aread()
+
+    def chunks(self, response: Any) -> Any:
+        """Iterate over the decoded body."""
+        return response.aiter_bytes()
+
+    async def next_chunk(self, chunks: Any) -> bytes | None:
+        """Return the next piece."""
+        return await anext(chunks, None)
+
+    async def close(self, response: Any) -> None:
+        """Close the response."""
+        await response.aclose()
+
+    def drop(self, response: Any) -> None:
+        """Do nothing: the connection goes with the loop it belonged to."""
+
+    async def first(self, stream: Any) -> Any:
+        """Read one item."""
+        return await anext(aiter(stream), None)

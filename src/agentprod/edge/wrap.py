@@ -1,0 +1,337 @@
+"""Wrap an SDK client: a copy of it, of a generated subclass that sends every request through a stack.
+
+Rests on four internals that every Stainless-generated SDK has had for years: `request`,
+`_process_response`, `copy`/`with_options`, and that instances keep all state in `__dict__`.
+The canary tests name the SDK change when one of them moves.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agentprod.edge.sdk import SdkEdge
+from agentprod.edge.sdk_io import AsyncIO, SyncIO
+from agentprod.edge.suspended import Suspended, Undecoded
+from agentprod.errors import ConfigError
+from agentprod.layer import Place
+from agentprod.reentry import inside
+from agentprod.runtime.drive import drive
+from agentprod.switch import is_active
+
+if TYPE_CHECKING:
+    from agentprod.edge.entry import Entry
+    from agentprod.stack import Stack
+
+__all__ = ["Binding", "binding_of", "is_client", "unwrap_client", "wrap_client"]
+
+C = TypeVar("C")
+
+_BINDING = "_agentprod_binding"
+
+
+class Binding:
+    """What makes a client a wrapped one. Shared by the copies its `with_options` makes."""
+
+    __slots__ = ("edge", "entry", "original", "stack")
+
+    def __init__(self, stack: Stack, entry: Entry, edge: SdkEdge, original: Any) -> None:
+        self.stack = stack
+        self.entry = entry
+        self.edge = edge
+        self.original = original
+
+
+class SyncWrapped:
+    """Overrides of a synchronous client."""
+
+    def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
+        """Send a request through the stack."""
+        binding: Binding = self.__dict__[_BINDING]
+        if not is_active() or inside(binding.entry.stack_id):
+            return super().request(cast_to, options, stream=stream, stream_cls=stream_cls)  # type: ignore[misc]
+        return drive(_through(binding, self, cast_to, options, stream, stream_cls))
+
+    def _process_response(self, **arguments: Any) -> Any:
+        options = arguments["options"]
+        marker = options.post_parser
+        if type(marker) is not Suspended:
+            return super()._process_response(**arguments)  # type: ignore[misc]
+        if getattr(self, "_middleware", ()):
+            # The client's own middleware wants the SDK's response object; decoding is held back behind it.
+            return super()._process_response(**arguments)  # type: ignore[misc]
+        return _undecoded(self, arguments)
+
+    def _finalize_middleware_result(self, result: Any, request: Any) -> Any:
+        if type(request.options.post_parser) is not Suspended:
+            return super()._finalize_middleware_result(result, request)  # type: ignore[misc]
+        return _chained(self, result, request)
+
+    def _build_request(self, options: Any, **arguments: Any) -> Any:
+        request = super()._build_request(options, **arguments)  # type: ignore[misc]
+        _watch_socket(options, request)
+        return request
+
+    def _sleep_for_retry(self, *, retries_taken: int, max_retries: int, options: Any, response: Any) -> None:
+        error = _too_late(self, retries_taken, max_retries, options, response)
+        if error is not None:
+            if response is not None and not response.is_closed:
+                response.read()
+            raise error() from None
+        super()._sleep_for_retry(  # type: ignore[misc]
+            retries_taken=retries_taken, max_retries=max_retries, options=options, response=response
+        )
+
+    def copy(self, **changes: Any) -> Any:
+        """Return a copy of this client with other options, in the same stack."""
+        return _rebind(self, super().copy(**changes))  # type: ignore[misc]
+
+    with_options = copy
+
+    def close(self) -> None:
+        """Do nothing: the HTTP client belongs to the original."""
+
+
+class AsyncWrapped:
+    """Overrides of an asynchronous client."""
+
+    async def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
+        """Send a request through the stack."""
+        binding: Binding = self.__dict__[_BINDING]
+        if not is_active() or inside(binding.entry.stack_id):
+            return await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)  # type: ignore[misc]
+        return await _through(binding, self, cast_to, options, stream, stream_cls)
+
+    async def _process_response(self, **arguments: Any) -> Any:
+        options = arguments["options"]
+        if type(options.post_parser) is not Suspended or getattr(self, "_middleware", ()):
+            return await super()._process_response(**arguments)  # type: ignore[misc]
+        return _undecoded(self, arguments)
+
+    async def _finalize_middleware_result(self, result: Any, request: Any) -> Any:
+        if type(request.options.post_parser) is not Suspended:
+            return await super()._finalize_middleware_result(result, request)  # type: ignore[misc]
+        return _chained(self, result, request)
+
+    async def _sleep_for_retry(self, *, retries_taken: int, max_retries: int, options: Any, response: Any) -> None:
+        error = _too_late(self, retries_taken, max_retries, options, response)
+        if error is not None:
+            if response is not None and not response.is_closed:
+                await response.aread()
+            raise error() from None
+        await super()._sleep_for_retry(  # type: ignore[misc]
+            retries_taken=retries_taken, max_retries=max_retries, options=options, response=response
+        )
+
+    def copy(self, **changes: Any) -> Any:
+        """Return a copy of this client with other options, in the same stack."""
+        return _rebind(self, super().copy(**changes))  # type: ignore[misc]
+
+    with_options = copy
+
+    async def close(self) -> None:
+        """Do nothing: the HTTP client belongs to the original."""
+
+
+async def _through(binding: Binding, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
+    entry, edge = binding.entry, binding.edge
+    call = edge.enter(entry, client, cast_to, options, stream, stream_cls)
+    call.ledger.own_retries = entry.own_retries
+    reply = await entry.run(call)
+    await entry.left(call, reply)
+    return await edge.leave(call, reply)
+
+
+def _undecoded(client: Any, arguments: dict[str, Any]) -> Undecoded:
+    marker: Suspended = arguments["options"].post_parser
+    arguments["options"].post_parser = marker.post_parser
+    return Undecoded(client=client, **arguments)
+
+
+def _chained(client: Any, result: Any, request: Any) -> Any:
+    """Hold back a response that the client's own middleware has seen; what it made up itself passes."""
+    response = getattr(result, "http_response", None)
+    if response is None:
+        return result
+    options = result._options
+    if type(options.post_parser) is Suspended:
+        options = options.model_copy(update={"post_parser": options.post_parser.post_parser})
+    carrier = Undecoded(
+        client=client,
+        cast_to=request.cast_to,
+        options=options,
+        response=response,
+        stream=request.stream,
+        stream_cls=request.stream_cls,
+        retries_taken=request.retries_taken,
+    )
+    carrier.chained = request
+    return carrier
+
+
+def _watch_socket(options: Any, request: Any) -> None:
+    marker = options.post_parser
+    if type(marker) is Suspended and marker.watch is not None:
+        marker.watch.also(request.extensions.get("trace"))
+        request.extensions = {**request.extensions, "trace": marker.watch}
+
+
+def _too_late(client: Any, retries_taken: int, max_retries: int, options: Any, response: Any) -> Any:
+    """Return what makes the original error when the SDK would sleep past the deadline; `None` when it would not."""
+    marker = options.post_parser
+    if type(marker) is not Suspended or marker.until is None:
+        return None
+    headers = response.headers if response is not None else None
+    wait = client._calculate_retry_timeout(max_retries - retries_taken, options, headers)
+    if marker.now() + wait < marker.until:
+        return None
+    raised = sys.exc_info()[1]
+    edge: SdkEdge = client.__dict__[_BINDING].edge
+
+    def error() -> BaseException:
+        if response is not None:
+            return client._make_status_error_from_response(response)  # type: ignore[no-any-return]
+        assert raised is not None
+        return edge.transport_error(raised, getattr(raised, "request", None))
+
+    return error
+
+
+def _rebind(client: Any, copy: Any) -> Any:
+    copy.__dict__[_BINDING] = client.__dict__[_BINDING]
+    return copy
+
+
+_classes: weakref.WeakKeyDictionary[type, type] = weakref.WeakKeyDictionary()
+
+
+def _wrapped_class(kind: type, owner: type) -> type:
+    made = _classes.get(kind)
+    if made is None:
+        names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+        made = _classes[kind] = type(kind.__name__, (owner, kind), names)
+    return made
+
+
+def base_client(client: Any) -> tuple[type, str] | None:
+    """Return the SDK's base class of a client and its kind, or `None` for what is no such client."""
+    for cls in type(client).__mro__:
+        if cls.__name__ in ("SyncAPIClient", "AsyncAPIClient") and hasattr(cls, "_process_response"):
+            return cls, "sync" if cls.__name__ == "SyncAPIClient" else "async"
+    return None
+
+
+def is_client(client: Any) -> bool:
+    """Whether `wrap` knows this kind of client."""
+    return base_client(client) is not None
+
+
+def binding_of(client: Any) -> Binding | None:
+    """Return what makes `client` a wrapped one, or `None`."""
+    found = getattr(client, "__dict__", {}).get(_BINDING)
+    return found if isinstance(found, Binding) else None
+
+
+def wrap_client(stack: Stack, client: C) -> C:
+    """Return a wrapped copy of `client`.
+
+    Raises:
+        ConfigError: no client of a known shape, or a layer that cannot work there.
+    """
+    found = base_client(client)
+    if found is None:
+        raise ConfigError(_unknown(client))
+    inner = binding_of(client)
+    if inner is not None:
+        return _attach(stack._join(inner.stack), inner.original, client, found[1], inner.entry.bound)
+    return _attach(stack, client, client, found[1], None)
+
+
+def _attach(stack: Stack, original: Any, client: Any, kind: str, bound: Any) -> Any:
+    stack.attach(Place(kind, None))
+    owner: type = SyncWrapped if kind == "sync" else AsyncWrapped
+    plain_class = next(cls for cls in type(client).__mro__ if cls not in _classes.values())
+    copy = object.__new__(_wrapped_class(plain_class, owner))
+    copy.__dict__.update(
+        {name: value for name, value in client.__dict__.items() if not _is_cached_resource(plain_class, name)}
+    )
+    io = SyncIO() if kind == "sync" else AsyncIO()
+    edge = SdkEdge(copy, owner, io, provider_name(plain_class))
+    entry = stack.entry if bound is None else stack.entry.bind(bound)
+    copy.__dict__[_BINDING] = Binding(stack, entry, edge, original)
+    if hasattr(copy, "_build_middleware_chain"):
+        # The chain that came along is bound to the original client.
+        copy._middleware_chain = copy._build_middleware_chain()
+    return copy
+
+
+def rebound(client: C, context: Any) -> C:
+    """Return a copy of a wrapped client that speaks for `context` as well."""
+    binding = binding_of(client)
+    if binding is None:
+        raise ConfigError(f"this {type(client).__name__} is not wrapped; write stack.wrap(client) first")
+    copy: Any = object.__new__(type(client))
+    copy.__dict__.update(
+        {name: value for name, value in client.__dict__.items() if not _is_cached_resource(type(client), name)}
+    )
+    copy.__dict__[_BINDING] = Binding(binding.stack, binding.entry.bind(context), binding.edge, binding.original)
+    if hasattr(copy, "_build_middleware_chain"):
+        copy._middleware_chain = copy._build_middleware_chain()
+    return copy  # type: ignore[no-any-return]
+
+
+def unwrap_client(client: C) -> C:
+    """Return the client that `wrap` was given; what is not wrapped is returned as it is."""
+    binding = binding_of(client)
+    return client if binding is None else binding.original
+
+
+def _is_cached_resource(kind: type, name: str) -> bool:
+    """Whether an instance attribute is a `cached_property`: resources keep a reference to the client they came from."""
+    attribute = getattr(kind, name, None)
+    return hasattr(attribute, "func") and hasattr(attribute, "attrname")
+
+
+_PROVIDERS = {
+    "AzureOpenAI": "azure.ai.openai",
+    "AsyncAzureOpenAI": "azure.ai.openai",
+    "BedrockOpenAI": "aws.bedrock",
+    "AsyncBedrockOpenAI": "aws.bedrock",
+    "AnthropicBedrock": "aws.bedrock",
+    "AsyncAnthropicBedrock": "aws.bedrock",
+    "AnthropicBedrockMantle": "aws.bedrock",
+    "AsyncAnthropicBedrockMantle": "aws.bedrock",
+    "AnthropicAWS": "aws.bedrock",
+    "AsyncAnthropicAWS": "aws.bedrock",
+    "AnthropicVertex": "gcp.vertex_ai",
+    "AsyncAnthropicVertex": "gcp.vertex_ai",
+    "AnthropicGoogleCloud": "gcp.vertex_ai",
+    "AsyncAnthropicGoogleCloud": "gcp.vertex_ai",
+    "AnthropicFoundry": "azure.ai.inference",
+    "AsyncAnthropicFoundry": "azure.ai.inference",
+}
+
+
+def provider_name(kind: type) -> str:
+    """Return OpenTelemetry's name of the provider behind a client class; the SDK's own name where it has none."""
+    for cls in kind.__mro__:
+        if cls.__name__ in _PROVIDERS:
+            return _PROVIDERS[cls.__name__]
+        if cls.__name__ in ("SyncAPIClient", "AsyncAPIClient"):
+            return cls.__module__.partition(".")[0]
+    return "unknown"
+
+
+def _unknown(client: Any) -> str:
+    kind = type(client)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    ways = (
+        "wrap takes clients of the openai and anthropic SDKs and of other SDKs of that shape; for anything else "
+        "decorate the function that makes the call: @stack, or stack.decorate(fn)"
+    )
+    if isinstance(client, type):
+        return f"{client.__name__} is a class; pass an instance: stack.wrap({client.__name__}()). {ways}"
+    if callable(client):
+        return f"a {name} is not a client but can be decorated: stack.decorate(…). {ways}"
+    return f"a {name} cannot be wrapped: {ways}"

@@ -1,0 +1,65 @@
+"""What the built-in layers share: each one is a decorator, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+__all__ = ["Layer", "Place"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Set by the stack module: a stack is built from layers, so layers cannot import it.
+_decorate: Callable[[Layer, Callable[..., Any]], Any] | None = None
+
+
+def decorates_with(decorate: Callable[[Layer, Callable[..., Any]], Any]) -> None:
+    """Say how a single layer decorates a function."""
+    global _decorate
+    _decorate = decorate
+
+
+class Place:
+    """Where a stack is about to be attached, for layers that cannot work everywhere.
+
+    Attributes:
+        kind: `"sync"` or `"async"`.
+
+        function: name of the decorated function; `None` for an SDK client.
+
+        streams: whether every call there is a stream (generators).
+    """
+
+    __slots__ = ("function", "kind", "streams")
+
+    def __init__(self, kind: str, function: str | None, streams: bool = False) -> None:
+        self.kind = kind
+        self.function = function
+        self.streams = streams
+
+
+class Layer:
+    """Base of the built-in layers: `@Retry()` is a stack of one.
+
+    A layer of your own needs none of this, only `handle`. What it may say of itself, in class attributes:
+    `needs_usage` (token counts of streams are asked for), `order` (a tuple of `Outside` and `Inside`), and a
+    method `attach(place)` that raises `ConfigError` where the layer cannot work.
+    """
+
+    needs_usage: ClassVar[bool] = False
+    order: ClassVar[tuple[Any, ...]] = ()
+
+    def __call__(self, fn: F) -> F:
+        """Decorate a function with this one layer."""
+        assert _decorate is not None
+        return _decorate(self, fn)  # type: ignore[no-any-return]
+
+    def attach(self, place: Place) -> None:
+        """Refuse a place where this layer cannot work."""
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that differ from the defaults, for `print(stack)`."""
+        return {}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.options().items())})"

@@ -1,0 +1,190 @@
+"""Which layer belongs outside which, and what breaks the other way round: as data.
+
+`Stack(...)` checks it, `explain()` and the documentation are written from it. Nothing is ever re-sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["CANONICAL", "RULES", "Finding", "Inside", "Outside", "Rule", "check", "layer_name"]
+
+CANONICAL = (
+    "Tracer",
+    "AuditLog",
+    "Deadline",
+    "StepLimit",
+    "ScrubPII",
+    "InjectionGuard",
+    "ContentFilter",
+    "TokenBudget",
+    "Cache",
+    "SemanticCache",
+    "DeadLetter",
+    "Router",
+    "Cascade",
+    "Fallback",
+    "Balance",
+    "ContextWindow",
+    "PromptCache",
+    "Hedge",
+    "Retry",
+    "Bulkhead",
+    "RateLimit",
+    "CircuitBreaker",
+    "Timeout",
+)
+"""The recommended order, outermost first. `Router | Cascade` and `Fallback | Balance` share a place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`outer` belongs outside `inner`; `reason` is what breaks otherwise. Harmful ones are errors."""
+
+    outer: str
+    inner: str
+    reason: str
+    harmful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Declares in a layer's `order` that it belongs outside the layer named."""
+
+    layer: str
+    reason: str = "its author says so"
+    harmful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Declares in a layer's `order` that it belongs inside the layer named."""
+
+    layer: str
+    reason: str = "its author says so"
+    harmful: bool = False
+
+
+_RAW = "raw personal data lands in cache keys, stores and embedding services"
+_OPENS_LATE = "the breaker counts a whole series of retries as one, opens late, and the hammering continues"
+_HIDES = "the fallback hides the error and Retry never runs, or attempts multiply by targets"
+
+RULES: tuple[Rule, ...] = (
+    Rule("ScrubPII", "Cache", _RAW, harmful=True),
+    Rule("ScrubPII", "SemanticCache", _RAW, harmful=True),
+    Rule("Retry", "CircuitBreaker", _OPENS_LATE, harmful=True),
+    Rule("Fallback", "Retry", _HIDES, harmful=True),
+    Rule("Deadline", "Retry", "every attempt gets a fresh deadline, so the call has none", harmful=True),
+    Rule("Tracer", "*", "one span per attempt, and none for hits and rejections"),
+    Rule("AuditLog", "Cache", "hits are missing from the record"),
+    Rule("AuditLog", "TokenBudget", "refusals are missing from the record"),
+    Rule("Deadline", "Cache", "waiting for another caller's answer is not bounded"),
+    Rule("StepLimit", "Cache", "a loop that repeats one question is served from the cache for ever"),
+    Rule("ScrubPII", "InjectionGuard", "the guard reads, and may log, personal data"),
+    Rule("ScrubPII", "Router", "a classifier sees personal data"),
+    Rule("ScrubPII", "Fallback", "another provider may get text that was scrubbed for the first only"),
+    Rule("ScrubPII", "Retry", "the request is scrubbed again for every attempt"),
+    Rule("InjectionGuard", "Cache", "a poisoned reply is stored and served"),
+    Rule("ContentFilter", "Cache", "an unfiltered reply is stored and served"),
+    Rule("Cache", "Retry", "cache faults are retried as provider faults, and hits wait behind retries"),
+    Rule("Cache", "CircuitBreaker", "an open circuit blocks hits"),
+    Rule("Cache", "RateLimit", "hits use up the rate limit"),
+    Rule("Cache", "Bulkhead", "hits queue for a slot"),
+    Rule("Cache", "Router", "routing work is done on hits, and one prompt is cached under two models"),
+    Rule("Cache", "Fallback", "replies of a fallback model are stored as the primary's"),
+    Rule("Cache", "SemanticCache", "an embedding is computed for what an exact look-up would have found"),
+    Rule("SemanticCache", "Retry", "cache faults are retried as provider faults"),
+    Rule("SemanticCache", "CircuitBreaker", "an open circuit blocks hits"),
+    Rule("SemanticCache", "Router", "one prompt is cached under two models"),
+    Rule("TokenBudget", "Retry", "an exhausted budget is retried"),
+    Rule("TokenBudget", "Fallback", "an exhausted budget falls through to the next target"),
+    Rule("DeadLetter", "Retry", "every failed attempt is written, not every failed call"),
+    Rule("DeadLetter", "Fallback", "calls that a fallback saved are written as lost"),
+    Rule("Router", "Fallback", "the fallback's targets are routed again"),
+    Rule("Router", "Retry", "every attempt is routed anew and may change the model"),
+    Rule("Cascade", "Retry", "every attempt runs the whole cascade"),
+    Rule("Balance", "Retry", "a retry stays with the deployment that just failed"),
+    Rule("ContextWindow", "Retry", "the history is reduced again for every attempt"),
+    Rule("Router", "ContextWindow", "the history is reduced for another model than the one that is called"),
+    Rule("Fallback", "ContextWindow", "the history is reduced for another model than the one that is called"),
+    Rule("Hedge", "Retry", "a hedge starts only after all retries of the first request"),
+    Rule("Retry", "Bulkhead", "a sleeping retry holds a slot"),
+    Rule("Retry", "RateLimit", "retries exceed the quota, because only the first attempt is counted"),
+    Rule("Retry", "Timeout", "one slow attempt eats the time of all the others"),
+    Rule("Bulkhead", "RateLimit", "what waits for the limit is not counted as in flight"),
+    Rule("RateLimit", "CircuitBreaker", "a half-open probe's lease runs out while it waits for the limit"),
+    Rule("Bulkhead", "CircuitBreaker", "a half-open probe's lease runs out while it waits for a slot"),
+    Rule("RateLimit", "Timeout", "waiting for the limit counts as a slow provider"),
+    Rule("Bulkhead", "Timeout", "waiting for a slot counts as a slow provider"),
+    Rule("CircuitBreaker", "Timeout", "the breaker never sees a timeout"),
+)
+
+ONCE = {
+    "Retry": "attempts multiply",
+    "Cache": "every reply is stored and looked up twice",
+    "ScrubPII": "placeholders are scrubbed again and cannot be restored",
+}
+"""Layers that do harm when a stack holds two of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong with an order."""
+
+    message: str
+    harmful: bool
+
+
+def layer_name(layer: Any) -> str:
+    """Return what order rules call a layer: its `name`, its class, or its function's name."""
+    name = getattr(layer, "name", None)
+    if isinstance(name, str):
+        return name
+    return getattr(layer, "__name__", None) or type(layer).__name__
+
+
+def check(layers: Sequence[Any]) -> list[Finding]:
+    """Return what is wrong with an order, harmful findings first.
+
+    Args:
+        layers: outermost first.
+    """
+    names = [layer_name(layer) for layer in layers]
+    findings = [
+        Finding(f"a stack holds {name} twice: {why}; keep one", True)
+        for name, why in ONCE.items()
+        if names.count(name) > 1
+    ]
+    for rule in (*RULES, *_declared(layers)):
+        for outer, inner in _violations(names, rule):
+            findings.append(
+                Finding(
+                    f"{outer} belongs outside {inner}: otherwise {rule.reason}. "
+                    f"List {outer} before {inner} (first listed is outermost)",
+                    rule.harmful,
+                )
+            )
+    unique = list(dict.fromkeys(findings))
+    return sorted(unique, key=lambda finding: not finding.harmful)
+
+
+def _declared(layers: Iterable[Any]) -> list[Rule]:
+    rules = []
+    for layer in layers:
+        for wish in getattr(layer, "order", ()):
+            name = layer_name(layer)
+            outer, inner = (name, wish.layer) if isinstance(wish, Outside) else (wish.layer, name)
+            rules.append(Rule(outer, inner, wish.reason, wish.harmful))
+    return rules
+
+
+def _violations(names: Sequence[str], rule: Rule) -> list[tuple[str, str]]:
+    outers = [position for position, name in enumerate(names) if name == rule.outer]
+    if rule.inner == "*":
+        return [(rule.outer, names[0])] if outers and outers[0] != 0 else []
+    inners = [position for position, name in enumerate(names) if name == rule.inner]
+    if outers and inners and min(inners) < max(outers):
+        return [(rule.outer, rule.inner)]
+    return []

@@ -1,0 +1,1 @@
+"""Layers that keep calls going: retry, timeouts, breaker, limits, fallback."""

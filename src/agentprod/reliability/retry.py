@@ -1,0 +1,206 @@
+"""Try again, when that can help and there is time."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from agentprod.call import Call, CallNext
+from agentprod.context import seconds
+from agentprod.errors import AgentprodWarning, CircuitOpen, ConfigError
+from agentprod.faults import RETRIED, THROTTLED, Failure, Fault, classify
+from agentprod.layer import Layer
+from agentprod.reliability.conditions import Condition, make_condition, strategy_wait, wants_stop
+from agentprod.reliability.retry_budget import RetryBudget
+from agentprod.reply import Reply
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from tenacity.stop import StopBaseT
+    from tenacity.wait import WaitBaseT
+
+__all__ = ["Retry"]
+
+MIN_ATTEMPT = 1.0
+"""Seconds an attempt needs to be worth starting before a deadline."""
+
+_DEFAULT_BUDGET: Any = object()
+
+
+class Retry(Layer):
+    """Repeats failed attempts: full jitter, the provider's own wishes, a budget, and the deadline.
+
+    Which faults are retried is the fault table's decision (`ap.Fault`): connections, timeouts, server
+    errors, overload, rate limits, conflicts, broken streams before their first content. `on` adds to it.
+    Without a hint of the provider the wait before retry n is `U(0, min(cap, base · 2ⁿ⁻¹))` with base
+    0.5 s and cap 8 s, for throttling faults 1 s and 30 s ("full jitter", AWS Architecture Blog,
+    "Exponential Backoff And Jitter", 2015). With a hint it is `hint + U(0, min(1, hint / 10))`: never
+    earlier, spread later.
+
+    What finally fails raises the provider's own exception, the same object, with the attempts in its
+    notes. A wrapped SDK client's own retries are switched off, so attempts do not multiply.
+
+    Streams: retried until their first content has arrived, never after it.
+
+    Args:
+        attempts: most attempts in all, at least 1.
+
+        wait: seconds between attempts instead of the rule above: a number or a tenacity `wait_*`
+            object. A longer hint of the provider still wins.
+
+        stop: a tenacity `stop_*` object that may end the series earlier.
+
+        on: what to retry besides the table: exception types, `ap.Fault`s, predicates
+            `(exception) -> bool`, or tenacity's `retry_if_exception*` objects; one or a list of them.
+
+        on_result: predicate `(reply) -> bool`: a reply for which it is true is discarded and asked for again.
+
+        max_retry_after: seconds; a provider that asks for a longer wait is not waited for.
+
+        budget: a `RetryBudget`, per endpoint and shared by everything that uses the same object; `None`
+            for no bound.
+
+        idempotent: `False` for functions with effects: retries only faults known to precede them
+            (refused connections, 429, 529, refusals of layers inside).
+
+        wait_for_probe: wait for an open circuit's next probe when it fits the deadline.
+
+        seed: makes the jitter repeatable; for tests.
+
+    Raises:
+        ConfigError: an option out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        attempts: int = 3,
+        wait: float | timedelta | WaitBaseT | None = None,
+        stop: StopBaseT | None = None,
+        on: Any = (),
+        on_result: Callable[[Reply], bool] | None = None,
+        max_retry_after: float | timedelta = 60,
+        budget: RetryBudget | None = _DEFAULT_BUDGET,
+        idempotent: bool = True,
+        wait_for_probe: bool = False,
+        seed: int | None = None,
+    ) -> None:
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
+            raise ConfigError(f"Retry attempts must be a whole number of at least 1, not {attempts!r}")
+        if stop is not None and not callable(stop):
+            raise ConfigError("Retry stop must be one of tenacity's stop_* objects")
+        if on_result is not None and not callable(on_result):
+            raise ConfigError("Retry on_result must be a predicate (reply) -> bool")
+        if budget is not None and budget is not _DEFAULT_BUDGET and not isinstance(budget, RetryBudget):
+            raise ConfigError(f"Retry budget must be a RetryBudget or None, not {type(budget).__name__}")
+        self.attempts = attempts
+        self.max_retry_after = seconds(max_retry_after, "Retry max_retry_after")
+        self.budget = RetryBudget() if budget is _DEFAULT_BUDGET else budget
+        self.idempotent = idempotent
+        self.wait_for_probe = wait_for_probe
+        self._wait = wait if wait is None or callable(wait) else seconds(wait, "Retry wait", zero=True)
+        self._stop = stop
+        self._on: tuple[Condition, ...] = tuple(make_condition(item) for item in _listed(on))
+        self._on_result = on_result
+        self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
+        self._warned: set[type] = set()
+
+    async def handle(self, call: Call, call_next: CallNext) -> Reply:
+        """Try, and try again."""
+        number = 1
+        budget = self.budget
+        while True:
+            try:
+                reply = await call_next(call)
+            except Exception as error:
+                wait = self._decide(call, error, number)
+                if wait is None:
+                    raise
+            else:
+                if self._on_result is None or number >= self.attempts or not self._on_result(reply):
+                    if budget is not None:
+                        budget.succeeded(call.target.endpoint)
+                    return reply
+                wait = self._backoff(number, Fault.UNKNOWN)
+                if self._past_deadline(call, wait) or (budget is not None and not budget.take(call.target.endpoint)):
+                    return reply
+                await reply.discard()
+            number += 1
+            call.ledger.note("Retry", "retry", attempt=number, wait=wait)
+            call.ledger.backoff += wait
+            await call.runtime.sleep(wait)
+
+    def _decide(self, call: Call, error: Exception, number: int) -> float | None:
+        """Return how long to wait before the next attempt, or `None` to give up; notes the reason."""
+        failure = classify(error, call.classify, wall=call.runtime.wall)
+        reason = self._refusal(failure, error, number)
+        if reason is None:
+            wait = self._wait_for(failure, error, number, call)
+            hint = failure.retry_after
+            if hint is not None and hint > self.max_retry_after:
+                reason = "hint_too_long"
+            elif self._past_deadline(call, wait):
+                reason = "deadline"
+            elif self._stop is not None and wants_stop(self._stop, number, error, call):
+                reason = "stop"
+            elif self.budget is not None and not self.budget.take(call.target.endpoint):
+                reason = "budget"
+            else:
+                return wait
+        call.ledger.note("Retry", "stop", reason=reason, attempts=number, fault=failure.fault.value)
+        return None
+
+    def _refusal(self, failure: Failure, error: Exception, number: int) -> str | None:
+        if number >= self.attempts:
+            return "attempts"
+        fault = failure.fault
+        if fault is Fault.REJECTED:
+            probing = self.wait_for_probe and isinstance(error, CircuitOpen) and error.retry_after is not None
+            return None if probing else "rejected"
+        if fault is Fault.QUOTA:
+            return "not_retryable"
+        if not self.idempotent and not failure.before_processing:
+            return "not_idempotent"
+        if failure.should_retry is not None:
+            return None if failure.should_retry else "provider_says_no"
+        if fault in RETRIED or any(wants(error, fault) for wants in self._on):
+            return None
+        if fault is Fault.UNKNOWN and type(error) not in self._warned:
+            self._warned.add(type(error))
+            name = type(error).__name__
+            warnings.warn(
+                f"Retry does not know {name} and does not retry it; write Retry(on={name}) if it should",
+                AgentprodWarning,
+                stacklevel=2,
+            )
+        return "not_retryable"
+
+    def _wait_for(self, failure: Failure, error: Exception, number: int, call: Call) -> float:
+        hint = failure.retry_after
+        if self._wait is not None:
+            own = self._wait if isinstance(self._wait, float) else strategy_wait(self._wait, number, error, call)
+            return own if hint is None else max(own, hint)
+        if hint is not None:
+            return hint + self._random.uniform(0, min(1.0, 0.1 * hint))
+        return self._backoff(number, failure.fault)
+
+    def _backoff(self, number: int, fault: Fault) -> float:
+        base, cap = (1.0, 30.0) if fault in THROTTLED else (0.5, 8.0)
+        return self._random.uniform(0, min(cap, base * 2.0 ** min(number - 1, 30)))
+
+    def _past_deadline(self, call: Call, wait: float) -> bool:
+        return call.deadline is not None and call.runtime.now() + wait + MIN_ATTEMPT > call.deadline
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that differ from the defaults."""
+        found: dict[str, Any] = {"attempts": self.attempts}
+        if not self.idempotent:
+            found["idempotent"] = False
+        return found
+
+
+def _listed(on: Any) -> Iterable[Any]:
+    return on if isinstance(on, list | tuple | set | frozenset) else (on,)

@@ -1,0 +1,1 @@
+"""Sync and async behind one interface: clocks, timers, the driver, waiters."""

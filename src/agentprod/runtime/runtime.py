@@ -1,0 +1,142 @@
+"""What a layer may use of time, threads and loops: the same names for sync and async calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Literal, Protocol, TypeVar
+
+from agentprod.runtime.alarm import Alarm, AsyncAlarm, SyncAlarm
+from agentprod.runtime.clock import Clock
+from agentprod.runtime.waiter import AsyncWaiter, SyncWaiter, Waiter
+
+__all__ = ["AsyncRuntime", "Runtime", "SyncRuntime"]
+
+T = TypeVar("T")
+
+
+class Runtime(Protocol):
+    """Time, waiting and I/O for layers. `call.runtime` is one of the two kinds."""
+
+    kind: Literal["sync", "async"]
+    clock: Clock
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+
+    def wall(self) -> float:
+        """Return POSIX time, for dates only."""
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Wait; cancellable in async."""
+
+    async def run(self, sync_fn: Callable[[], T], async_fn: Callable[[], Awaitable[T]], /) -> T:
+        """Do I/O: `sync_fn` in a sync call, `async_fn` in an async one."""
+
+    def waiter(self) -> Waiter:
+        """Return a signal this call can wait for and any thread can give."""
+
+    def alarm(self) -> Alarm:
+        """Return a guard for waits at the edge."""
+
+    def timeout(self, when: float | None, /) -> AbstractAsyncContextManager[None]:
+        """Raise `TimeoutError` in the block once `when` (monotonic) has passed.
+
+        In a synchronous call the block runs on: a thread cannot be stopped, so the edge and every
+        wait look at `call.deadline` instead.
+        """
+
+
+class SyncRuntime:
+    """Waits by blocking the calling thread."""
+
+    kind: Literal["sync"] = "sync"
+    __slots__ = ("clock", "now", "wall")
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.now = clock.monotonic
+        self.wall = clock.wall
+
+    async def sleep(self, seconds: float) -> None:
+        """Block the thread for `seconds`."""
+        self.clock.sleep(seconds)
+
+    async def run(self, sync_fn: Callable[[], T], async_fn: Callable[[], Awaitable[T]]) -> T:
+        """Call `sync_fn`."""
+        return sync_fn()
+
+    def waiter(self) -> Waiter:
+        """Return a waiter that blocks this thread."""
+        return SyncWaiter()
+
+    def alarm(self) -> Alarm:
+        """Return an alarm that breaks a blocking wait from the timer thread."""
+        return SyncAlarm(self.clock)
+
+    def timeout(self, when: float | None) -> AbstractAsyncContextManager[None]:
+        """Run the block as it is."""
+        return _Unbounded()
+
+
+class AsyncRuntime:
+    """Waits by suspending the calling task."""
+
+    kind: Literal["async"] = "async"
+    __slots__ = ("clock", "now", "wall")
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.now = clock.monotonic
+        self.wall = clock.wall
+
+    async def sleep(self, seconds: float) -> None:
+        """Suspend the task for `seconds`."""
+        await self.clock.asleep(seconds)
+
+    async def run(self, sync_fn: Callable[[], T], async_fn: Callable[[], Awaitable[T]]) -> T:
+        """Await `async_fn`."""
+        return await async_fn()
+
+    def waiter(self) -> Waiter:
+        """Return a waiter that suspends this task."""
+        return AsyncWaiter()
+
+    def alarm(self) -> Alarm:
+        """Return an alarm that cancels the waiting task."""
+        return AsyncAlarm(self.clock)
+
+    def timeout(self, when: float | None) -> AbstractAsyncContextManager[None]:
+        """Cancel the block at `when` and raise `TimeoutError`; a cancellation of the caller's own wins."""
+        return _Unbounded() if when is None else _Bounded(AsyncAlarm(self.clock), when)
+
+
+class _Unbounded:
+    __slots__ = ()
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        return None
+
+
+class _Bounded:
+    __slots__ = ("_alarm", "_when")
+
+    def __init__(self, alarm: AsyncAlarm, when: float) -> None:
+        self._alarm = alarm
+        self._when = when
+
+    async def __aenter__(self) -> None:
+        self._alarm.enter(self._when)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._alarm.leave()
+        self._alarm.close()
+        if isinstance(error, asyncio.CancelledError) and self._alarm.claims(error):
+            raise TimeoutError from error

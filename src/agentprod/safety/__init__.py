@@ -1,0 +1,1 @@
+"""Personal data, prompt injection and tool calls: what must not leave, and what must not get in."""

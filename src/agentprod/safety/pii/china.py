@@ -1,0 +1,145 @@
+"""Identifiers of mainland China: resident identity number, unified social credit code, passports and permits, plates.
+
+All boundaries are set between ASCII letters and digits only: a Chinese character may touch a number on either side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from agentprod.safety.pii.checksums import cn_id_ok, cn_uscc_ok, valid_date
+from agentprod.safety.pii.numbers import compact, starts_clean
+from agentprod.safety.pii.spans import Span
+
+__all__ = ["cn_ids", "cn_old_ids", "cn_passports", "cn_plates", "cn_usccs"]
+
+_ID = re.compile(r"[1-9](?:[ \-]?[0-9]){16}[ \-]?[0-9Xx](?![0-9A-Za-z])")
+_GLUED_ID = re.compile(r"(?:id|sfz|no|card|number|身份证)\Z", re.IGNORECASE)
+_DIGIT_GROUP = re.compile(r"[0-9]+")
+
+
+def cn_ids(text: str, lo: int, hi: int) -> Iterator[Span]:
+    """Yield 18-character resident identity numbers in the run `text[lo:hi]` (GB 11643-1999), in any grouping."""
+    at = lo
+    while at + 16 < hi:
+        match = _ID.match(text, at)
+        if match and cn_id_ok(compact(match[0])) and starts_clean(text, at, _GLUED_ID):
+            yield Span(at, match.end(), "CN_ID", 1.0)
+            at = match.end()
+        group = _DIGIT_GROUP.search(text, at, hi)
+        following = group and _DIGIT_GROUP.search(text, group.end(), hi)
+        if not following:
+            return
+        at = following.start()
+
+
+_OLD_ID = re.compile(r"[1-8][0-9]{5}([0-9]{2})([0-9]{2})([0-9]{2})[0-9]{3}(?![0-9A-Za-z])")
+_ID_WORD = re.compile(r"身份证|身份號|身份号|证件号|身分证|(?<![a-z])id[ _]?(?:card|no|number)", re.IGNORECASE)
+
+
+def cn_old_ids(text: str, lo: int, hi: int) -> Iterator[Span]:
+    """Yield 15-digit identity numbers of before 1999, which have no check digit, behind words like 身份证."""
+    for match in _OLD_ID.finditer(text, lo, min(len(text), hi + 1)):
+        if valid_date(1900 + int(match[1]), int(match[2]), int(match[3])) and starts_clean(text, match.start(), _GLUED_ID):
+            if _ID_WORD.search(text, max(0, match.start() - 40), match.start()):
+                yield Span(match.start(), match.end(), "CN_ID", 0.6)
+
+
+_USCC = re.compile(
+    r"[0-9](?<=[159ANYany][0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y][0-9])[0-9]{5}[0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y]{10}"
+    r"(?![0-9A-Za-z])"
+)
+_GLUED_USCC = re.compile(r"(?:uscc|code|no)\Z", re.IGNORECASE)
+_USCC_WORD = re.compile(r"信用代码|税号|纳税人|识别号|营业执照|注册号|统一代码|机构代码|uscc|credit code|tax", re.IGNORECASE)
+_ORGANISATION_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
+
+
+def cn_usccs(text: str, start: int = 0) -> Iterator[Span]:
+    """Yield unified social credit codes (GB 32100-2015).
+
+    One in 31 numbers of 18 digits passes the check character by chance, so a code of digits alone must also hold the
+    organisation code inside it (GB 11714) or stand behind words like 信用代码.
+    """
+    for match in _USCC.finditer(text, start):
+        begin = match.start() - 2
+        code = text[begin : match.end()].upper()
+        if begin < start or not cn_uscc_ok(code) or not starts_clean(text, begin, _GLUED_USCC):
+            continue
+        if code.isdigit() and not _organisation_ok(code[8:17]):
+            if not _USCC_WORD.search(text, max(0, begin - 40), begin):
+                continue
+        yield Span(begin, match.end(), "CN_USCC", 1.0)
+
+
+def _organisation_ok(code: str) -> bool:
+    total = sum(int(char, 36) * weight for char, weight in zip(code, _ORGANISATION_WEIGHTS, strict=False))
+    return "0X987654321"[total % 11] == code[8].upper()
+
+
+_PASSPORT = re.compile(
+    r"[0-9](?:(?<=[EGPSDHMCWLTKJegpsdhmcwltkj][0-9])|(?<=[EDSMCKHedsmckh][A-HJ-NP-Za-hj-np-z][0-9]))[0-9]{6,9}"
+    r"(?![0-9A-Za-z]|[\-.][0-9])"
+)
+_BARE_PASSPORT = re.compile(r"[0-9](?<![0-9.][0-9])[0-9]{7,9}(?![0-9A-Za-z]|[\-.,][0-9])")
+_MAINLAND = re.compile(r"[EG][0-9]{8}|E[A-HJ-NP-Z][0-9]{7}|[DSP][0-9]{8}|[DSP][0-9]{7}|(?:SE|DE|PE)[0-9]{7}")
+_PERMIT = re.compile(r"[HMCWLT][0-9]{8}|[HM][0-9]{10}|C[A-HJ-NP-Z][0-9]{7}|[KHJ][0-9]{8}|K[A-Z][0-9]{7}|M[AB][0-9]{7}")
+_PASSPORT_WORD = re.compile(
+    r"护照|護照|通行证|通行證|回乡证|台胞证|旅行证|证件|签证|出入境|港澳|passport|travel (?:document|permit)|visa", re.IGNORECASE
+)
+_NUMBERED = re.compile(r"护照|護照|台胞证|通行证|passport", re.IGNORECASE)
+_GLUED_PASSPORT = re.compile(r"(?:passport|no|number|护照)\Z", re.IGNORECASE)
+_OTHER_CODE = re.compile(
+    r"(?:订单|单号|编号|型号|货号|批号|序列|车次|航班|房间|工号|学号|order|invoice|part|model|sku|serial|ref|ticket|room|batch)"
+    r".{0,8}\Z|[=/#\\@$&]\Z",
+    re.IGNORECASE,
+)
+
+
+def cn_passports(text: str, start: int = 0) -> Iterator[Span]:
+    """Yield numbers of Chinese passports and of travel permits for Hong Kong, Macao and Taiwan.
+
+    There is no check digit. `E12345678`, `G12345678` and `EA1234567` in capitals are taken unless a word like 订单
+    precedes them; every other form needs a word like 护照, 通行证 or "passport" within 40 characters before.
+    """
+    for match in _PASSPORT.finditer(text, start):
+        begin = match.start() - 1
+        if begin > start and text[begin - 1].isascii() and text[begin - 1].isalpha():
+            begin -= 1
+        if begin < start or not starts_clean(text, begin, _GLUED_PASSPORT):
+            continue
+        number = text[begin : match.end()]
+        before = text[max(0, begin - 40) : begin]
+        named = bool(_PASSPORT_WORD.search(before))
+        if named and (_MAINLAND.fullmatch(number.upper()) or _PERMIT.fullmatch(number.upper())):
+            yield Span(begin, match.end(), "CN_PASSPORT", 0.85)
+        elif number[0] in "EG" and _MAINLAND.fullmatch(number) and not _OTHER_CODE.search(before):
+            yield Span(begin, match.end(), "CN_PASSPORT", 0.6)
+    if _NUMBERED.search(text):
+        for match in _BARE_PASSPORT.finditer(text, start):
+            number = match[0]
+            near = _NUMBERED.search(text, max(0, match.start() - 16), match.start())
+            if near and (number[:2] in ("14", "15") and len(number) == 9 or len(number) in (8, 10) and near[0] == "台胞证"):
+                yield Span(match.start(), match.end(), "CN_PASSPORT", 0.6)
+
+
+_PROVINCE = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+_PLATE = re.compile(
+    rf"[{_PROVINCE}][A-HJ-NP-Za-hj-np-z](?:[ \-]?[·•・∙‧.][ ]?|[ \-])?"
+    r"(?:[0-9]{5}[A-HJKa-hjk]|[A-HJKa-hjk][A-HJ-NP-Za-hj-np-z0-9][0-9]{4}|[A-HJ-NP-Za-hj-np-z0-9]{4}[挂学警港澳试超领使]"
+    r"|[A-HJ-NP-Za-hj-np-z0-9]{5})(?![0-9A-Za-z])"
+)
+_POLICE_PLATE = re.compile(rf"WJ[ ·]?[{_PROVINCE}]?[ ·]?[0-9]{{4}}[0-9A-Z](?![0-9A-Za-z])")
+
+
+def cn_plates(text: str, start: int = 0) -> Iterator[Span]:
+    """Yield vehicle plates (GA 36-2018): five places, six for new-energy vehicles, and the plates with 学 警 挂 港 澳."""
+    for match in _PLATE.finditer(text, start):
+        digits = sum(char.isdigit() for char in match[0])
+        before = text[match.start() - 1] if match.start() else ""
+        if digits >= 2 and not (before in _PROVINCE and before and before != match[0][0]):
+            yield Span(match.start(), match.end(), "CN_PLATE", 0.85)
+    if "WJ" in text:
+        for match in _POLICE_PLATE.finditer(text, start):
+            if starts_clean(text, match.start()):
+                yield Span(match.start(), match.end(), "CN_PLATE", 0.85)

@@ -1,0 +1,116 @@
+"""Fold look-alike characters to ASCII for matching, and keep the way back to the original text.
+
+Full-width forms, the decimal digits of every script, mathematical letters, dashes and spaces are replaced one for one,
+so offsets stand. Characters that have no width (zero-width spaces, soft hyphens, bidirectional controls, tag
+characters, variation selectors) are dropped; an index map is built only then. ASCII text is returned as it is.
+
+Nothing is rewritten in what the user sends: detectors read the folded text, replacements are made in the original.
+Source of the character sets: Unicode 15.1, general category Nd, blocks "Halfwidth and Fullwidth Forms" and
+"Mathematical Alphanumeric Symbols", property Default_Ignorable_Code_Point.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from typing import NamedTuple
+
+__all__ = ["INVISIBLE", "Folded", "fold", "strip_invisible"]
+
+# Code points of the digit zero of each script; nine more follow each.
+_ZEROS = (
+    0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xDE6, 0xE50, 0xED0, 0xF20,
+    0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620, 0xA8D0,
+    0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0xFF10, 0x104A0, 0x10D30, 0x11066, 0x110F0, 0x11136, 0x111D0, 0x112F0,
+    0x11450, 0x114D0, 0x11650, 0x116C0, 0x11730, 0x118E0, 0x11950, 0x11C50, 0x11D50, 0x11DA0, 0x16A60, 0x16AC0,
+    0x16B50, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6, 0x1E140, 0x1E2F0, 0x1E950, 0x1FBF0,
+)  # fmt: skip
+_DASHES = "‐‑‒–—―−﹘﹣－ー"
+_SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+# Full-width comma, colon, semicolon, brackets, question and exclamation marks stay: they are the ordinary punctuation
+# of Chinese text, and folding them would cost a rewrite of every sentence.
+_FULL_WIDTH = [c for c in range(0xFF01, 0xFF5F) if chr(c) not in "，：；？！（）｛｝［］～"]
+
+INVISIBLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\U000e0000-\U000e0fff"
+)
+"""Body of a character class: what is displayed with no width, and used to break up words a filter looks for."""
+
+
+def _table() -> dict[int, str]:
+    table = {ord(dash): "-" for dash in _DASHES}
+    table |= {ord(space): " " for space in _SPACES}
+    table |= {code: chr(code - 0xFEE0) for code in _FULL_WIDTH}
+    table |= {zero + value: str(value) for zero in _ZEROS for value in range(10)}
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    for block in range(0x1D400, 0x1D6A4, 52):
+        table |= {block + place: letter for place, letter in enumerate(letters)}
+    table |= {0x2024: ".", 0xFE52: ".", 0xFE6B: "@"}
+    return table
+
+
+_TABLE = _table()
+_FOLDABLE = "".join(map(re.escape, map(chr, sorted(_TABLE))))
+_SPECIAL = re.compile(f"[{_FOLDABLE}{INVISIBLE}]")
+_FOLD_RUN = re.compile(f"[{_FOLDABLE}]+")
+_HIDDEN_RUN = re.compile(f"[{INVISIBLE}]+")
+
+
+class Folded(NamedTuple):
+    """Folded text and the way back to the original.
+
+    Args:
+        text: what detectors read.
+
+        places: folded offsets behind which characters were dropped, ascending; empty when offsets are equal.
+
+        dropped: how many characters were dropped up to and including each place.
+    """
+
+    text: str
+    places: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+
+    def offset(self, index: int) -> int:
+        """Return the original offset of the folded character at `index`."""
+        if not self.places:
+            return index
+        at = bisect_right(self.places, index)
+        return index + self.dropped[at - 1] if at else index
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """Return the original offsets of the folded range; what was dropped inside it is covered, at its rims not."""
+        if not self.places or start == end:
+            return self.offset(start), self.offset(end)
+        return self.offset(start), self.offset(end - 1) + 1
+
+
+def fold(text: str) -> Folded:
+    """Return the text as detectors read it.
+
+    Args:
+        text: any text; lone surrogates are left alone.
+
+    Returns:
+        The folded text with its index map. Folding is done character by character: folding two halves and joining them
+        equals folding the whole.
+    """
+    if text.isascii() or not _SPECIAL.search(text):
+        return Folded(text)
+    text = _FOLD_RUN.sub(lambda run: run[0].translate(_TABLE), text)
+    places: list[int] = []
+    dropped: list[int] = []
+    gone = 0
+    for run in _HIDDEN_RUN.finditer(text):
+        places.append(run.start() - gone)
+        gone += run.end() - run.start()
+        dropped.append(gone)
+    if not gone:
+        return Folded(text)
+    return Folded(_HIDDEN_RUN.sub("", text), tuple(places), tuple(dropped))
+
+
+def strip_invisible(text: str) -> str:
+    """Return the text without characters that have no width."""
+    return text if text.isascii() else _HIDDEN_RUN.sub("", text)

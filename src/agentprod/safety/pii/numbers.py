@@ -1,0 +1,51 @@
+"""Runs of digits with separators: the one pass that all number-like entities share, and what may stand beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+__all__ = ["SEPARATORS", "compact", "number_runs", "starts_clean"]
+
+SEPARATORS = " .\\-/()（）+"
+"""Body of a character class: what may stand between the digits of one number."""
+
+_RUN = re.compile(f"[0-9](?:[{SEPARATORS}]{{0,3}}[0-9]){{5,}}")
+_NOT_DIGIT = re.compile(r"[^0-9A-Za-z]+")
+
+
+def number_runs(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield offsets of the longest runs with at least six digits and at most three separators between two of them."""
+    for match in _RUN.finditer(text, start):
+        yield match.start(), match.end()
+
+
+def compact(value: str) -> str:
+    """Return the letters and digits of a value."""
+    return value if value.isalnum() and value.isascii() else _NOT_DIGIT.sub("", value)
+
+
+def starts_clean(text: str, start: int, glued: re.Pattern[str] | None = None) -> bool:
+    """Tell whether a number may begin here: not inside a word, a longer number, a decimal, a date or an identifier.
+
+    Args:
+        text: the folded text.
+
+        start: offset of the number's first character.
+
+        glued: keywords that may touch the number (`ID371…`); a pattern that ends with `\\Z`.
+    """
+    if not start:
+        return True
+    before = text[start - 1]
+    if before.isdigit():
+        return False
+    if before.isascii() and (before.isalpha() or before == "_"):
+        return bool(glued and glued.search(text, max(0, start - 12), start))
+    if before in ".-" and start > 1:
+        earlier = text[start - 2]
+        if before == "." or not earlier.isascii():
+            return not earlier.isdigit()
+        if earlier.isalnum() or earlier in "_=-":
+            return bool(glued and glued.search(text, max(0, start - 13), start - 1))
+    return True

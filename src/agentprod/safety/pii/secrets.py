@@ -1,0 +1,185 @@
+"""Credentials: issued keys by their vendors' formats, private keys, passwords in URLs, and `name = value`.
+
+Entropy is only ever a second test, behind a keyword or a prefix: on free text it finds nothing but words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from math import log2
+
+from agentprod.safety.pii.secret_formats import FORMATS, SHAPES
+from agentprod.safety.pii.spans import Span
+
+__all__ = ["assigned_secrets", "issued_secrets", "private_keys", "url_passwords"]
+
+_TOKEN_LEFT = re.compile(r"[A-Za-z0-9_~.\-:]{0,80}")
+
+
+def issued_secrets(text: str, start: int = 0) -> Iterator[Span]:
+    """Yield credentials that carry their vendor's mark: about 120 formats, JWT included."""
+    for prefix, pattern in FORMATS:
+        at = text.find(prefix, start)
+        while at >= 0:
+            before = text[at - 1 : at]
+            match = None if before.isascii() and (before.isalnum() or before == "_") else pattern.match(text, at)
+            if match and not _is_dummy(match[0][len(prefix) :]):
+                yield Span(at, match.end(), "SECRET", 0.95)
+            at = text.find(prefix, match.end() if match else at + 1)
+    for literal, pattern in SHAPES:
+        at = text.find(literal, start)
+        while at >= 0:
+            match = pattern.match(text, at)
+            if match:
+                floor = max(start, at - 80)
+                left = _TOKEN_LEFT.match(text[floor:at][::-1])
+                begin = at if literal == "eyJ" or literal[0] in "wd" else at - (left.end() if left else 0)
+                yield Span(begin, match.end(), "SECRET", 0.95)
+            at = text.find(literal, match.end() if match else at + 1)
+
+
+_PEM = re.compile(
+    r"-----BEGIN[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:(?:\s|\\[rn])*[A-Z][A-Za-z\-]{2,20}: [^\n\\]{0,200}){0,4}"
+    r"(?:[^\-]{0,16384}-----END[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----|(?:(?:\s|\\[rn])*[A-Za-z0-9+/=]{16,100}){0,300})"
+)
+
+
+def private_keys(text: str, start: int = 0) -> Iterator[Span]:
+    """Yield private keys in PEM or OpenPGP armour (RFC 7468, RFC 9580); one cut off before its end line too."""
+    at = text.find("-----BEGIN", start)
+    while at >= 0:
+        match = _PEM.match(text, at)
+        if match:
+            yield Span(at, match.end(), "SECRET", 1.0)
+        at = text.find("-----BEGIN", match.end() if match else at + 10)
+
+
+_URL_PASSWORD = re.compile(r"://[^\s/@:\"'<>\[\]]{0,64}:([^\s/@\"'<>]{2,128})@(?=[A-Za-z0-9\[])")
+
+
+def url_passwords(text: str, start: int = 0) -> Iterator[Span]:
+    """Yield the password in `scheme://user:password@host`; the user, the host and the path stay readable."""
+    for match in _URL_PASSWORD.finditer(text, start):
+        if not _is_reference(match[1]) and match[1].lower() not in _WORDS:
+            yield Span(match.start(1), match.end(1), "SECRET", 0.9)
+
+
+_ASSIGNED = re.compile(
+    r"(?:(?P<password>passwo?r?d|passwd|passphrase|pass_?wd|(?<![a-z])pwd|(?<=[_\-])pass(?![a-z])|密码|口令)"
+    r"|(?P<strong>secret|api[_\- ]?key|apikey|access[_\-]?key|account[_\-]?key|auth[_\-]?key|private[_\-]?key|signing[_\-]?key|"
+    r"encryption[_\-]?key|token|credential|密钥|令牌|私钥|秘钥)"
+    r"|(?P<weak>(?:(?<=[_\-])|(?<=[a-z]))key(?![a-z])|(?<![a-z])auth|client[_\-]?id|app[_\-]?id|(?<![a-z])bearer|(?<![a-z])basic))"
+    r"(?P<suffix>[A-Za-z0-9_.\-]{0,24})"
+    r"\\?[\"'`)\]]{0,2}[ \t]{0,6}"
+    r"(?P<assign>=>|:=|\|\|:|[:=]=?|：|<=|->|,|[ ]?\bis\b[:：]?|为|是|>|[ ])"
+    r"[ \t]{0,6}(?:[A-Za-z]{1,12}\()?(?:bearer |basic |token )?"
+    r"(?P<quote>\\?[\"'`]{1,3})?"
+    r"(?P<value>[^\s\"'`<>,;&(){}\[\]\\]{4,512})",
+    re.IGNORECASE,
+)
+_GATES = ("pass", "pwd", "secret", "token", "key", "credential", "auth", "client", "app", "bearer", "basic", "密", "口令", "令牌", "钥")
+_NOT_SECRET_SUFFIX = re.compile(
+    r"(?:count|type|name|length|len|size|limit|path|file|url|uri|expir|ttl|prefix|field|label|hint|policy|izer|ization|ized|"
+    r"usage|rate|budget|version|format|class|method|status|error|valid|confirm|reset|rotat|page|index|header|manager|store|"
+    r"required|enabled|arn|ref|param|column|space|word_?manager|board|note|map|set|frame|vault|provider)",
+    re.IGNORECASE,
+)
+_WORDS = frozenset(
+    "password passwd pass secret token null none true false undefined required optional string str int bool text example "
+    "changeme change_me placeholder redacted hidden masked empty default value your_password yourpassword username user "
+    "key apikey api_key bearer basic digest oauth oauth2 n/a todo tbd unknown invalid incorrect wrong expired missing".split()
+)
+_DUMMY = re.compile(
+    r"example|sample|dummy|placeholder|changeme|change[_\-]me|your[_\-]|[_\-]here|insert|replace|redact|xxxx|\*\*\*|\.\.\.|……|"
+    r"^<|^\$|^%[({a-z]|\{\{|\}\}|\$\{|\$\(|^@|process\.env|environ|getenv|1234567890abcdef|abcdefghijkl|(.)\1{7}",
+    re.IGNORECASE,
+)
+_REFERENCE = re.compile(r"[$%]?[A-Za-z_][A-Za-z_]*(?:[.:/\->\[]+[A-Za-z_][A-Za-z0-9_]*)*[.:]?")
+_PATH_LIKE = re.compile(r"(?:\.{0,2}/|[A-Za-z]:\\|https?:|file:|s3:|arn:|vault:|ssm:|env[.:])", re.IGNORECASE)
+
+
+def assigned_secrets(text: str, start: int = 0) -> Iterator[Span]:
+    """Yield values given to a name like `password`, `api_key`, `token` or 密码, in code, configuration and prose.
+
+    Values with spaces are not found. References (`${TOKEN}`, `os.environ[…]`), words and examples are left alone.
+    """
+    lowered = text.lower()
+    if not any(gate in lowered for gate in _GATES):
+        return
+    match = _ASSIGNED.search(text)
+    while match:
+        begin, end = match.span("value")
+        end -= len(match["value"]) - len(match["value"].rstrip(".:!?。，；！？、）】"))
+        if begin >= start and end > begin and _is_secret(text, match, text[begin:end]):
+            yield Span(begin, end, "SECRET", 0.85)
+            match = _ASSIGNED.search(text, end)
+        else:
+            match = _ASSIGNED.search(text, max(match.start() + 2, match.end("assign") - 1))
+
+
+def _is_secret(text: str, match: re.Match[str], value: str) -> bool:
+    if _NOT_SECRET_SUFFIX.search(match["suffix"]) or value.lower() in _WORDS or _is_reference(value):
+        return False
+    quoted = match["quote"] is not None
+    flag = match["assign"] == " "
+    if flag and not (text[max(0, match.start() - 30) : match.start()].rpartition(" ")[2].startswith("-") or match["weak"]):
+        # A space assigns only behind a command line flag and after `Bearer`.
+        return False
+    if match["assign"] in (",", ">", "->", "<=") and not quoted and match["assign"] != ">":
+        return False
+    if match["password"]:
+        return _is_password(value, quoted=quoted, prose=match["assign"].strip(" :：") == "is")
+    return _is_token(value, strong=bool(match["strong"]), quoted=quoted)
+
+
+def _is_password(value: str, *, quoted: bool, prose: bool) -> bool:
+    if not 4 <= len(value) <= 128 or _REFERENCE.fullmatch(value) and not quoted:
+        return False
+    classes = sum(
+        (
+            any(char.islower() for char in value),
+            any(char.isupper() for char in value),
+            any(char.isdigit() for char in value),
+            any(not char.isalnum() for char in value),
+        )
+    )
+    if not value.isascii():
+        return False
+    if quoted:
+        return (classes >= 2 and not value.istitle()) or (classes == 1 and len(value) >= 6 and value.isdigit())
+    return (classes >= 2 and any(char.isdigit() for char in value) or classes >= 3 or value.isdigit()) and len(value) >= (
+        6 if prose else 5
+    )
+
+
+def _is_token(value: str, *, strong: bool, quoted: bool) -> bool:
+    if not value.isascii() or len(value) < (10 if strong else 16) or not re.fullmatch(r"[A-Za-z0-9_\-+/=.~:!@#$%^*|]+", value):
+        return False
+    if value.isdigit():
+        return strong and len(value) >= 15
+    letters = [part for part in re.split(r"[_\-./:]+", value) if part]
+    if all(part.isalpha() or part.isdigit() and len(part) < 5 for part in letters) and len(letters) > 1:
+        return False
+    digits = sum(char.isdigit() for char in value)
+    mixed = any(char.islower() for char in value) and any(char.isupper() for char in value)
+    if digits == 0:
+        return strong and quoted and mixed and len(value) >= 20 and entropy(value) >= 3.7
+    if digits == 1 and not mixed:
+        return False
+    return entropy(value) >= (2.6 if strong else 3.2)
+
+
+def _is_reference(value: str) -> bool:
+    return bool(_DUMMY.search(value) or _PATH_LIKE.match(value)) or len(set(value)) <= 2
+
+
+def _is_dummy(value: str) -> bool:
+    return len(set(value)) <= 4 or "EXAMPLE" in value or entropy(value) < 2
+
+
+def entropy(value: str) -> float:
+    """Return the Shannon entropy of the value in bits per character."""
+    size = len(value)
+    return -sum(count / size * log2(count / size) for count in map(value.count, set(value)))

@@ -1,0 +1,377 @@
+"""A stream of events inside the onion: read, watched, edited, and ended exactly once.
+
+There is no loop and no task here. Whoever holds the caller's end pulls; one pull reads one batch
+from the source, runs it through the stages that layers added, and returns it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from agentprod.errors import StreamInterrupted
+from agentprod.events import Event, Recorded, Source, Stage, Watch
+from agentprod.faults import classify
+from agentprod.interrupted import adopt, interrupted_class
+from agentprod.lateness import late
+from agentprod.runtime.drive import drive
+
+if TYPE_CHECKING:
+    from agentprod.call import Call
+    from agentprod.dialects.base import Dialect
+    from agentprod.parts import MakeEditor
+    from agentprod.reply import Outcome, Reply
+    from agentprod.runtime.alarm import Alarm
+
+__all__ = ["Event", "EventStream", "Recorded", "Source", "Stage", "notify"]
+
+PREAMBLE_EVENTS = 16
+PREAMBLE_SECONDS = 5.0
+
+_log = logging.getLogger("agentprod")
+
+
+class EventStream:
+    """One stream of one attempt.
+
+    `open()` reads until the first content, so that what fails before it fails like a whole call;
+    from then on nothing is replayed, and a break raises `StreamInterrupted`.
+    """
+
+    def __init__(self, source: Source, call: Call, *, dialect: Dialect | None = None, alarm: Alarm | None = None) -> None:
+        self.source = source
+        self.dialect = dialect or call.dialect
+        self.caller = call.dialect
+        self.reader = self.dialect.reader()
+        self.runtime = call.runtime
+        self.alarm = alarm
+        self.limits = call.limits
+        self.target = call.target
+        self.ledger = call.ledger
+        self.observers = call.observers
+        self.reply: Reply | None = None
+        self.started = call.runtime.now()
+        self.committed = False
+        self._opening: tuple[float, str] | None = None
+        self._pending: list[Event] = []
+        self._failure: Exception | None = None
+        self._stages: list[Stage] = []
+        self._texts: list[list[str]] = [self.reader.texts]
+        self._exhausted = False
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = (
+            asyncio.get_running_loop() if call.runtime.kind == "async" else None
+        )
+
+    # Reading
+
+    async def open(self, until: float | None = None, phase: str = "first_token") -> None:
+        """Read up to the first content event, holding what comes before.
+
+        Args:
+            until: monotonic time by which the first content must have come.
+
+            phase: which limit says so: `"first_token"`, `"attempt"` or `"deadline"`.
+
+        Raises:
+            CallTimeout: first content did not come in time.
+            StreamInterrupted: the stream ended without content and without its terminal marker.
+            Exception: what the provider's SDK raises.
+        """
+        self._opening = None if until is None else (until, phase)
+        held: list[Event] = []
+        while not self.reader.content and not self.reader.sealed:
+            batch = await self._batch()
+            if batch is None:
+                self._exhausted = True
+                break
+            held += batch
+            if self._failure is not None:
+                if self.reader.content:
+                    break  # content came first: deliver it, then fail as an interrupted stream
+                failure, self._failure = self._failure, None
+                raise failure
+            if len(held) >= PREAMBLE_EVENTS or self.runtime.now() - self.started > PREAMBLE_SECONDS:
+                break
+        if self._exhausted and not self.reader.done:
+            raise self._truncated()
+        self.committed = True
+        self._pending = held
+
+    async def _batch(self) -> list[Event] | None:
+        """Read one batch, let the reader see it, and stop it short at an error event."""
+        batch = await self._read()
+        if batch is None:
+            return None
+        reader, observers = self.reader, self.observers
+        for position, event in enumerate(batch):
+            data = event.data
+            if data is None:
+                reader.mark(event.raw)
+                continue
+            if reader.feed(data):
+                self._failure = await self.source.error(event)
+                return batch[:position]
+            for observer in observers:
+                notify(observer, "event", self.reply.attempt if self.reply else None, data)
+        return batch
+
+    async def _read(self) -> list[Event] | None:
+        alarm = self.alarm
+        if alarm is None:
+            try:
+                return await self.source.read()
+            except Exception as error:
+                raise self._source_error(error) from error.__cause__
+        until, phase = self._until()
+        alarm.enter(until)
+        try:
+            batch = await self.source.read()
+        except BaseException as error:
+            if alarm.claims(error):
+                raise self._late(phase) from self.source.late()
+            if isinstance(error, Exception):
+                raise self._source_error(error) from error.__cause__
+            raise
+        finally:
+            alarm.leave()
+        if alarm.fired or (until is not None and self.runtime.now() > until):
+            raise self._late(phase) from self.source.late()
+        return batch
+
+    def _source_error(self, error: Exception) -> BaseException:
+        broken = self.source.broken(error)
+        if broken is not error:
+            broken.__cause__ = error
+        return broken
+
+    def _until(self) -> tuple[float | None, str]:
+        """Return when the next read must have ended, and which limit says so."""
+        limits = self.limits
+        candidates: list[tuple[float, str]] = []
+        if not self.committed and self._opening is not None:
+            candidates.append(self._opening)
+        if limits.idle is not None and (self.committed or limits.first_token is None):
+            candidates.append((self.runtime.now() + limits.idle, "idle"))
+        if limits.stream_until is not None:
+            candidates.append((limits.stream_until, "deadline"))
+        return min(candidates) if candidates else (None, "")
+
+    def _late(self, phase: str) -> Exception:
+        return late(phase, self.target, self.limits, f"after {len(self.text())} characters of text")
+
+    def _truncated(self) -> StreamInterrupted:
+        return StreamInterrupted(
+            f"The stream from {self.target} ended without its terminal marker after {len(self.text())} characters "
+            f"of text{self._open_calls()}: the reply is not complete.",
+            partial=self.text(),
+            fault="truncated",
+            target=str(self.target),
+            open_tool_calls=self.reader.open_tool_calls(),
+            usage=self.reader.usage,
+        )
+
+    def _open_calls(self) -> str:
+        names = self.reader.open_tool_calls()
+        return f", inside the arguments of {', '.join(names)}" if names else ""
+
+    # Layers' side
+
+    def edit(self, make: MakeEditor, dialect: Dialect, request: Any) -> None:
+        """Add an editing stage."""
+        stage = dialect.stream_editor(make, request)
+        self._stages.append(stage)
+        self._texts.append(stage.texts)
+
+    def watch(self, fn: Callable[[Any], None]) -> None:
+        """Add a stage that only looks."""
+        self._stages.append(Watch(fn))
+
+    def add(self, stage: Stage) -> None:
+        """Add any stage."""
+        self._stages.append(stage)
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """What layers added, innermost first."""
+        return self._stages
+
+    def text(self) -> str:
+        """The text so far, as the outermost stage let it pass."""
+        return "".join(self._texts[-1])
+
+    def text_reader(self) -> Callable[[], str]:
+        """Return a function that gives the text as it passes here."""
+        texts = self._texts[-1]
+        return lambda: "".join(texts)
+
+    # The consumer's side
+
+    async def pull(self) -> list[Event] | None:
+        """Return the next events for the consumer; `None` once the stream has ended well.
+
+        Raises:
+            StreamInterrupted: the stream broke; also an instance of the SDK's error class when the
+                SDK has one for it.
+        """
+        while not self._closed:
+            if self._pending:
+                batch: list[Event] | None = self._pending
+                self._pending = []
+            elif self._failure is not None:
+                failure, self._failure = self._failure, None
+                await self._fail(failure)
+            elif self._exhausted:
+                batch = None
+            else:
+                try:
+                    batch = await self._batch()
+                except Exception as error:
+                    await self._fail(error)
+                except GeneratorExit:  # nothing may be awaited any more
+                    self.drop()
+                    raise
+                except BaseException:
+                    await self.close("abandoned")
+                    raise
+                self._exhausted = batch is None
+            if batch is None:
+                if not self.reader.done:
+                    await self._fail(self._truncated())
+                batch = self._flush()
+                await self._end("complete")
+                return batch or None
+            for stage in self._stages:
+                batch = stage.feed(batch)
+            if batch:
+                return batch
+        return None
+
+    def _flush(self) -> list[Event]:
+        rest: list[Event] = []
+        for stage in self._stages:
+            rest = (stage.feed(rest) if rest else []) + stage.finish()
+        return rest
+
+    async def _fail(self, error: Exception) -> None:
+        failure = self._interrupted(error)
+        await self._end("failed", failure)
+        if failure is error:
+            raise failure
+        raise failure from error
+
+    def _interrupted(self, error: Exception) -> Exception:
+        if isinstance(error, StreamInterrupted):
+            return error
+        fault = classify(error).fault
+        failure = interrupted_class(error)(
+            f"The stream from {self.target} broke ({type(error).__name__}) after {len(self.text())} characters of "
+            f"text{self._open_calls()}. What was delivered stays valid; nothing is replayed.",
+            partial=self.text(),
+            fault=fault.value,
+            target=str(self.target),
+            open_tool_calls=self.reader.open_tool_calls(),
+            usage=self.reader.usage,
+        )
+        adopt(failure, error)
+        return failure
+
+    async def close(self, outcome: Outcome = "abandoned") -> None:
+        """End the stream from the consumer's side.
+
+        When the terminal marker had come already, that is a complete reply whatever was left unread.
+        """
+        if outcome == "abandoned" and self.reader.done:
+            outcome = "complete"
+        await self._end(outcome)
+
+    async def _end(self, outcome: Outcome, error: Exception | None = None) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self.source.close()
+        except Exception as problem:
+            _log.debug("closing a stream's connection failed: %s", type(problem).__name__)
+        await self._finish(outcome, error)
+
+    async def _finish(self, outcome: Outcome, error: Exception | None) -> None:
+        if self.alarm is not None:
+            self.alarm.close()
+        reply = self.reply
+        if reply is not None:
+            partial = outcome != "complete" or not (self.reader.sealed or self._exhausted)
+            end_attempt(reply, self, outcome, error)
+            await reply.finish(outcome, error, partial=partial)
+
+    def drop(self) -> None:
+        """End a stream whose consumer is gone: called from a finalizer, on whatever thread it runs."""
+        if self._closed:
+            return
+        self._closed = True
+        outcome: Outcome = "complete" if self.reader.done else "abandoned"
+        loop = self._loop
+        if loop is None:
+            self._release(outcome)
+        else:
+            try:
+                loop.call_soon_threadsafe(self._release_in, loop, outcome)
+            except RuntimeError:  # the loop is closed
+                self._release(outcome)
+
+    def _release_in(self, loop: asyncio.AbstractEventLoop, outcome: Outcome) -> None:
+        async def release() -> None:
+            try:
+                await self.source.close()
+            except Exception as problem:
+                _log.debug("closing a dropped stream's connection failed: %s", type(problem).__name__)
+            await self._finish(outcome, None)
+
+        task = loop.create_task(release())
+        _releasing.add(task)
+        task.add_done_callback(_releasing.discard)
+
+    def _release(self, outcome: Outcome) -> None:
+        self.source.drop()
+        if self.reply is not None and self.reply.settles:
+            # A finalizer must not do I/O on the thread it interrupted.
+            threading.Thread(target=self._run_finish, args=(outcome,), name="agentprod-settle", daemon=True).start()
+        else:
+            drive(self._finish(outcome, None))
+
+    def _run_finish(self, outcome: Outcome) -> None:
+        if self.runtime.kind == "sync":
+            drive(self._finish(outcome, None))
+        else:
+            asyncio.run(self._finish(outcome, None))
+
+
+_releasing: set[asyncio.Task[None]] = set()
+
+
+def notify(observer: Callable[..., None], event: str, attempt: Any, data: Any) -> None:
+    """Call an observer; what it raises is logged, never felt by the call."""
+    try:
+        observer(event, attempt, data)
+    except Exception:
+        _log.exception("an observer failed at %s; the call itself is not affected", event)
+
+
+def end_attempt(reply: Reply, stream: EventStream, outcome: Outcome, error: Exception | None) -> None:
+    """Write the end of a stream into its attempt."""
+    attempt = reply.attempt
+    if attempt is None or attempt.duration is not None:
+        return
+    attempt.duration = stream.runtime.now() - attempt.started
+    attempt.usage = stream.reader.usage
+    if outcome == "failed" and error is not None:
+        failure = classify(error)
+        attempt.outcome, attempt.fault = "failed", failure.fault
+        attempt.error_type = type(error.__cause__ or error).__name__
+    else:
+        attempt.outcome = "ok" if outcome == "complete" else "abandoned"
+    for observer in stream.observers:
+        notify(observer, "attempt_end", attempt, error)
