@@ -26,6 +26,7 @@ class Edge(Protocol):
 
     async def send(self, call: Call, attempt: Attempt, /) -> Reply:
         """Send `call.request` once and return the open reply."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -80,9 +81,7 @@ class Limits:
         """Return these limits with streams ending by `when` at the latest."""
         return replace(self, stream_until=when if self.stream_until is None else min(when, self.stream_until))
 
-    def tightened(
-        self, attempt: float | None, first_token: float | None, idle: float | None, thread: bool
-    ) -> Limits:
+    def tightened(self, attempt: float | None, first_token: float | None, idle: float | None, thread: bool) -> Limits:
         """Return the tighter of these limits and others."""
         return Limits(
             _tighter(self.attempt, attempt),
@@ -228,3 +227,4 @@ class Middleware(Protocol):
 
     async def handle(self, call: Call, call_next: CallNext, /) -> Reply:
         """Answer `call`, usually by way of `call_next`, zero, one or many times."""
+        ...

@@ -164,7 +164,7 @@ class propagate(Executor):  # noqa: N801 - reads as a verb around an executor
 
     ```python
     pool = ap.propagate(ThreadPoolExecutor(8))
-    pool.submit(ask, "…")        # sees the context of this line
+    pool.submit(ask, "…")  # sees the context of this line
     ```
 
     Args:
@@ -178,7 +178,12 @@ class propagate(Executor):  # noqa: N801 - reads as a verb around an executor
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Schedule `fn(*args, **kwargs)` under a copy of this thread's context."""
-        return self._executor.submit(contextvars.copy_context().run, fn, *args, **kwargs)
+        here = contextvars.copy_context()
+
+        def run() -> R:
+            return here.run(fn, *args, **kwargs)
+
+        return self._executor.submit(run)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Shut the executor down."""

@@ -29,21 +29,27 @@ class Source(Protocol):
 
     async def read(self) -> list[Event] | None:
         """Return the next batch, never empty; `None` at the end."""
+        ...
 
     async def close(self) -> None:
         """Release the connection; may be called more than once."""
+        ...
 
     def drop(self) -> None:
         """Release the connection without waiting; called when the stream was garbage-collected."""
+        ...
 
     async def error(self, event: Event) -> Exception:
         """Return the exception the provider's SDK raises for an error event."""
+        ...
 
     def broken(self, error: BaseException) -> BaseException:
         """Return the exception the provider's SDK raises where the transport raised `error`."""
+        ...
 
     def late(self) -> BaseException | None:
         """Return the SDK's timeout error, to be the cause of ours."""
+        ...
 
 
 class Stage(Protocol):
@@ -51,9 +57,11 @@ class Stage(Protocol):
 
     def feed(self, events: list[Event]) -> list[Event]:
         """Take a batch and return what goes on outward."""
+        ...
 
     def finish(self) -> list[Event]:
         """Return what was kept back; the stream has ended."""
+        ...
 
 
 class Recorded:

@@ -12,6 +12,7 @@ import enum
 import math
 import re
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
@@ -146,7 +147,9 @@ _CONNECTION_NAMES = frozenset(
 )
 
 
-def classify(error: BaseException, custom: Classify | None = None, *, wall: Callable[[], float] | None = None) -> Failure:
+def classify(
+    error: BaseException, custom: Classify | None = None, *, wall: Callable[[], float] | None = None
+) -> Failure:
     """Read an exception once, for retry, breaker, cooldown and fallback alike.
 
     Order: what is no `Exception`, this library's own refusals, your `custom`, type and code strings
@@ -240,7 +243,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _status(error: BaseException) -> int | None:
     for link in _causes(error):
-        for value in (getattr(link, "status_code", None), getattr(getattr(link, "response", None), "status_code", None)):
+        response = getattr(link, "response", None)
+        for value in (getattr(link, "status_code", None), getattr(response, "status_code", None)):
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
     return None
@@ -321,10 +325,10 @@ def _until(date: str, wall: Callable[[], float] | None) -> float:
 
 
 def _wall(wall: Callable[[], float] | None) -> float:
-    return wall() if wall is not None else datetime.now().timestamp()
+    return wall() if wall is not None else time.time()
 
 
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
+_DURATION = re.compile("".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in ("d", "h", "m(?!s)", "s", "ms")))
 _RESET = re.compile(r"^(?:x|anthropic)-ratelimit-(?:reset-(?P<dim>[\w-]+)|(?P<dim2>[\w-]+)-reset)$")
 
 

@@ -15,7 +15,7 @@ _decorate: Callable[[Layer, Callable[..., Any]], Any] | None = None
 
 def decorates_with(decorate: Callable[[Layer, Callable[..., Any]], Any]) -> None:
     """Say how a single layer decorates a function."""
-    global _decorate
+    global _decorate  # noqa: PLW0603 - one per process, by intent
     _decorate = decorate
 
 

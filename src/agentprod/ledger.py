@@ -19,7 +19,7 @@ __all__ = ["Attempt", "Ledger", "Note", "Pricer"]
 Pricer = Callable[[str, "str | None", Usage], "Decimal | None"]
 """`(provider, model, usage) -> USD`, or `None` when the price is unknown."""
 
-_ids = random.Random()  # noqa: S311 - names, not secrets; reseeded by the OS, so forks differ after a reseed
+_ids = random.Random()
 
 
 def new_id() -> str:

@@ -37,9 +37,11 @@ class Editor(Protocol):
 
     def feed(self, text: str, /) -> str:
         """Take the next piece and return what is final by now."""
+        ...
 
     def flush(self) -> str:
         """Return the rest; the part ends here."""
+        ...
 
 
 MakeEditor = Callable[[Part], "Editor | None"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentprod.call import Call
 
-__all__ = ["Listener", "listening", "listeners"]
+__all__ = ["Listener", "listeners", "listening"]
 
 Listener = Callable[["Call"], None]
 """Called with each call once it has ended; its ledger tells the rest."""
@@ -40,11 +40,11 @@ def listening(listener: Listener) -> Iterator[None]:
 
 def listen(listener: Listener) -> Callable[[], None]:
     """Let `listener` hear of every call of this process; return what ends that."""
-    global _everywhere
+    global _everywhere  # noqa: PLW0603 - one per process, by intent
     _everywhere = (*_everywhere, listener)
 
     def stop() -> None:
-        global _everywhere
+        global _everywhere  # noqa: PLW0603 - one per process, by intent
         _everywhere = tuple(other for other in _everywhere if other is not listener)
 
     return stop

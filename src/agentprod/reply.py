@@ -244,7 +244,10 @@ class Reply:
                 _log.exception("a hook at the end of a reply failed; the reply itself is not affected")
 
     async def discard(self) -> None:
-        """Drop this reply: close its stream and release what it holds. A layer that does not pass a reply on must call this."""
+        """Drop this reply: close its stream and release what it holds.
+
+        A layer that does not pass a reply on must call this.
+        """
         if self.stream is not None:
             await self.stream.close("discarded")
         else:

@@ -44,6 +44,7 @@ class Stack:
     stack = ap.Stack(ap.Tracer(), ap.Cache(ttl=3600), ap.Retry(attempts=3))
     client = stack.wrap(OpenAI())
 
+
     @stack
     def ask(prompt: str) -> str: ...
     ```
@@ -172,10 +173,9 @@ class Stack:
             ConfigError: not a callable, or a layer that cannot work there.
         """
         if isinstance(fn, staticmethod | classmethod):
-            inner = self.decorate(
-                fn.__func__, dialect=dialect, provider=provider, model=model, kind=kind, name=name
-            )
-            return type(fn)(inner)  # type: ignore[return-value]
+            inner = self.decorate(fn.__func__, dialect=dialect, provider=provider, model=model, kind=kind, name=name)
+            rewrapped: Any = type(fn)(inner)
+            return rewrapped  # type: ignore[no-any-return]
         check_callable(fn)
         if kind is not None and kind not in KINDS:
             raise ConfigError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
@@ -352,4 +352,3 @@ def _decorate_with_one(layer: Any, fn: Callable[..., Any]) -> Any:
 
 
 _layer.decorates_with(_decorate_with_one)
-

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from agentprod.errors import StreamInterrupted
 from agentprod.events import Event, Recorded, Source, Stage, Watch
@@ -41,7 +41,9 @@ class EventStream:
     from then on nothing is replayed, and a break raises `StreamInterrupted`.
     """
 
-    def __init__(self, source: Source, call: Call, *, dialect: Dialect | None = None, alarm: Alarm | None = None) -> None:
+    def __init__(
+        self, source: Source, call: Call, *, dialect: Dialect | None = None, alarm: Alarm | None = None
+    ) -> None:
         self.source = source
         self.dialect = dialect or call.dialect
         self.caller = call.dialect
@@ -89,11 +91,8 @@ class EventStream:
                 self._exhausted = True
                 break
             held += batch
-            if self._failure is not None:
-                if self.reader.content:
-                    break  # content came first: deliver it, then fail as an interrupted stream
-                failure, self._failure = self._failure, None
-                raise failure
+            if not self.reader.content:
+                self._raise_failure()  # after content it is delivered first, then the stream is interrupted
             if len(held) >= PREAMBLE_EVENTS or self.runtime.now() - self.started > PREAMBLE_SECONDS:
                 break
         if self._exhausted and not self.reader.done:
@@ -218,26 +217,7 @@ class EventStream:
                 SDK has one for it.
         """
         while not self._closed:
-            if self._pending:
-                batch: list[Event] | None = self._pending
-                self._pending = []
-            elif self._failure is not None:
-                failure, self._failure = self._failure, None
-                await self._fail(failure)
-            elif self._exhausted:
-                batch = None
-            else:
-                try:
-                    batch = await self._batch()
-                except Exception as error:
-                    await self._fail(error)
-                except GeneratorExit:  # nothing may be awaited any more
-                    self.drop()
-                    raise
-                except BaseException:
-                    await self.close("abandoned")
-                    raise
-                self._exhausted = batch is None
+            batch = await self._next()
             if batch is None:
                 if not self.reader.done:
                     await self._fail(self._truncated())
@@ -250,13 +230,39 @@ class EventStream:
                 return batch
         return None
 
+    async def _next(self) -> list[Event] | None:
+        """Return what was held, then what comes; `None` at the end of the source."""
+        if self._pending:
+            held, self._pending = self._pending, []
+            return held
+        if self._exhausted:
+            return None
+        try:
+            self._raise_failure()
+            batch = await self._batch()
+        except GeneratorExit:  # nothing may be awaited any more
+            self.drop()
+            raise
+        except Exception as error:
+            await self._fail(error)
+        except BaseException:
+            await self.close("abandoned")
+            raise
+        self._exhausted = batch is None
+        return batch
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
     def _flush(self) -> list[Event]:
         rest: list[Event] = []
         for stage in self._stages:
             rest = (stage.feed(rest) if rest else []) + stage.finish()
         return rest
 
-    async def _fail(self, error: Exception) -> None:
+    async def _fail(self, error: Exception) -> NoReturn:
         failure = self._interrupted(error)
         await self._end("failed", failure)
         if failure is error:

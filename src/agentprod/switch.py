@@ -13,7 +13,7 @@ def set_active(active: bool) -> None:
     While off, wrapped clients and decorated functions behave as if they were bare: for tests, and for
     clients made at import time. Calls already inside a stack are not affected.
     """
-    global _active
+    global _active  # noqa: PLW0603 - one per process, by intent
     _active = bool(active)
 
 

@@ -239,9 +239,7 @@ def _named_result(fragment: Fragment, message: Mapping[str, Any], names: dict[st
 
 def _tool_names(message: Mapping[str, Any]) -> dict[str, str]:
     return {
-        str(block.get("id")): str(block.get("name"))
-        for block in _blocks(message)
-        if block.get("type") in _TOOL_BLOCKS
+        str(block.get("id")): str(block.get("name")) for block in _blocks(message) if block.get("type") in _TOOL_BLOCKS
     }
 
 

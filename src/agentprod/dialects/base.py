@@ -110,7 +110,7 @@ class Dialect:
         return None
 
     def finish(self, body: Any) -> str | None:
-        """Return why a whole reply ended: `"stop" "length" "tool_calls" "content_filter" "other"`; `None` if not said."""
+        """Return why a whole reply ended: `"stop" "length" "tool_calls" "content_filter" "other"`; `None` if unsaid."""
         return None
 
     def tool_calls(self, body: Any) -> list[dict[str, Any]]:

@@ -57,9 +57,7 @@ def join_chunks(chunks: list[Any]) -> Any:
                 _join_logprobs(joined, choice["logprobs"])
             if choice.get("finish_reason") is not None:
                 joined["finish_reason"] = choice["finish_reason"]
-            joined.update(
-                {k: v for k, v in choice.items() if k not in ("index", "delta", "logprobs", "finish_reason")}
-            )
+            joined.update({k: v for k, v in choice.items() if k not in ("index", "delta", "logprobs", "finish_reason")})
     body["object"] = "chat.completion"
     body["choices"] = [
         {"index": index, "logprobs": None, "finish_reason": None, **choice} for index, choice in sorted(choices.items())

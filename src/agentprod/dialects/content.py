@@ -86,10 +86,15 @@ def text_of(content: Any, *, strict: bool = False) -> str | None:
         return None
     texts = []
     for block in content:
-        if isinstance(block, Mapping) and isinstance(block.get("text"), str) and block.get("type") in (
-            "text",
-            "input_text",
-            "output_text",
+        if (
+            isinstance(block, Mapping)
+            and isinstance(block.get("text"), str)
+            and block.get("type")
+            in (
+                "text",
+                "input_text",
+                "output_text",
+            )
         ):
             texts.append(block["text"])
         elif strict:

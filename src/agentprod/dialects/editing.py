@@ -153,5 +153,3 @@ class StreamEdit:
             state.text.append(text)
             if part.kind == "text" and part.choice == 0:
                 self.texts.append(text)
-
-

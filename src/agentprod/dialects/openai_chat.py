@@ -43,10 +43,10 @@ class OpenAIChat(Dialect):
                 continue
             role = message.get("role")
             role = "system" if role == "developer" else role if isinstance(role, str) else "user"
-            kind, tool = ("text", None)
+            part = Part("text", role, 0, index)
             if role in ("tool", "function"):
-                role, kind, tool = "tool", "tool_result", names.get(str(message.get("tool_call_id")), message.get("name"))
-            part = Part(kind, role, 0, index, tool)  # type: ignore[arg-type]
+                tool = names.get(str(message.get("tool_call_id")), message.get("name"))
+                part = Part("tool_result", "tool", 0, index, tool)
             yield from content_fragments(message.get("content"), part, ("messages", index, "content"))
             if isinstance(message.get("refusal"), str):
                 yield Fragment(Part("refusal", role, 0, index), message["refusal"], ("messages", index, "refusal"))
@@ -61,7 +61,7 @@ class OpenAIChat(Dialect):
                     yield Fragment(
                         Part("tool_arguments", role, 0, index, name, slot == "arguments"),
                         function[slot],
-                        ("messages", index, "tool_calls", position, call.get("type", "function"), slot),
+                        ("messages", index, "tool_calls", position, "custom" if slot == "input" else "function", slot),
                     )
         prediction = request.get("prediction")
         if isinstance(prediction, Mapping):
@@ -131,7 +131,8 @@ class OpenAIChat(Dialect):
         choices = _choices(body)
         if not any(isinstance(choice.get("logprobs"), Mapping) for choice in choices):
             return body
-        return {**body, "choices": [{**choice, "logprobs": None} if "logprobs" in choice else choice for choice in choices]}
+        plain = [{**choice, "logprobs": None} if "logprobs" in choice else choice for choice in choices]
+        return {**body, "choices": plain}
 
     def make_body(self, request: Mapping[str, Any], text_or_body: Any) -> Any:
         """Return a completion that says `text_or_body`, or the body as given."""
@@ -275,7 +276,8 @@ def _choice_fragments(choice: Any, key: str, path: tuple[Any, ...], json_text: b
         if function is not None and isinstance(function.get(slot), str) and function[slot]:
             name = function.get("name") if key == "message" else None
             part = Part("tool_arguments", "assistant", index, call.get("index", position), name, slot == "arguments")
-            yield Fragment(part, function[slot], (*path, key, "tool_calls", position, call.get("type") or "function", slot))
+            kind = "custom" if slot == "input" else "function"
+            yield Fragment(part, function[slot], (*path, key, "tool_calls", position, kind, slot))
 
 
 def _slot(part: Part, like: Any) -> str:

@@ -51,11 +51,8 @@ class EventParser:
 def _event(raw: bytes, block: bytes) -> Event:
     if block.startswith(b"data: {") and b"\n" not in block and b"\r" not in block:
         return Event(json.loads(block[6:]), raw)
-    lines = []
-    for line in _LINE.split(block):
-        if line.startswith(b"data:"):
-            lines.append(line[6:] if line.startswith(b"data: ") else line[5:])
-    payload = b"\n".join(lines)
+    lines = [line[5:] for line in _LINE.split(block) if line.startswith(b"data:")]
+    payload = b"\n".join(line.removeprefix(b" ") for line in lines)
     if not payload or payload.startswith(b"[DONE]"):
         return Event(None, raw)
     return Event(json.loads(payload), raw)

@@ -207,5 +207,3 @@ def _told(fault: Fault | None, status: int | None) -> str:
     if fault is None:
         return "ok"
     return f"{fault.value} {status}" if status is not None else fault.value
-
-

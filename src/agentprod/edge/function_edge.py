@@ -26,7 +26,7 @@ __all__ = ["FunctionEdge", "Kind", "Stopped"]
 Kind = Literal["sync", "async", "generator", "async_generator"]
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: it carries a StopIteration across a coroutine
+class Stopped(Exception):
     """Carries a `StopIteration` that a function raised through coroutines, which would turn it into RuntimeError."""
 
     def __init__(self, error: StopIteration) -> None:

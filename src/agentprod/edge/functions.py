@@ -23,8 +23,11 @@ _MARKER = "__agentprod__"
 
 
 class Marker:
-    """What a decorated function remembers of its decoration. Only the wrapper itself owns it: `functools.wraps`
-    copies attributes onto foreign wrappers, which are not decorated."""
+    """What a decorated function remembers of its decoration.
+
+    Only the wrapper itself owns it: `functools.wraps` copies attributes onto foreign wrappers, which
+    are not decorated.
+    """
 
     __slots__ = ("edge", "entry", "stack", "wrapper")
 
@@ -46,7 +49,7 @@ def kind_of(fn: Callable[..., Any]) -> Kind:
     while isinstance(fn, functools.partial):
         fn = fn.func
     if not inspect.isroutine(fn) and not inspect.isclass(fn):
-        fn = getattr(type(fn), "__call__", fn)
+        fn = getattr(type(fn), "__call__", fn)  # noqa: B004 - the method itself is wanted
     fn = inspect.unwrap(fn)
     if inspect.isasyncgenfunction(fn):
         return "async_generator"

@@ -165,7 +165,7 @@ def stream_response(http: Any, stream: EventStream, request: Any, template: Any,
         return http.Response(
             200, headers={"content-type": "text/event-stream; charset=utf-8"}, stream=body(stream), request=request
         )
-    response = http.Response(
+    return http.Response(
         template.status_code,
         headers=_decoded(template.headers),
         stream=body(stream),
@@ -173,7 +173,6 @@ def stream_response(http: Any, stream: EventStream, request: Any, template: Any,
         extensions=template.extensions,
         history=template.history,
     )
-    return response
 
 
 def whole_response(http: Any, content: bytes, request: Any, template: Any) -> Any:

@@ -12,7 +12,7 @@ from agentprod.runtime.drive import drive
 if TYPE_CHECKING:
     from agentprod.stream import EventStream
 
-__all__ = ["AsyncItems", "AsyncIteratorSource", "IteratorSource", "Items"]
+__all__ = ["AsyncItems", "AsyncIteratorSource", "Items", "IteratorSource"]
 
 
 class IteratorSource:
@@ -64,8 +64,8 @@ class AsyncIteratorSource(IteratorSource):
 
     async def close(self) -> None:
         """Close the generator, or whatever has an `aclose`."""
-        close = getattr(self._async_iterator, "aclose", None)
-        if callable(close):
+        close: Any = getattr(self._async_iterator, "aclose", None)
+        if close is not None:
             await close()
 
     def drop(self) -> None:

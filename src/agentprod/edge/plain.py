@@ -69,7 +69,9 @@ def _other(value: Any) -> Any:
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
         return plain(dump(mode="json", by_alias=True, exclude_unset=True))
-    if isinstance(value, str | bytes | bytearray | memoryview) or hasattr(value, "read") or hasattr(value, "__fspath__"):
+    if isinstance(value, str | bytes | bytearray | memoryview):
+        return value
+    if hasattr(value, "read") or hasattr(value, "__fspath__"):
         return value
     if isinstance(value, Mapping):
         return _plain_dict(dict(value))

@@ -82,12 +82,11 @@ class SdkEdge:
             options.idempotency_key = client._idempotency_key()
         origin = Origin(client, cast_to, options, stream, stream_cls)
         dialect = dialect_for(options)
-        if dialect is None:
-            request: dict[str, Any] = {}
-            operation, spoken = "other", _OTHER
-        else:
+        spoken: Dialect = dialect or _OTHER
+        operation = spoken.operation
+        request: dict[str, Any] = {}
+        if dialect is not None:
             request = wire_request(options)
-            operation, spoken = dialect.operation, dialect
             if stream and entry.needs_usage and not dialect.asks_usage(request):
                 origin.hides_usage = True
         origin.request = request

@@ -14,30 +14,44 @@ class ClientIO(Protocol):
 
     async def request(self, owner: type, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
         """Send a request by the SDK's own `request`."""
+        ...
 
     async def process(self, owner: type, client: Any, **arguments: Any) -> Any:
         """Decode a response by the SDK's own `_process_response`."""
+        ...
 
     async def finalize(self, owner: type, client: Any, result: Any, request: Any) -> Any:
         """Finish a response that went through the client's own middleware."""
+        ...
 
     async def read(self, response: Any) -> None:
         """Read the whole body."""
+        ...
 
     def chunks(self, response: Any) -> Any:
         """Return an iterator over the decoded body."""
+        ...
 
     async def next_chunk(self, chunks: Any) -> bytes | None:
         """Return the next piece; `None` at the end."""
+        ...
 
     async def close(self, response: Any) -> None:
         """Close the response."""
+        ...
 
     def drop(self, response: Any) -> None:
         """Close the response without a loop, as far as that goes."""
+        ...
 
     async def first(self, stream: Any) -> Any:
         """Read one item of an SDK stream."""
+        ...
+
+
+def _sdk(owner: Any, client: Any) -> Any:
+    """Return the client as the SDK made it: method look-up starts behind our overrides."""
+    return super(owner, client)
 
 
 class SyncIO:
@@ -47,15 +61,15 @@ class SyncIO:
 
     async def request(self, owner: type, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
         """Send a request."""
-        return super(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)  # type: ignore[misc]
+        return _sdk(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)
 
     async def process(self, owner: type, client: Any, **arguments: Any) -> Any:
         """Decode a response."""
-        return super(owner, client)._process_response(**arguments)  # type: ignore[misc]
+        return _sdk(owner, client)._process_response(**arguments)
 
     async def finalize(self, owner: type, client: Any, result: Any, request: Any) -> Any:
         """Finish a response of the client's own middleware."""
-        return super(owner, client)._finalize_middleware_result(result, request)  # type: ignore[misc]
+        return _sdk(owner, client)._finalize_middleware_result(result, request)
 
     async def read(self, response: Any) -> None:
         """Read the whole body."""
@@ -89,15 +103,15 @@ class AsyncIO:
 
     async def request(self, owner: type, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
         """Send a request."""
-        return await super(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)  # type: ignore[misc]
+        return await _sdk(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)
 
     async def process(self, owner: type, client: Any, **arguments: Any) -> Any:
         """Decode a response."""
-        return await super(owner, client)._process_response(**arguments)  # type: ignore[misc]
+        return await _sdk(owner, client)._process_response(**arguments)
 
     async def finalize(self, owner: type, client: Any, result: Any, request: Any) -> Any:
         """Finish a response of the client's own middleware."""
-        return await super(owner, client)._finalize_middleware_result(result, request)  # type: ignore[misc]
+        return await _sdk(owner, client)._finalize_middleware_result(result, request)
 
     async def read(self, response: Any) -> None:
         """Read the whole body."""

@@ -33,6 +33,7 @@ class SocketWatch:
         self._inner = trace
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:
+        """Take note of one step of the request."""
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             self.sock = socket_of(info.get("return_value"))
         elif event == "http11.send_request_headers.started":

@@ -35,7 +35,8 @@ class Suspended:
         self.watch = watch
 
     def __call__(self, parsed: Any) -> Any:
-        # Only reached when an SDK decodes past the hook: then it shall at least decode as it would have.
+        """Decode as the SDK would have."""
+        # Only reached when an SDK decodes past the hook:
         return self.post_parser(parsed) if callable(self.post_parser) else parsed
 
 

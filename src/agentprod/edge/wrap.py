@@ -58,7 +58,7 @@ class SyncWrapped:
         marker = options.post_parser
         if type(marker) is not Suspended:
             return super()._process_response(**arguments)  # type: ignore[misc]
-        if getattr(self, "_middleware", ()):
+        if self.__dict__.get("_middleware"):
             # The client's own middleware wants the SDK's response object; decoding is held back behind it.
             return super()._process_response(**arguments)  # type: ignore[misc]
         return _undecoded(self, arguments)
@@ -105,7 +105,7 @@ class AsyncWrapped:
 
     async def _process_response(self, **arguments: Any) -> Any:
         options = arguments["options"]
-        if type(options.post_parser) is not Suspended or getattr(self, "_middleware", ()):
+        if type(options.post_parser) is not Suspended or self.__dict__.get("_middleware"):
             return await super()._process_response(**arguments)  # type: ignore[misc]
         return _undecoded(self, arguments)
 
@@ -244,15 +244,17 @@ def wrap_client(stack: Stack, client: C) -> C:
         raise ConfigError(_unknown(client))
     inner = binding_of(client)
     if inner is not None:
-        return _attach(stack._join(inner.stack), inner.original, client, found[1], inner.entry.bound)
-    return _attach(stack, client, client, found[1], None)
+        joined: C = _attach(stack._join(inner.stack), inner.original, client, found[1], inner.entry.bound)
+        return joined
+    wrapped: C = _attach(stack, client, client, found[1], None)
+    return wrapped
 
 
 def _attach(stack: Stack, original: Any, client: Any, kind: str, bound: Any) -> Any:
     stack.attach(Place(kind, None))
     owner: type = SyncWrapped if kind == "sync" else AsyncWrapped
     plain_class = next(cls for cls in type(client).__mro__ if cls not in _classes.values())
-    copy = object.__new__(_wrapped_class(plain_class, owner))
+    copy: Any = object.__new__(_wrapped_class(plain_class, owner))
     copy.__dict__.update(
         {name: value for name, value in client.__dict__.items() if not _is_cached_resource(plain_class, name)}
     )

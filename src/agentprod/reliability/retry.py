@@ -105,7 +105,7 @@ class Retry(Layer):
         self._stop = stop
         self._on: tuple[Condition, ...] = tuple(make_condition(item) for item in _listed(on))
         self._on_result = on_result
-        self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
+        self._random = random.Random(seed)
         self._warned: set[type] = set()
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:

@@ -124,6 +124,3 @@ class Timeout(Layer):
 def _tried(call: Call) -> str:
     count = len(call.ledger.attempts)
     return f"after {count} attempt{'s' if count != 1 else ''}"
-
-
-

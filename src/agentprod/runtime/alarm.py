@@ -28,15 +28,19 @@ class Alarm(Protocol):
 
     def enter(self, when: float | None) -> None:
         """Begin a wait that must end by `when` (monotonic seconds)."""
+        ...
 
     def leave(self) -> None:
         """End the wait. Must be called however it ended."""
+        ...
 
     def claims(self, error: BaseException) -> bool:
         """Whether `error` ended the wait because of this alarm, and nobody else asked for it."""
+        ...
 
     def close(self) -> None:
         """Release the timer."""
+        ...
 
 
 class SyncAlarm:

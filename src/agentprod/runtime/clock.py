@@ -19,6 +19,7 @@ class Timer(Protocol):
 
     def cancel(self) -> None:
         """Make sure the timer never fires from now on."""
+        ...
 
 
 class Clock(Protocol):
@@ -26,18 +27,23 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds that never run backwards."""
+        ...
 
     def wall(self) -> float:
         """Return POSIX time, for dates only."""
+        ...
 
     def sleep(self, seconds: float, /) -> None:
         """Block the calling thread."""
+        ...
 
     async def asleep(self, seconds: float, /) -> None:
         """Suspend the calling task."""
+        ...
 
     def call_at(self, when: float, fn: Callable[[], None], /) -> Timer:
         """Call `fn` once `monotonic()` has reached `when`; from any thread, so `fn` must be quick."""
+        ...
 
 
 class SystemClock:

@@ -25,21 +25,27 @@ class Runtime(Protocol):
 
     def now(self) -> float:
         """Return monotonic seconds."""
+        ...
 
     def wall(self) -> float:
         """Return POSIX time, for dates only."""
+        ...
 
     async def sleep(self, seconds: float, /) -> None:
         """Wait; cancellable in async."""
+        ...
 
     async def run(self, sync_fn: Callable[[], T], async_fn: Callable[[], Awaitable[T]], /) -> T:
         """Do I/O: `sync_fn` in a sync call, `async_fn` in an async one."""
+        ...
 
     def waiter(self) -> Waiter:
         """Return a signal this call can wait for and any thread can give."""
+        ...
 
     def alarm(self) -> Alarm:
         """Return a guard for waits at the edge."""
+        ...
 
     def timeout(self, when: float | None, /) -> AbstractAsyncContextManager[None]:
         """Raise `TimeoutError` in the block once `when` (monotonic) has passed.
@@ -47,12 +53,13 @@ class Runtime(Protocol):
         In a synchronous call the block runs on: a thread cannot be stopped, so the edge and every
         wait look at `call.deadline` instead.
         """
+        ...
 
 
 class SyncRuntime:
     """Waits by blocking the calling thread."""
 
-    kind: Literal["sync"] = "sync"
+    kind: Literal["sync", "async"] = "sync"
     __slots__ = ("clock", "now", "wall")
 
     def __init__(self, clock: Clock) -> None:
@@ -84,7 +91,7 @@ class SyncRuntime:
 class AsyncRuntime:
     """Waits by suspending the calling task."""
 
-    kind: Literal["async"] = "async"
+    kind: Literal["sync", "async"] = "async"
     __slots__ = ("clock", "now", "wall")
 
     def __init__(self, clock: Clock) -> None:

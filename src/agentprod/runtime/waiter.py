@@ -14,9 +14,11 @@ class Waiter(Protocol):
 
     def set(self) -> None:
         """Wake the waiting call."""
+        ...
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Wait at most `timeout` seconds; return whether the signal came."""
+        ...
 
 
 class SyncWaiter:
