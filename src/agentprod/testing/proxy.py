@@ -110,6 +110,8 @@ class FaultProxy:
             task = asyncio.create_task(_Connection(self._target, self._fault, reader, writer).run())
             tasks.add(task)
             task.add_done_callback(tasks.discard)
+            # A task that is cancelled before its first step closes nothing itself.
+            task.add_done_callback(lambda _: writer.transport.abort())
 
         server = await asyncio.start_server(accept, sock=listener)
         self._started.set()
@@ -153,12 +155,13 @@ class _Connection:
                 if self._left == 0:
                     await self._strike(upward)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            # Before anything is awaited here, which may be cancelled.
             for writer in (self._writer, upstream):
                 if writer is not None:
                     writer.transport.abort()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _take_up(self, upstream: asyncio.StreamWriter | None) -> None:
         """Pass on what the client sends until it closes; without a target, swallow it."""

@@ -34,7 +34,8 @@ class Server:
         self._lock = threading.Lock()
         self._live: dict[_Connection, threading.Thread] = {}
         self._closing = False
-        self._listener = socket.create_server((host, 0), backlog=512)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family, backlog=512)
         self.port: int = self._listener.getsockname()[1]
         self.opened = 0
         """How many connections were accepted."""

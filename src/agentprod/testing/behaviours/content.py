@@ -78,15 +78,16 @@ def ok(
             raise ConfigError(f"ok({option}=) must be text or None, not {type(value).__name__}")
     if text == DEFAULT_TEXT and (tool_calls or refusal is not None or _is_list(chunks)):
         text = None
+    pieces = _chunks(chunks, text)
     return Delivery(
         Answer(
-            text="".join(chunks) if text is None and isinstance(chunks, Sequence) else text,
+            text="".join(pieces) if text is None and isinstance(pieces, tuple) else text,
             tool_calls=tuple(_tool_call(call) for call in tool_calls),
             reasoning=reasoning,
             usage=_usage(usage),
             finish=finish,
             refusal=refusal,
-            chunks=_chunks(chunks, text),
+            chunks=pieces,
             headers=check_headers("ok", headers or {}),
         )
     )
