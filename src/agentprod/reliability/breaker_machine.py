@@ -313,10 +313,9 @@ class BreakerMachine:
         return None
 
     def _ramped(self, now: float) -> Permit | BreakerRefusal:
-        if self._ramp.is_over(now):
-            self._set_steady(now)
-        elif (wait := self._ramp.refuse(now)) is not None:
+        if (wait := self._ramp.refuse(now)) is not None:
             return BreakerRefusal(self._state, wait, self._fault, self._error)
+        self._set_steady(now)
         return Permit(self._generation)
 
     def _set_steady(self, now: float) -> None:

@@ -337,15 +337,15 @@ class Gcra:
     ) -> list[Wakeable | None]:
         if limit is not None and bucket.adopt_limit(limit, now):
             for each in self._open:
-                if each.marks is not None:
-                    each.marks[index] = -math.inf  # at another rate its place means nothing
+                assert each.marks is not None
+                each.marks[index] = -math.inf  # at another rate its place means nothing
         if remaining is not None and remaining >= 0:
             if counted is not None and counted in self._open:
                 # The provider has its true cost, so neither a refund nor a debt of it may follow.
                 bucket.in_flight -= counted.costs[index]
                 counted.costs = (*counted.costs[:index], 0.0, *counted.costs[index + 1 :])
-                if counted.marks is not None:
-                    counted.marks[index] = math.inf
+                assert counted.marks is not None
+                counted.marks[index] = math.inf
             bucket.lower_to(remaining - bucket.in_flight, now)
             blocked = remaining == 0 and reset is not None and reset > 0
             bucket.blocked_until = now + reset if blocked and reset is not None else -math.inf
