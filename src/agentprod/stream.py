@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from agentprod.errors import StreamInterrupted
 from agentprod.events import Event, Recorded, Source, Stage, Watch
@@ -57,6 +57,10 @@ class EventStream:
         self.reply: Reply | None = None
         self.started = call.runtime.now()
         self.committed = False
+        self.first_content: float | None = None
+        """Monotonic time at which the first content came."""
+        self.left: Literal["closed", "abandoned", "cancelled"] | None = None
+        """How the consumer left early: it closed the stream, dropped it unclosed, or was cancelled."""
         self._opening: tuple[float, str] | None = None
         self._pending: list[Event] = []
         self._failure: Exception | None = None
@@ -114,6 +118,8 @@ class EventStream:
             if reader.feed(data):
                 self._failure = await self.source.error(event)
                 return batch[:position]
+            if self.first_content is None and reader.content:
+                self.first_content = self.ledger.first_content = self.runtime.now()
             for observer in observers:
                 notify(observer, "event", self.reply.attempt if self.reply else None, data)
         return batch
@@ -246,6 +252,7 @@ class EventStream:
         except Exception as error:
             await self._fail(error)
         except BaseException:
+            self.left = "cancelled"
             await self.close("abandoned")
             raise
         self._exhausted = batch is None
@@ -292,6 +299,7 @@ class EventStream:
         """
         if outcome == "abandoned" and self.reader.done:
             outcome = "complete"
+        self.left = self.left or "closed"
         await self._end(outcome)
 
     async def _end(self, outcome: Outcome, error: Exception | None = None) -> None:
@@ -318,6 +326,7 @@ class EventStream:
         if self._closed:
             return
         self._closed = True
+        self.left = self.left or "abandoned"
         outcome: Outcome = "complete" if self.reader.done else "abandoned"
         loop = self._loop
         if loop is None:
@@ -373,6 +382,8 @@ def end_attempt(reply: Reply, stream: EventStream, outcome: Outcome, error: Exce
         return
     attempt.duration = stream.runtime.now() - attempt.started
     attempt.usage = stream.reader.usage
+    if stream.first_content is not None:
+        attempt.ttft = stream.first_content - attempt.started
     if outcome == "failed" and error is not None:
         failure = classify(error)
         attempt.outcome, attempt.fault = "failed", failure.fault

@@ -1,0 +1,110 @@
+"""A stream while it is traced: whose span is current, how long it keeps one waiting, how it ends."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextvars import Token
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import attach
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from agentprod.events import Event, Source
+
+__all__ = ["StreamWatch", "detach"]
+
+_LAST_EVENTS = 8
+"""So many last events are kept: the finish reasons of several choices, then the usage."""
+
+
+def detach(token: Token[Any]) -> None:
+    """Undo an `attach`; quietly nothing where the coroutine ended in another context, which never saw it."""
+    # OpenTelemetry's own detach writes an error to the log in that case, though nothing is wrong.
+    try:
+        token.var.reset(token)
+    except ValueError:
+        pass
+
+
+class StreamWatch:
+    """A stream's source while it is traced, and a stage that remembers what ends are read from.
+
+    The attempt's span is current only while the provider is read: what the consumer does between two
+    chunks is not part of the call.
+    """
+
+    __slots__ = ("_context", "_first", "_last", "_now", "_source", "count", "longest")
+
+    def __init__(self, source: Source, context: Context | None, now: Callable[[], float]) -> None:
+        self._source = source
+        self._context = context
+        self._now = now
+        self._first: Any = None
+        self._last: deque[Any] = deque(maxlen=_LAST_EVENTS)
+        self.count = 0
+        self.longest: float | None = None
+
+    def seen(self) -> list[Any]:
+        """Return the first event and the last ones."""
+        return [self._first, *self._last]
+
+    # As a source
+
+    async def read(self) -> list[Event] | None:
+        """Read with the attempt's span current."""
+        started = self._now()
+        token = attach(self._context) if self._context is not None else None
+        try:
+            return await self._source.read()
+        finally:
+            if token is not None:
+                detach(token)
+            waited = self._now() - started
+            if self.longest is None or waited > self.longest:
+                self.longest = waited
+
+    async def close(self) -> None:
+        """Close with the attempt's span current."""
+        token = attach(self._context) if self._context is not None else None
+        try:
+            await self._source.close()
+        finally:
+            if token is not None:
+                detach(token)
+
+    def drop(self) -> None:
+        """Release the connection."""
+        self._source.drop()
+
+    async def error(self, event: Event) -> Exception:
+        """Return what the SDK raises for an error event."""
+        return await self._source.error(event)
+
+    def broken(self, error: BaseException) -> BaseException:
+        """Return the SDK's error for a transport's."""
+        return self._source.broken(error)
+
+    def late(self) -> BaseException | None:
+        """Return the SDK's timeout error."""
+        return self._source.late()
+
+    # As a stage
+
+    def feed(self, events: list[Event]) -> list[Event]:
+        """Remember the first and the last events."""
+        for event in events:
+            data = event.data
+            if data is not None:
+                if self._first is None:
+                    self._first = data
+                else:
+                    self._last.append(data)
+                self.count += 1
+        return events
+
+    def finish(self) -> list[Event]:
+        """Keep nothing back."""
+        return []

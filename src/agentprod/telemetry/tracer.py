@@ -1,0 +1,116 @@
+"""Trace every call: one span for the operation, one for each attempt, usage on exactly one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from agentprod.call import Call, CallNext
+from agentprod.errors import ConfigError
+from agentprod.layer import Layer
+from agentprod.reply import Reply
+from agentprod.telemetry.attributes import SCOPE
+from agentprod.telemetry.capture import capture_mode
+from agentprod.telemetry.drops import drops
+
+if TYPE_CHECKING:
+    from opentelemetry import trace
+    from opentelemetry.metrics import MeterProvider
+
+    from agentprod.telemetry.spans import Operation
+
+__all__ = ["Tracer"]
+
+_TRACED = "agentprod.traced"
+
+
+class Tracer(Layer):
+    """Traces calls with OpenTelemetry: what was asked of whom, every attempt, what the layers decided, tokens, cost.
+
+    One span `chat {model}` covers the whole call, retries and the stream's last chunk included; each
+    physical try is a child `agentprod.attempt`, and the spans of the SDK or its HTTP library hang under
+    that. Token counts stand on one span only, so that viewers do not bill a call twice; a cache hit or a
+    refusal has a span without attempts and without counts.
+
+    Without an OpenTelemetry SDK in the process, or where sampling drops the call, next to nothing is done.
+    Nothing here raises into a call; what fails is counted as dropped telemetry.
+
+    Args:
+        capture: where message text is recorded: `"none"`, on the `"span"`, in an `"event"` of the logs
+            signal, or `"both"`. `None` asks `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`, and
+            without that variable records none.
+
+        tracer_provider: of the OpenTelemetry SDK; the global one by default.
+
+        meter_provider: of the OpenTelemetry SDK; the global one by default.
+
+    Raises:
+        ConfigError: an option out of range.
+    """
+
+    needs_usage = True
+
+    def __init__(
+        self,
+        *,
+        capture: Literal["none", "span", "event", "both"] | None = None,
+        tracer_provider: trace.TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+    ) -> None:
+        for option, value, method in (
+            ("tracer_provider", tracer_provider, "get_tracer"),
+            ("meter_provider", meter_provider, "get_meter"),
+        ):
+            if value is not None and not callable(getattr(value, method, None)):
+                raise ConfigError(f"Tracer {option} must be an OpenTelemetry provider, not {type(value).__name__}")
+        self.capture = capture_mode(capture)
+        self._provider = tracer_provider
+        self._meters = meter_provider
+        self._tracer: trace.Tracer | None = None
+
+    async def handle(self, call: Call, call_next: CallNext) -> Reply:
+        """Trace one call."""
+        operation = self._begin(call)
+        if operation is None:
+            return await call_next(call)
+        try:
+            reply = await call_next(call)
+        except BaseException as error:
+            operation.failed(error)
+            raise
+        finally:
+            operation.leave()
+        operation.returned(reply)
+        return reply
+
+    def _begin(self, call: Call) -> Operation | None:
+        """Start the span of a call; `None` when nobody collects it or another `Tracer` outside has one."""
+        try:
+            tracer = self._tracer or self._find()
+            if tracer is None or _TRACED in call.state:
+                return None
+            from agentprod.telemetry.spans import Operation
+
+            operation = Operation(tracer, call)
+        except Exception:
+            drops.count("tracer")
+            return None
+        call.state[_TRACED] = operation
+        if operation.recording:
+            call.observe(operation.observe)
+        return operation
+
+    def _find(self) -> trace.Tracer | None:
+        """Return a tracer once somebody collects spans."""
+        from opentelemetry import trace
+
+        provider = self._provider or trace.get_tracer_provider()
+        # Until an SDK is set the API hands out a stand-in; asking it for spans would cost more than all else here.
+        if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
+            return None
+        self._tracer = provider.get_tracer(SCOPE)
+        return self._tracer
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that differ from the defaults."""
+        where = [mode for mode in ("span", "event") if getattr(self.capture, mode)]
+        return {"capture": "both" if len(where) == 2 else where[0]} if where else {}
