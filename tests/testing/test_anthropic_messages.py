@@ -42,7 +42,7 @@ def test_a_message_is_answered(anthropic_at: ClientAt, provider: Provider) -> No
     """Text, stop reason, model, usage and request id are where the SDK looks for them."""
     message = anthropic_at(provider).messages.create(**ASKED)
     assert [block.type for block in message.content] == ["text"]
-    assert message.content[0].text == "Hello from the scripted provider."  # type: ignore[union-attr]
+    assert message.content[0].text == "Hello from the scripted provider."
     assert (message.stop_reason, message.model, message.role) == ("end_turn", "claude-test", "assistant")
     assert (message.usage.input_tokens, message.usage.output_tokens) == (4, 5)
     assert message._request_id is not None
@@ -73,10 +73,10 @@ def test_the_helper_builds_the_same_message(anthropic_at: ClientAt) -> None:
             streamed = stream.get_final_message()
     assert texts == ["Let", " me", " see."]
     assert [block.type for block in whole.content] == ["thinking", "text", "tool_use", "tool_use"]
-    ignored = {"id": True, "content": {"__all__": {"id", "parsed_output"}}}
+    ignored: Any = {"id": True, "content": {"__all__": {"id", "parsed_output"}}}
     assert streamed.model_dump(exclude=ignored) == whole.model_dump(exclude=ignored)
-    assert whole.content[0].signature  # type: ignore[union-attr]
-    assert whole.content[2].input == WEATHER["arguments"]  # type: ignore[union-attr]
+    assert whole.content[0].signature
+    assert whole.content[2].input == WEATHER["arguments"]
     assert whole.stop_reason == "tool_use"
     assert whole.usage.output_tokens_details is not None
     assert whole.usage.output_tokens_details.thinking_tokens == 3

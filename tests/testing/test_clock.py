@@ -151,7 +151,12 @@ def test_threads_may_share_a_clock() -> None:
     fired: list[int] = []
     for _ in range(100):
         clock.call_at(50.0, lambda: fired.append(1))
-    threads = [threading.Thread(target=lambda: [clock.sleep(1) for _ in range(50)]) for _ in range(4)]
+
+    def sleep_much() -> None:
+        for _ in range(50):
+            clock.sleep(1)
+
+    threads = [threading.Thread(target=sleep_much) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -213,7 +218,8 @@ class ClockMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.integers(0, 6), sleeping=st.booleans())
     def move(self, seconds: int, sleeping: bool) -> None:
-        (self.clock.sleep if sleeping else self.clock.advance)(seconds)
+        move = self.clock.sleep if sleeping else self.clock.advance
+        move(seconds)
         self.now += seconds
         due = sorted((when, number) for number, when in self.live.items() if when <= self.now)
         for _, number in due:

@@ -133,6 +133,14 @@ def test_a_tool_call_to_truncate_may_be_the_defaults(caller: Caller) -> None:
     assert caller.arguments == '{"city":'
 
 
+def test_a_tool_call_that_never_began_cannot_be_truncated_inside(caller: Caller) -> None:
+    """What another fault has taken away is not brought back."""
+    cut = behaviours.cut(0, reply=CALL)
+    with Provider(behaviours.truncate(inside_tool_call=True, reply=cut)) as provider:
+        assert broken(failure_of(caller.stream, provider))
+    assert (caller.text, caller.arguments) == ("", "")
+
+
 def test_a_malformed_event_is_not_json(caller: Caller) -> None:
     """The events before it arrive, and the client's parser fails at it."""
     broken = behaviours.malformed(caller.preamble + 2, reply=EIGHT)
@@ -178,7 +186,7 @@ def test_a_black_hole_never_answers(caller: Caller) -> None:
 def test_http_errors_are_the_sdks_own(openai_at: OpenAIAt, anthropic_at: AnthropicAt) -> None:
     """Statuses become the classes that users catch."""
     script: list[behaviours.Behaviour | str] = ["rate_limit", "error", behaviours.error(529), behaviours.error(404)]
-    expected = {
+    expected: dict[type[Caller], list[type[Exception]]] = {
         Chat: [openai.RateLimitError, openai.InternalServerError, openai.InternalServerError, openai.NotFoundError],
         Messages: [
             anthropic.RateLimitError,
@@ -229,12 +237,12 @@ def test_async_clients_see_the_same_faults(script: str) -> None:
                         text += piece
         return text
 
-    async def main(provider: Provider) -> list[str]:
-        return await asyncio.gather(openai_stream(provider), anthropic_stream(provider))
+    async def main(provider: Provider) -> set[str]:
+        return set(await asyncio.gather(openai_stream(provider), anthropic_stream(provider)))
 
     with Provider(script) as provider:
         texts = asyncio.run(main(provider))
-    assert set(texts) == {"" if script in ("refuse", "black_hole") else "Hello from the"}
+    assert texts == {"" if script in ("refuse", "black_hole") else "Hello from the"}
 
 
 def test_faults_can_be_nested(caller: Caller) -> None:

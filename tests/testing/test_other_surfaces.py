@@ -117,11 +117,12 @@ def test_vertex_paths_are_messages(anthropic_at: AnthropicAt, provider: Provider
     body: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
     whole = client.post(f"{path}:rawPredict", body=body, cast_to=anthropic.types.Message)
     assert whole.stop_reason == "end_turn"
+    event: Any = anthropic.types.RawMessageStreamEvent
     stream = client.post(
         f"{path}:streamRawPredict",
         body={**body, "stream": True},
-        cast_to=anthropic.types.RawMessageStreamEvent,  # type: ignore[arg-type]
+        cast_to=event,
         stream=True,
         stream_cls=anthropic.Stream[anthropic.types.RawMessageStreamEvent],
     )
-    assert [event.type for event in stream][-1] == "message_stop"
+    assert [each.type for each in stream][-1] == "message_stop"

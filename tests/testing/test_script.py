@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import anthropic
 import openai
 import pytest
 
@@ -69,9 +70,9 @@ def test_a_mapping_has_a_script_for_each_path(openai_at: OpenAIAt, anthropic_at:
         assert ask(openai_at(provider), "me") == "me"
         assert anthropic_at(provider).messages.count_tokens(model="m", messages=[]).input_tokens == 0
         assert len(list(openai_at(provider).models.list())) > 0
-        anthropic_at(provider).with_options(max_retries=1).messages.create(
-            model="m", max_tokens=9, messages=[], extra_headers={"retry-after": "0"}
-        )
+        with pytest.raises(anthropic.RateLimitError):
+            anthropic_at(provider).messages.create(model="m", max_tokens=9, messages=[])
+        anthropic_at(provider).messages.create(model="m", max_tokens=9, messages=[])
         assert names(provider) == ["echo", "ok", "ok", "rate_limit", "ok"]
 
 
@@ -147,7 +148,7 @@ def test_the_error_of_a_callable_fails_the_test(openai_at: OpenAIAt) -> None:
 
 def test_a_callable_that_returns_nonsense_fails_the_test(openai_at: OpenAIAt) -> None:
     """It is refused when it is returned, and not taken for an answer."""
-    with pytest.raises(ConfigError, match="NoneType"), Provider(lambda request: None) as provider:  # type: ignore[arg-type, return-value]
+    with pytest.raises(ConfigError, match="NoneType"), Provider(lambda request: None) as provider:  # type: ignore[arg-type]
         assert ask(openai_at(provider)) == "500"
 
 
@@ -220,7 +221,8 @@ BAD_OPTIONS: list[tuple[Callable[[], Any], str]] = [
     (lambda: behaviours.ok(chunks="ab"), "chunks"),
     (lambda: behaviours.ok(chunks=[1]), "chunks"),  # type: ignore[list-item]
     (lambda: behaviours.ok("a", chunks=["b"]), "different things"),
-    (lambda: behaviours.ok(headers={"a": "b\r\nc: d"}), "line break"),
+    (lambda: behaviours.ok(headers={"a": "b\r\nc: d"}), "line breaks"),
+    (lambda: behaviours.error(headers={"a": "二"}), "ASCII"),
     (lambda: behaviours.ok(headers=["a"]), "not be a list"),  # type: ignore[arg-type]
     (lambda: behaviours.error(200), "from 400 to 599"),
     (lambda: behaviours.error(True), "True"),

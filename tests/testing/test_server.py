@@ -162,6 +162,18 @@ def test_a_pipelined_request_waits_its_turn() -> None:
     assert time.monotonic() - start >= 0.02
 
 
+def test_a_request_sent_during_a_delay_waits_its_turn() -> None:
+    """It does not cut the delay short, and is answered after it."""
+    with Provider([behaviours.slow(0.05), "ok"]) as provider, connect(provider) as sock:
+        start = time.monotonic()
+        sock.sendall(GET)
+        until(lambda: len(provider.requests) == 1)
+        sock.sendall(GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+        received = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert received.count(b"HTTP/1.1 200") == 2
+    assert time.monotonic() - start >= 0.05
+
+
 @pytest.mark.parametrize(
     "script",
     ["stall", "black_hole", behaviours.slow(60), behaviours.dribble(1, 60), behaviours.pings(60), "ok"],

@@ -42,6 +42,6 @@ def check_headers(behaviour: str, headers: object) -> dict[str, str]:
         raise ConfigError(f"{behaviour}(headers=) must map names to values, not be a {type(headers).__name__}")
     checked = {str(name).lower(): str(value) for name, value in headers.items()}
     for name, value in checked.items():
-        if any(sign in name + value for sign in "\r\n"):
-            raise ConfigError(f"{behaviour}(headers=) has a line break in {name!r}")
+        if any(sign in name + value for sign in "\r\n") or not (name + value).isascii():
+            raise ConfigError(f"{behaviour}(headers=) must be ASCII without line breaks, which {name!r} is not")
     return checked

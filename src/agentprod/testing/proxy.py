@@ -146,7 +146,7 @@ class _Connection:
                 reader = None
                 if self._fault.connects:
                     reader, upstream = await asyncio.open_connection(*self._target)
-                upward = asyncio.create_task(self._take_up(upstream))
+                upward = asyncio.create_task(self._swallow() if upstream is None else self._take_up(upstream))
                 tasks.append(upward)
                 if reader is not None and self._left != 0:
                     arrivals: _Arrivals = asyncio.Queue()
@@ -163,14 +163,16 @@ class _Connection:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _take_up(self, upstream: asyncio.StreamWriter | None) -> None:
-        """Pass on what the client sends until it closes; without a target, swallow it."""
+    async def _take_up(self, upstream: asyncio.StreamWriter) -> None:
+        """Pass on what the client sends until it closes."""
         while data := await self._reader.read(_CHUNK):
-            if upstream is not None:
-                upstream.write(data)
-                await upstream.drain()
-        if upstream is not None:
-            upstream.write_eof()
+            upstream.write(data)
+            await upstream.drain()
+        upstream.write_eof()
+
+    async def _swallow(self) -> None:
+        while await self._reader.read(_CHUNK):
+            pass
 
     async def _take_down(self, reader: asyncio.StreamReader, arrivals: _Arrivals) -> None:
         """Note what the target sends with the time it is to arrive; `None` stands for its reset."""

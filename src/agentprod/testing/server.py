@@ -72,10 +72,7 @@ class Server:
 
     def _accept(self) -> None:
         while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
+            sock, _ = self._listener.accept()
             with self._lock:
                 if self._closing:
                     sock.close()
@@ -108,28 +105,28 @@ class _Connection:
         self._interrupted = threading.Event()
         # Keeps interrupt() from touching a descriptor that close() has just given back.
         self._lock = threading.Lock()
-        self._closed = False
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def serve(self) -> None:
         try:
             while self._exchange():
                 pass
-        except (_Gone, OSError, ValueError):
-            pass  # a client may leave, or not speak HTTP; neither is the provider's failure
+        except (_Gone, OSError):
+            pass  # clients leave; that is not the provider's failure
         finally:
             self._close()
 
     def interrupt(self) -> None:
         """Wake the connection's thread from whatever it waits for."""
         self._interrupted.set()
-        with self._lock:
-            if not self._closed:
-                with contextlib.suppress(OSError):
-                    self._sock.shutdown(socket.SHUT_RDWR)
+        with self._lock, contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
 
     def _exchange(self) -> bool:
-        request = read_request(self._reader, self._sock.sendall)
+        try:
+            request = read_request(self._reader, self._sock.sendall)
+        except ValueError:
+            request = None  # not HTTP
         if request is None:
             return False
         plan = self._answer(request, self._number)
@@ -176,7 +173,6 @@ class _Connection:
 
     def _close(self) -> None:
         with self._lock:
-            self._closed = True
             self._reader.close()
             self._sock.close()
 
