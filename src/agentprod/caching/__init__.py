@@ -1,0 +1,1 @@
+"""Answer again from memory: exact, semantic, tool results, and the providers' own prompt caches."""
