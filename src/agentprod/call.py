@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
-
-from agentprod.context import Context
 
 if TYPE_CHECKING:
     from agentprod.board import Board
+    from agentprod.context import Context
     from agentprod.dialects.base import Dialect
     from agentprod.faults import Classify
     from agentprod.ledger import Attempt, Ledger
@@ -103,34 +102,58 @@ Settle = Callable[[Any, "Attempt"], Awaitable[None]]
 Gate = tuple[Admit, Settle]
 
 
-@dataclass(slots=True, eq=False)
 class Call:
     """One logical LLM call. Treat it as immutable: change it with `replace` or `map_text`.
 
-    `operation` is `"chat"`, `"responses"`, `"messages"`, `"embeddings"`, `"function"` or `"other"`;
-    `streaming` says whether the caller wants a stream; `request` is the JSON the SDK would send
-    (for a function: its arguments by name) and is never the caller's own object once changed;
-    `deadline` is monotonic time. `state` is for layers: one dict per call, keys of your own type.
+    Attributes:
+        streaming: does the caller want a stream.
+
+        dialect: of the caller's wire format.
+
+        target: where an attempt goes.
+
+        request: the JSON the SDK would send (for a function: its arguments by name); never the
+            caller's own object once changed.
+
+        context: who is asking, captured when the call entered.
+
+        deadline: monotonic time by which the call must have ended, or `None`.
+
+        ledger: the account of this call.
+
+        limits: how long the waits of one attempt may take.
+
+        safe_request: the scrubbed view of the request, published by the innermost PII scrubber.
     """
 
-    operation: str
-    streaming: bool
-    dialect: Dialect
-    target: Target
-    request: Mapping[str, Any]
-    context: Context
-    deadline: float | None
-    ledger: Ledger
-    runtime: Runtime
-    board: Board
-    state: dict[Any, Any] = field(default_factory=dict)
-    limits: Limits = NO_LIMITS
-    gates: tuple[Gate, ...] = ()
-    observers: tuple[Callable[..., None], ...] = ()
+    # A default that few calls change stands in the class: making a call is on the way of every call.
     safe_request: Mapping[str, Any] | None = None
-    """The scrubbed view of the request, published by the innermost PII scrubber."""
-    origin: Any = None
-    """What the caller's own edge needs to send this call and to hand its reply back."""
+
+    def __init__(
+        self,
+        streaming: bool,
+        dialect: Dialect,
+        target: Target,
+        request: Mapping[str, Any],
+        context: Context,
+        deadline: float | None,
+        ledger: Ledger,
+        runtime: Runtime,
+        origin: Any = None,
+    ) -> None:
+        self.streaming = streaming
+        self.dialect = dialect
+        self.target = target
+        self.request = request
+        self.context = context
+        self.deadline = deadline
+        self.ledger = ledger
+        self.runtime = runtime
+        self.origin = origin
+        """What the caller's own edge needs to send this call and to hand its reply back."""
+        self.limits = NO_LIMITS
+        self.gates: tuple[Gate, ...] = ()
+        self.observers: tuple[Callable[..., None], ...] = ()
 
     @property
     def id(self) -> str:
@@ -138,33 +161,34 @@ class Call:
         return self.ledger.id
 
     @property
+    def operation(self) -> str:
+        """`"chat"`, `"responses"`, `"messages"`, `"embeddings"`, `"function"` or `"other"`."""
+        return self.dialect.operation
+
+    @property
+    def board(self) -> Board:
+        """What is known of each target now."""
+        return self.ledger.environment.board
+
+    @property
+    def state(self) -> dict[Any, Any]:
+        """One dict per call for layers to keep things in; use keys of your own type."""
+        return self.ledger.state
+
+    @property
     def classify(self) -> Classify | None:
         """The stack's own classifier of exceptions."""
-        return self.ledger.classify  # type: ignore[no-any-return]
+        return self.ledger.environment.classify
 
     def replace(self, **changes: Any) -> Call:
-        """Return a copy with other fields; id, ledger, board and state stay shared."""
-        new = Call(
-            self.operation,
-            self.streaming,
-            self.dialect,
-            self.target,
-            self.request,
-            self.context,
-            self.deadline,
-            self.ledger,
-            self.runtime,
-            self.board,
-            self.state,
-            self.limits,
-            self.gates,
-            self.observers,
-            self.safe_request,
-            self.origin,
-        )
-        for name, value in changes.items():
-            setattr(new, name, value)
+        """Return a copy with other attributes; id, ledger, board and state stay shared."""
+        new = _new(Call)
+        new.__dict__.update(self.__dict__)
+        new.__dict__.update(changes)
         return new
+
+    def __repr__(self) -> str:
+        return f"Call({self.operation}, {self.target}, streaming={self.streaming})"
 
     def with_model(self, model: str) -> Call:
         """Return a copy that asks for `model` at the same place."""
@@ -213,8 +237,10 @@ class Call:
         """Return a context in which calls that a layer makes itself do not enter this call's stack again."""
         from agentprod.reentry import entered
 
-        return entered(self.state.get("agentprod.stack"))
+        return entered(self.ledger.environment.stack_id)
 
+
+_new = object.__new__
 
 CallNext = Callable[[Call], Awaitable["Reply"]]
 """The rest of the onion: hand it a call, get its reply."""

@@ -1,106 +1,26 @@
-"""Who is asking, and how: identities and per-call wishes, captured when a call enters a stack."""
+"""Say who is asking around code that makes calls, and carry it into threads."""
 
 from __future__ import annotations
 
 import contextvars
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field, fields
-from datetime import timedelta
-from types import MappingProxyType, TracebackType
-from typing import Any, Literal, ParamSpec, TypeVar, get_args
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
 
+from agentprod.ambient import Ambient, ambient, change, restore
 from agentprod.errors import ConfigError
+from agentprod.identity import CacheMode, Context, make_context, seconds
 
 __all__ = ["CacheMode", "Context", "context", "current_context", "propagate", "seconds"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-CacheMode = Literal["default", "bypass", "refresh", "only"]
-
-_NO_TAGS: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Identities and wishes of one call.
-
-    `user`, `team`, `tenant`, `conversation`, `run` and `request_id` are names of the application's
-    own; `tags` are free labels. `deadline` is the time left in seconds at `entered` (monotonic).
-    `cache` and `ttl` (seconds) speak to the caches.
-    """
-
-    user: str | None = None
-    team: str | None = None
-    tenant: str | None = None
-    conversation: str | None = None
-    run: str | None = None
-    request_id: str | None = None
-    tags: Mapping[str, str] = field(default_factory=lambda: _NO_TAGS)
-    cache: CacheMode = "default"
-    ttl: float | None = None
-    deadline: float | None = None
-    entered: float = 0.0
-
-    def over(self, other: Context) -> Context:
-        """Return this context with what it leaves open taken from `other`; of two deadlines the earlier one."""
-        if other is _EMPTY:
-            return self
-        if self is _EMPTY:
-            return other
-        merged = {f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(Context)}
-        merged["tags"] = {**other.tags, **self.tags}
-        merged["cache"] = self.cache if self.cache != "default" else other.cache
-        mine, theirs = self._expires(), other._expires()
-        nearer = self if mine <= theirs else other
-        merged["deadline"], merged["entered"] = nearer.deadline, nearer.entered
-        return Context(**merged)
-
-    def _expires(self) -> float:
-        return float("inf") if self.deadline is None else self.entered + self.deadline
-
-    def time_left(self) -> float | None:
-        """Return the seconds left of the deadline, negative once it has passed."""
-        return None if self.deadline is None else self.entered + self.deadline - time.monotonic()
-
-
-_EMPTY = Context()
-_current: contextvars.ContextVar[Context] = contextvars.ContextVar("agentprod_context", default=_EMPTY)
-_NAMES = frozenset(f.name for f in fields(Context)) - {"entered"}
-
 
 def current_context() -> Context:
     """Return the context in force here."""
-    return _current.get()
-
-
-def make_context(options: Mapping[str, Any]) -> Context:
-    """Build a `Context` from what a user wrote.
-
-    Raises:
-        ConfigError: an unknown name, or a value of the wrong kind.
-    """
-    unknown = sorted(set(options) - _NAMES)
-    if unknown:
-        raise ConfigError(f"context has no {', '.join(unknown)}; it takes {', '.join(sorted(_NAMES))}")
-    values = {name: value for name, value in options.items() if value is not None}
-    for name in ("user", "team", "tenant", "conversation", "run", "request_id"):
-        if name in values and not isinstance(values[name], str):
-            raise ConfigError(f"context {name} must be a str, not {type(values[name]).__name__}; write {name}=str(...)")
-    if values.get("cache", "default") not in get_args(CacheMode):
-        raise ConfigError(f"context cache must be one of {', '.join(get_args(CacheMode))}, not {values['cache']!r}")
-    if "tags" in values:
-        if not isinstance(values["tags"], Mapping):
-            raise ConfigError(f"context tags must be a mapping of str to str, not {type(values['tags']).__name__}")
-        values["tags"] = {str(key): str(value) for key, value in values["tags"].items()}
-    for name in ("deadline", "ttl"):
-        if name in values:
-            values[name] = seconds(values[name], f"context {name}")
-    if "deadline" in values:
-        values["entered"] = time.monotonic()
-    return Context(**values)
+    return ambient().context
 
 
 class context:  # noqa: N801 - reads as the verb it is: `with ap.context(user="u1"):`
@@ -132,22 +52,18 @@ class context:  # noqa: N801 - reads as the verb it is: `with ap.context(user="u
 
     def __init__(self, **options: Any) -> None:
         self._context = make_context(options)
-        self._token: contextvars.Token[Context] | None = None
+        self._token: contextvars.Token[Ambient] | None = None
 
     def __enter__(self) -> Context:
-        merged = self._context.over(_current.get())
-        self._token = _current.set(merged)
+        merged = self._context.over(ambient().context)
+        self._token = change(context=merged)
         return merged
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._token is not None:
-            try:
-                _current.reset(self._token)
-            except ValueError:
-                # Left in another task or thread, as FastAPI's sync dependencies do: that one has its own value.
-                pass
+            restore(self._token)
             self._token = None
 
     async def __aenter__(self) -> Context:
@@ -188,18 +104,3 @@ class propagate(Executor):  # noqa: N801 - reads as a verb around an executor
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Shut the executor down."""
         self._executor.shutdown(wait=wait, cancel_futures=cancel_futures)
-
-
-def seconds(value: float | timedelta, name: str, *, zero: bool = False) -> float:
-    """Read a duration in seconds.
-
-    Raises:
-        ConfigError: `value` is no number of seconds, NaN, negative, or 0 where `zero` is not allowed.
-    """
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{name} must be seconds as a number or timedelta, not {type(value).__name__}")
-    if not (value >= 0 if zero else value > 0):
-        raise ConfigError(f"{name} must be {'at least 0' if zero else 'more than 0'} seconds, not {value!r}")
-    return float(value)

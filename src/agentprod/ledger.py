@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from agentprod.usage import Usage
 
 if TYPE_CHECKING:
+    from agentprod.board import Board
+    from agentprod.call import Target
+    from agentprod.dialects.base import Dialect
     from agentprod.faults import Fault
+    from agentprod.identity import Context
+    from agentprod.runtime.runtime import Runtime
 
-__all__ = ["Attempt", "Ledger", "Note", "Pricer"]
+__all__ = ["Attempt", "Environment", "Ledger", "Note", "Pricer"]
 
 Pricer = Callable[[str, "str | None", Usage], "Decimal | None"]
 """`(provider, model, usage) -> USD`, or `None` when the price is unknown."""
 
+_log = logging.getLogger("agentprod")
 _ids = random.Random()
 
 
@@ -27,46 +34,73 @@ def new_id() -> str:
     return f"{time.time_ns() // 1_000_000:012x}{_ids.getrandbits(80):020x}"
 
 
-@dataclass(slots=True)
 class Attempt:
     """One physical try at a provider. Times are seconds."""
 
-    number: int
-    provider: str
-    model: str | None
-    endpoint: str
-    started: float
-    """Monotonic time at which the request was sent."""
-    backoff: float = 0.0
-    """How long the call waited before this attempt."""
+    # Defaults stand in the class: making one of these is on the way of every call.
     duration: float | None = None
     ttft: float | None = None
     """Time to the first content of a stream."""
     outcome: Literal["open", "ok", "failed", "abandoned"] = "open"
     fault: Fault | None = None
     error_type: str | None = None
+    error: BaseException | None = None
+    """What it raised; kept until the call has ended."""
     status: int | None = None
     retry_after: float | None = None
     provider_request_id: str | None = None
     hedged: bool = False
-    error: BaseException | None = None
-    """What it raised; kept until the call has ended."""
-    read_usage: Callable[[], Usage | None] | None = None
-    """Reads the counts out of a whole reply the first time somebody asks."""
+    unread: tuple[Dialect, Callable[[Any], Any] | None, Any] | None = None
+    """Where the counts of a whole reply stand, until somebody asks for them."""
     _usage: Usage | None = None
+
+    def __init__(self, number: int, target: Target, started: float, backoff: float = 0.0) -> None:
+        self.number = number
+        self.target = target
+        self.started = started
+        """Monotonic time at which the request was sent."""
+        self.backoff = backoff
+        """How long the call waited before this attempt."""
+
+    @property
+    def provider(self) -> str:
+        """Who was asked."""
+        return self.target.provider
+
+    @property
+    def model(self) -> str | None:
+        """Which model was asked for."""
+        return self.target.model
+
+    @property
+    def endpoint(self) -> str:
+        """Provider, base URL and model."""
+        return self.target.endpoint
 
     @property
     def usage(self) -> Usage | None:
         """Tokens the provider reported for this attempt."""
-        if self.read_usage is not None:
-            read, self.read_usage = self.read_usage, None
-            self._usage = read()
+        if self.unread is not None:
+            (dialect, load, native), self.unread = self.unread, None
+            self._usage = _read_usage(dialect, load, native)
         return self._usage
 
     @usage.setter
     def usage(self, value: Usage | None) -> None:
-        self.read_usage = None
+        self.unread = None
         self._usage = value
+
+    def __repr__(self) -> str:
+        told = self.fault.value if self.fault is not None else self.outcome
+        return f"Attempt({self.number}, {self.target}, {told})"
+
+
+def _read_usage(dialect: Dialect, load: Callable[[Any], Any] | None, native: Any) -> Usage | None:
+    try:
+        return dialect.usage(native if load is None else load(native))
+    except Exception:  # whatever the body holds, accounting must not break the call
+        _log.debug("the token counts of a reply could not be read", exc_info=True)
+        return None
 
 
 class Note(NamedTuple):
@@ -77,37 +111,51 @@ class Note(NamedTuple):
     data: dict[str, Any]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What all calls of one stack in one mode (sync or async) have in common."""
+
+    runtime: Runtime
+    board: Board
+    layers: tuple[str, ...] = ()
+    pricer: Pricer | None = None
+    classify: Callable[[BaseException], Fault | None] | None = None
+    own_retries: bool = False
+    """Whether a layer retries, so that the SDK must not."""
+    stack_id: int = 0
+
+
 class Ledger:
     """The account of one logical call; every layer reads and writes the same one."""
 
-    started: float
-    """Monotonic time at which the call entered its outermost stack."""
-    attempts: list[Attempt] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
+    notes: Sequence[Note] = ()
     cache: Literal["hit_exact", "hit_semantic", "stale", "miss", "bypass"] | None = None
     similarity: float | None = None
     saved_usage: Usage | None = None
     """On a hit: what the stored reply had cost in tokens."""
-    served: Any = None
-    """The `Target` that served the call."""
-    backoff: float = 0.0
-    """Wait to be written on the next attempt."""
-    flags: list[str] = field(default_factory=list)
-    dropped: list[str] = field(default_factory=list)
-    layers: tuple[str, ...] = ()
-    wall: float | None = None
+    served: Target | None = None
+    """Who served the call."""
+    flags: Sequence[str] = ()
+    dropped: Sequence[str] = ()
     duration: float | None = None
     outcome: str | None = None
     error: BaseException | None = None
-    pricer: Pricer | None = None
     first_content: float | None = None
-    context: Any = None
-    classify: Any = None
-    own_retries: bool = False
-    """Whether a layer retries, so that the SDK must not."""
-    listeners: tuple[Callable[..., None], ...] = ()
+    """Monotonic time of the first content of a stream."""
     _id: str | None = None
+    _state: dict[Any, Any] | None = None
+
+    def __init__(
+        self, started: float, environment: Environment, context: Context, listeners: tuple[Callable[..., None], ...]
+    ) -> None:
+        self.started = started
+        """Monotonic time at which the call entered its outermost stack."""
+        self.environment = environment
+        self.context = context
+        self.listeners = listeners
+        self.attempts: list[Attempt] = []
+        self.backoff = 0.0
+        """Wait to be written on the next attempt."""
 
     @property
     def id(self) -> str:
@@ -116,9 +164,31 @@ class Ledger:
             self._id = new_id()
         return self._id
 
+    @property
+    def state(self) -> dict[Any, Any]:
+        """What layers keep for the call."""
+        if self._state is None:
+            self._state = {}
+        return self._state
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers the call passes, outermost first."""
+        return self.environment.layers
+
+    def flag(self, remark: str) -> None:
+        """Remark something for `ap.meta(result).flags`, once."""
+        if remark not in self.flags:
+            self.flags = (*self.flags, remark)
+
+    def drop(self, what: str) -> None:
+        """Remark something that could not be carried over, for `ap.meta(result).dropped`, once."""
+        if what not in self.dropped:
+            self.dropped = (*self.dropped, what)
+
     def note(self, layer: str, event: str, **data: Any) -> None:
         """Write down a decision of a layer, for spans, records and `ap.meta`. Never message text."""
-        self.notes.append(Note(layer, event, data))
+        self.notes = (*self.notes, Note(layer, event, data))
 
     @property
     def usage(self) -> Usage | None:
@@ -134,7 +204,8 @@ class Ledger:
         """What the attempts cost in USD: 0 without attempts, `None` when a price or a count is unknown."""
         if not self.attempts:
             return Decimal(0)
-        if self.pricer is None:
+        pricer = self.environment.pricer
+        if pricer is None:
             return None
         total = Decimal(0)
         priced = False
@@ -144,7 +215,7 @@ class Ledger:
                 if attempt.outcome == "failed":
                     continue
                 return None
-            price = self.pricer(attempt.provider, attempt.model, attempt.usage)
+            price = pricer(attempt.provider, attempt.model, attempt.usage)
             if price is None:
                 return None
             total += price
@@ -154,6 +225,7 @@ class Ledger:
     @property
     def saved(self) -> Decimal | None:
         """What a hit saved in USD; `None` when unknown or no hit."""
-        if self.saved_usage is None or self.pricer is None or self.served is None:
+        pricer = self.environment.pricer
+        if self.saved_usage is None or pricer is None or self.served is None:
             return None
-        return self.pricer(self.served.provider, self.served.model, self.saved_usage)
+        return pricer(self.served.provider, self.served.model, self.saved_usage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -119,9 +120,8 @@ def attach(result: Any, ledger: Ledger) -> None:
         pass  # str, dict and the like hold no attributes: `last()` is for them
 
 
-def remember(ledger: Ledger) -> None:
-    """Make `ledger` what `last()` speaks of in this context."""
-    _last.set(ledger)
+remember: Callable[[Ledger | None], object] = _last.set
+"""Makes a ledger what `last()` speaks of in this context."""
 
 
 def meta(result: Any) -> Meta:

@@ -1,29 +1,20 @@
-"""Which stacks the running code is inside of, so that a layer's own calls do not loop."""
+"""Keep a layer's own calls out of the stack it stands in."""
 
 from __future__ import annotations
 
-import contextvars
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["entered", "inside"]
+from agentprod.ambient import ambient, change, restore
 
-_inside: contextvars.ContextVar[frozenset[int]] = contextvars.ContextVar("agentprod_inside", default=frozenset())
-
-
-def inside(stack_id: int) -> bool:
-    """Whether this code runs within a helper block of that stack."""
-    return stack_id in _inside.get()
+__all__ = ["entered"]
 
 
 @contextmanager
-def entered(stack_id: int | None) -> Iterator[None]:
+def entered(stack_id: int) -> Iterator[None]:
     """Mark the block as running inside that stack."""
-    if stack_id is None:
-        yield
-        return
-    token = _inside.set(_inside.get() | {stack_id})
+    token = change(inside=ambient().inside | {stack_id})
     try:
         yield
     finally:
-        _inside.reset(token)
+        restore(token)

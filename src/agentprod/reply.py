@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +11,6 @@ from agentprod.usage import Usage
 
 if TYPE_CHECKING:
     from agentprod.call import Call, Target
-    from agentprod.dialects.base import Dialect
     from agentprod.ledger import Attempt, Ledger
     from agentprod.meta import Meta
     from agentprod.parts import MakeEditor
@@ -54,53 +53,39 @@ class Reply:
     """The reply to a call.
 
     Attributes:
-        streaming: whether it is a stream; then `body` is the whole reply only after the end.
+        call: the call as it was sent.
 
-        dialect: of its wire form.
+        dialect: of its wire form; the target's own until it leaves the onion.
+
+        native: what the edge got, to be handed out as it is when nobody edits; `load` reads the
+            body out of it.
 
         safe: the scrubbed view of the body, published by the innermost PII scrubber before it restores.
     """
 
-    __slots__ = (
-        "_body",
-        "_ended",
-        "_hooks",
-        "_load",
-        "attempt",
-        "dialect",
-        "edited",
-        "ledger",
-        "native",
-        "request",
-        "safe",
-        "stream",
-        "target",
-    )
+    # Defaults that few replies change stand in the class: making one is on the way of every call.
+    attempt: Attempt | None = None
+    safe: Any = None
+    ended: bool = False
+    """Whether the hooks have run."""
 
     def __init__(
         self,
         call: Call,
+        native: Any = None,
+        load: Callable[[Any], Any] | None = None,
         *,
         body: Any = None,
-        load: Callable[[], Any] | None = None,
         stream: EventStream | None = None,
-        native: Any = None,
-        attempt: Attempt | None = None,
-        dialect: Dialect | None = None,
     ) -> None:
-        self.dialect = dialect or call.dialect
-        self.ledger: Ledger = call.ledger
-        self.request = call.request
-        self.target: Target = call.target
+        self.call = call
+        self.dialect = call.dialect
         self.native = native
-        self.attempt = attempt
         self.stream = stream
         self.edited = False
-        self.safe: Any = None
+        self.load = load
         self._body = body
-        self._load = load
-        self._hooks: list[tuple[bool, Any, Callable[[], str]]] = []
-        self._ended = False
+        self.hooks: Sequence[tuple[bool, Any, Callable[[], str]]] = ()
         if stream is not None:
             stream.reply = self
 
@@ -126,6 +111,16 @@ class Reply:
         )
 
     @property
+    def ledger(self) -> Ledger:
+        """The account of the call it answers."""
+        return self.call.ledger
+
+    @property
+    def target(self) -> Target:
+        """Who was asked."""
+        return self.call.target
+
+    @property
     def streaming(self) -> bool:
         """Whether this reply is a stream."""
         return self.stream is not None
@@ -133,13 +128,13 @@ class Reply:
     @property
     def body(self) -> Any:
         """The whole reply as JSON-able data; `None` for a stream that has not ended."""
-        if self._load is not None:
-            self._body, self._load = self._load(), None
+        if self.load is not None:
+            self._body, self.load = self.load(self.native), None
         return self._body
 
     @body.setter
     def body(self, value: Any) -> None:
-        self._load = None
+        self.load = None
         self._body = value
         self.edited = True
 
@@ -156,14 +151,6 @@ class Reply:
         if self.stream is not None:
             return self.stream.reader.usage
         return self.dialect.usage(self.body)
-
-    def read_usage(self) -> Usage | None:
-        """Return the counts of the whole reply as it came; never raises, whatever the body holds."""
-        try:
-            return self.dialect.usage(self.body)
-        except Exception:
-            _log.debug("the token counts of a reply could not be read", exc_info=True)
-            return None
 
     @property
     def meta(self) -> Meta:
@@ -184,9 +171,9 @@ class Reply:
             make: gives each `Part` an editor with `feed(str) -> str` and `flush() -> str`.
         """
         if self.stream is not None:
-            self.stream.edit(make, self.dialect, self.request)
+            self.stream.edit(make, self.dialect, self.call.request)
             return
-        body = self.dialect.edit_body(self.body, make, self.request)
+        body = self.dialect.edit_body(self.body, make, self.call.request)
         if body is not self._body:
             self.body = body
 
@@ -197,39 +184,34 @@ class Reply:
 
     def on_end(self, fn: OnEnd) -> None:
         """Call `fn(end)` exactly once when the reply has ended: inner layers' hooks first. No I/O in it."""
-        self._hooks.append((False, fn, self._text_here()))
+        self.hooks = (*self.hooks, (False, fn, self._text_here()))
 
     def on_settle(self, fn: OnSettle) -> None:
         """Await `fn(end)` exactly once when the reply has ended; it may do I/O through `call.runtime`.
 
         For a stream that is garbage-collected it runs on a thread of its own.
         """
-        self._hooks.append((True, fn, self._text_here()))
+        self.hooks = (*self.hooks, (True, fn, self._text_here()))
 
     def _text_here(self) -> Callable[[], str]:
         if self.stream is not None:
             return self.stream.text_reader()
         body = self._body
-        if self._load is not None:
+        if self.load is not None:
             return lambda: self.dialect.text(self.body)
         return lambda: self.dialect.text(body)
 
     @property
-    def ended(self) -> bool:
-        """Whether the hooks have run."""
-        return self._ended
-
-    @property
     def settles(self) -> bool:
         """Whether some hook may do I/O."""
-        return any(settle for settle, _, _ in self._hooks)
+        return any(settle for settle, _, _ in self.hooks)
 
     async def finish(self, outcome: Outcome, error: BaseException | None = None, *, partial: bool = False) -> None:
         """Run the hooks, once. What a hook raises is logged: the reply is the caller's, whatever a hook does."""
-        if self._ended:
+        if self.ended:
             return
-        self._ended = True
-        hooks, self._hooks = self._hooks, []
+        self.ended = True
+        hooks, self.hooks = self.hooks, ()
         if not hooks:
             return
         usage = self.attempt.usage if self.attempt is not None else None

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from agentprod import layer as _layer
 from agentprod.board import Board
 from agentprod.call import Call, CallNext, Handler
-from agentprod.edge.attempts import Attempts
+from agentprod.edge.attempts import send_attempt
 from agentprod.edge.entry import Entry
 from agentprod.edge.function_edge import FunctionEdge
 from agentprod.edge.functions import KINDS, check_callable, kind_of, marker_of, wrap_function
 from agentprod.errors import ConfigError, OrderError, OrderWarning
 from agentprod.layer import Place
+from agentprod.ledger import Environment
 from agentprod.order import check as check_order
 from agentprod.order import layer_name
 from agentprod.runtime.clock import Clock, SystemClock
+from agentprod.runtime.runtime import AsyncRuntime, SyncRuntime
 
 if TYPE_CHECKING:
     from agentprod.dialects.base import Dialect
@@ -105,16 +107,14 @@ class Stack:
         self._id = next(_ids)
         self._names = tuple(layer_name(found) for found in layers)
         self._clock: Clock = clock or SystemClock()
+        board = _board if clock is None else Board()
+        own_retries = "Retry" in self._names
+        shared = (board, self._names, prices or default_pricer, classify, own_retries, self._id)
         self.entry = Entry(
-            _compose(layers, Attempts()),
-            layers=self._names,
-            clock=self._clock,
-            board=_board if clock is None else Board(),
-            pricer=prices or default_pricer,
-            stack_id=self._id,
+            _compose(layers, send_attempt),
+            sync=Environment(SyncRuntime(self._clock), *shared),
+            asynchronous=Environment(AsyncRuntime(self._clock), *shared),
             needs_usage=any(getattr(found, "needs_usage", False) for found in layers),
-            own_retries="Retry" in self._names,
-            classify=classify,
             buffer=buffer,
         )
         for found in layers:

@@ -62,11 +62,9 @@ class Arguments(Mapping[str, Any]):
 
 
 def call_with(
-    fn: Callable[..., Any], signature: inspect.Signature | None, request: Mapping[str, Any]
+    signature: inspect.Signature | None, request: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the positional and keyword arguments that pass `request` to `fn`."""
-    if isinstance(request, Arguments):
-        return request.args, request.kwargs
+    """Return the positional and keyword arguments that pass `request` to a function of this signature."""
     if signature is None:
         return (), dict(request)
     rest = dict(request)
@@ -216,7 +214,7 @@ def from_json(data: Any, kind: Any) -> Any:
     Raises:
         TypeError: the class has no way to be built from JSON.
     """
-    if kind is None or not isinstance(kind, type) or isinstance(data, kind):
+    if data is None or not isinstance(kind, type) or isinstance(data, kind):
         return data
     build = getattr(kind, "model_validate", None)
     if callable(build):

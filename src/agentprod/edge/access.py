@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentprod.context import make_context
 from agentprod.edge.functions import marker_of, wrap_function
 from agentprod.edge.wrap import binding_of, rebound, unwrap_client
 from agentprod.errors import ConfigError
+from agentprod.identity import make_context
 
 if TYPE_CHECKING:
     from agentprod.stack import Stack

@@ -13,57 +13,54 @@ if TYPE_CHECKING:
     from agentprod.call import Call, Gate
     from agentprod.reply import End, Reply
 
-__all__ = ["Attempts"]
+__all__ = ["send_attempt"]
 
 
-class Attempts:
-    """The innermost handler of a stack: sends each call to its target's edge, once."""
-
-    __slots__ = ()
-
-    async def __call__(self, call: Call) -> Reply:
-        """Admit, send and account for one attempt."""
-        ledger, target = call.ledger, call.target
-        if call.deadline is not None and call.runtime.now() >= call.deadline:
-            raise late("deadline", target, call.limits, "before an attempt could start")
-        admitted = await _admit(call) if call.gates else None
-        attempt = Attempt(
-            len(ledger.attempts) + 1, target.provider, target.model, target.endpoint, call.runtime.now(), ledger.backoff
-        )
-        ledger.backoff = 0.0
-        ledger.attempts.append(attempt)
-        for observer in call.observers:
-            notify(observer, "attempt_start", attempt, call)
-        try:
-            reply = await target.edge.send(call, attempt)
-        except BaseException as error:
-            self._failed(call, attempt, error)
-            if admitted:
-                await _settle(admitted, attempt)
-            raise
-        reply.attempt = attempt
-        ledger.served = target
-        if reply.stream is None:
-            attempt.duration = call.runtime.now() - attempt.started
-            attempt.outcome = "ok"
-            attempt.read_usage = reply.read_usage
-            for observer in call.observers:
-                notify(observer, "attempt_end", attempt, None)
+async def send_attempt(call: Call) -> Reply:
+    """Send a call to its target's edge, once: the innermost handler of every stack."""
+    ledger, target, now = call.ledger, call.target, call.runtime.now
+    started = now()
+    if call.deadline is not None and started >= call.deadline:
+        raise late("deadline", target, call.limits, "before an attempt could start")
+    admitted = await _admit(call) if call.gates else None
+    attempts = ledger.attempts
+    attempt = Attempt(len(attempts) + 1, target, started, ledger.backoff)
+    attempts.append(attempt)
+    ledger.backoff = 0.0
+    observers = call.observers
+    for observer in observers:
+        notify(observer, "attempt_start", attempt, call)
+    try:
+        reply = await target.edge.send(call, attempt)
+    except BaseException as error:
+        _failed(call, attempt, error)
         if admitted:
-            reply.on_settle(_Settlement(admitted, attempt))
-        return reply
+            await _settle(admitted, attempt)
+        raise
+    reply.attempt = attempt
+    ledger.served = target
+    if reply.stream is None:
+        attempt.duration = now() - started
+        attempt.outcome = "ok"
+        attempt.unread = (reply.dialect, reply.load, reply.native)
+        for observer in observers:
+            notify(observer, "attempt_end", attempt, None)
+    if admitted:
+        reply.on_settle(_Settlement(admitted, attempt))
+    return reply
 
-    def _failed(self, call: Call, attempt: Attempt, error: BaseException) -> None:
-        failure = classify(error, call.classify, wall=call.runtime.wall)
-        attempt.duration = call.runtime.now() - attempt.started
-        attempt.outcome = "abandoned" if failure.fault is Fault.CANCELLED else "failed"
-        attempt.fault, attempt.status, attempt.retry_after = failure.fault, failure.status, failure.retry_after
-        attempt.error_type = type(error).__name__
-        attempt.error = error
-        if failure.fault is Fault.RATE_LIMIT and failure.retry_after is not None:
-            call.board.cool(call.target, call.runtime.now() + failure.retry_after)
-        for observer in call.observers:
-            notify(observer, "attempt_end", attempt, error)
+
+def _failed(call: Call, attempt: Attempt, error: BaseException) -> None:
+    failure = classify(error, call.classify, wall=call.runtime.wall)
+    attempt.duration = call.runtime.now() - attempt.started
+    attempt.outcome = "abandoned" if failure.fault is Fault.CANCELLED else "failed"
+    attempt.fault, attempt.status, attempt.retry_after = failure.fault, failure.status, failure.retry_after
+    attempt.error_type = type(error).__name__
+    attempt.error = error
+    if failure.fault is Fault.RATE_LIMIT and failure.retry_after is not None:
+        call.board.cool(call.target, call.runtime.now() + failure.retry_after)
+    for observer in call.observers:
+        notify(observer, "attempt_end", attempt, error)
 
 
 class _Settlement:
@@ -86,7 +83,7 @@ async def _admit(call: Call) -> list[tuple[Gate, Any]]:
             admitted.append((gate, await gate[0](call)))
         except BaseException:
             # What the gates before it hold is given back: an attempt that never was.
-            never = Attempt(0, call.target.provider, call.target.model, call.target.endpoint, call.runtime.now())
+            never = Attempt(0, call.target, call.runtime.now())
             never.outcome = "abandoned"
             await _settle(admitted, never)
             raise

@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from agentprod.board import Board
-from agentprod.call import NO_LIMITS, Call, Handler, Limits, Target
-from agentprod.context import Context, current_context
-from agentprod.faults import Classify, Fault
-from agentprod.ledger import Ledger, Pricer
+from agentprod import record
+from agentprod.ambient import Ambient
+from agentprod.call import Call, Handler, Limits, Target
+from agentprod.faults import Fault
+from agentprod.identity import Context
+from agentprod.ledger import Environment, Ledger
 from agentprod.meta import attach, remember
-from agentprod.record import listeners
 from agentprod.reply import End, Reply
-from agentprod.runtime.clock import Clock
-from agentprod.runtime.runtime import AsyncRuntime, Runtime, SyncRuntime
 
 if TYPE_CHECKING:
     from agentprod.dialects.base import Dialect
@@ -30,146 +28,103 @@ class Entry:
     Args:
         handler: the composed layers, down to the inner edge.
 
-        layers: their names, outermost first.
-
-        clock: where time comes from.
-
-        board: what is known of targets.
-
-        pricer: prices attempts, or `None`.
-
-        stack_id: tells helper calls of this stack's layers from others.
+        sync, asynchronous: what its calls of either mode have in common.
 
         needs_usage: whether any layer needs token counts of streams.
 
-        own_retries: whether the stack retries, so that the SDK must not.
+        buffer: whether streams are delivered only when complete.
+
+        bound: whom every call speaks for, besides the context variables.
     """
 
-    __slots__ = (
-        "_async",
-        "_sync",
-        "board",
-        "bound",
-        "buffer",
-        "classify",
-        "handler",
-        "layers",
-        "needs_usage",
-        "own_retries",
-        "pricer",
-        "stack_id",
-    )
+    __slots__ = ("asynchronous", "bound", "buffer", "handler", "needs_usage", "stack_id", "sync")
 
     def __init__(
         self,
         handler: Handler,
         *,
-        layers: tuple[str, ...],
-        clock: Clock,
-        board: Board,
-        pricer: Pricer | None,
-        stack_id: int,
+        sync: Environment,
+        asynchronous: Environment,
         needs_usage: bool,
-        own_retries: bool,
-        classify: Classify | None = None,
         buffer: bool = False,
         bound: Context | None = None,
     ) -> None:
         self.handler = handler
-        self.layers = layers
-        self.board = board
-        self.pricer = pricer
-        self.stack_id = stack_id
+        self.sync = sync
+        self.asynchronous = asynchronous
+        self.stack_id = sync.stack_id
         self.needs_usage = needs_usage
-        self.own_retries = own_retries
         self.buffer = buffer
-        self.classify = classify
         self.bound = bound
-        self._sync: Runtime = SyncRuntime(clock)
-        self._async: Runtime = AsyncRuntime(clock)
 
     def bind(self, context: Context) -> Entry:
         """Return this entry speaking for `context` as well."""
-        new = Entry.__new__(Entry)
-        for name in Entry.__slots__:
-            setattr(new, name, getattr(self, name))
-        new.bound = context if self.bound is None else context.over(self.bound)
-        return new
+        return Entry(
+            self.handler,
+            sync=self.sync,
+            asynchronous=self.asynchronous,
+            needs_usage=self.needs_usage,
+            buffer=self.buffer,
+            bound=context if self.bound is None else context.over(self.bound),
+        )
 
-    def call(
+    def open(
         self,
-        *,
-        kind: str,
-        operation: str,
+        here: Ambient,
+        sync: bool,
         streaming: bool,
         dialect: Dialect,
         target: Target,
         request: Any,
-        origin: Any = None,
+        origin: Any,
     ) -> Call:
         """Open the account of one call, with the context in force now."""
-        runtime = self._sync if kind == "sync" else self._async
+        environment = self.sync if sync else self.asynchronous
+        runtime = environment.runtime
         now = runtime.now()
-        ledger = Ledger(now)
-        ledger.layers = self.layers
-        ledger.pricer = self.pricer
-        ledger.classify = self.classify
-        context = current_context()
+        context = here.context
         if self.bound is not None:
             context = self.bound.over(context)
-        deadline, limits = None, NO_LIMITS
+        deadline = None
         if context.deadline is not None:
-            left = context.time_left()
-            deadline = now + (left if left is not None else 0.0)
-            limits = Limits(stream_until=deadline)
-        ledger.context = context
-        ledger.listeners = listeners()
-        return Call(
-            operation,
-            streaming,
-            dialect,
-            target,
-            request,
-            context,
-            deadline,
-            ledger,
-            runtime,
-            self.board,
-            {"agentprod.stack": self.stack_id},
-            limits,
-            (),
-            (),
-            None,
-            origin,
-        )
+            deadline = now + (context.time_left() or 0.0)
+        ledger = Ledger(now, environment, context, here.listeners)
+        call = Call(streaming, dialect, target, request, context, deadline, ledger, runtime, origin)
+        if deadline is not None:
+            call.limits = Limits(stream_until=deadline)
+        return call
 
-    async def run(self, call: Call) -> Reply:
-        """Send a call through the onion; its reply is open, its hooks have not run."""
+    async def carry(self, call: Call) -> Reply:
+        """Send a call through the onion and close its account, or arrange for it at the end of a stream."""
         try:
-            return await self.handler(call)
+            reply = await self.handler(call)
         except BaseException as error:
             self.failed(call, error)
             raise
-
-    async def left(self, call: Call, reply: Reply) -> None:
-        """Close the account of a whole reply, or arrange for it at the end of a stream."""
-        if reply.stream is None:
-            await reply.finish("complete")
-            self.close(call, "complete")
-        else:
+        if reply.stream is not None:
             reply.on_end(_Closing(self, call))
+        else:
+            if reply.hooks:
+                await reply.finish("complete")
+            self.close(call, "complete")
+        return reply
 
     def close(self, call: Call, outcome: str, error: BaseException | None = None) -> None:
         """Write down how the call ended and tell those who listen."""
         ledger = call.ledger
         ledger.duration = call.runtime.now() - ledger.started
         ledger.outcome = outcome
-        ledger.error = error
         remember(ledger)
-        if error is None:
+        if error is not None:
+            ledger.error = error
+        elif len(ledger.attempts) > 1:
             for attempt in ledger.attempts:
                 attempt.error = None  # a traceback would keep every frame of a failed attempt alive
-        for listener in ledger.listeners:
+        if ledger.listeners or record.everywhere:
+            self._tell(call)
+
+    def _tell(self, call: Call) -> None:
+        for listener in (*record.everywhere, *call.ledger.listeners):
             try:
                 listener(call)
             except Exception:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentprod.call import Call, Target
 from agentprod.dialects.function import CHAT_FUNCTION, FUNCTION, Arguments, call_with, from_json, to_json
 from agentprod.edge.iterators import AsyncItems, AsyncIteratorSource, Items, IteratorSource
+from agentprod.edge.limits import first_limit
 from agentprod.errors import ConfigError
 from agentprod.lateness import late
 from agentprod.reply import Reply
 from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
+    from agentprod.ambient import Ambient
     from agentprod.dialects.base import Dialect
     from agentprod.edge.entry import Entry
     from agentprod.ledger import Attempt
@@ -70,57 +72,75 @@ class FunctionEdge:
         self._base = f"{module}.{self.name}"
         self._target = self._make_target(model)
         self._plain = self.dialect is FUNCTION
+        self._streams = kind in ("generator", "async_generator")
+        self._sync = self._runtime_kind == "sync"
+        self.send: Callable[[Call, Attempt], Coroutine[Any, Any, Reply]] = {
+            "sync": self._send_sync,
+            "async": self._send_async,
+            "generator": self._send_generator,
+            "async_generator": self._send_generator,
+        }[kind]
+        """Calls the function once."""
 
     def _make_target(self, model: str | None) -> Target:
         return Target(self._provider, self._base, model, self, "", None if model else self.name, self._runtime_kind)
 
-    def enter(self, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    def enter(self, entry: Entry, here: Ambient, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """Open a call."""
-        request: Any = Arguments(self._signature, args, kwargs)
-        streaming = self.kind in ("generator", "async_generator")
+        arguments = Arguments(self._signature, args, kwargs)
+        if self._plain:
+            return entry.open(here, self._sync, self._streams, self.dialect, self._target, arguments, self)
+        request = arguments.bound()
         target = self._target
-        if not self._plain:
-            request = request.bound()
-            model = self._model or self.dialect.model(request)
-            if model != target.model:
-                target = self._make_target(model)
-            streaming = streaming or request.get("stream") is True
-        return entry.call(
-            kind=self._runtime_kind,
-            operation=self.dialect.operation,
-            streaming=streaming,
-            dialect=self.dialect,
-            target=target,
-            request=request,
-            origin=self,
-        )
+        model = self._model or self.dialect.model(request)
+        if model != target.model:
+            target = self._make_target(model)
+        streaming = self._streams or request.get("stream") is True
+        return entry.open(here, self._sync, streaming, self.dialect, target, request, self)
 
-    async def send(self, call: Call, attempt: Attempt) -> Reply:
-        """Call the function once."""
-        args, kwargs = call_with(self.fn, self._signature, call.request)
-        if self.kind in ("generator", "async_generator"):
-            return await self._open(call, self.fn(*args, **kwargs))
-        if self.kind == "async":
-            value = await self._await(call, args, kwargs)
-        elif call.limits.thread:
+    async def _send_sync(self, call: Call, attempt: Attempt) -> Reply:
+        request = call.request
+        if type(request) is Arguments:
+            args, kwargs = request.args, request.kwargs
+        else:
+            args, kwargs = call_with(self._signature, request)
+        if call.limits.thread:
             value = self._in_thread(call, args, kwargs)
         else:
             try:
                 value = self.fn(*args, **kwargs)
             except StopIteration as stop:
                 raise Stopped(stop) from None
+        if type(value) not in _VALUES:
             if hasattr(value, "__await__"):
                 _close_unawaited(value)
                 raise ConfigError(
                     f"{self.name} looks synchronous and returned an awaitable; decorate it with "
                     f'stack.decorate({self.name}, kind="async")'
                 )
+            if call.streaming and _iterates(value):
+                return await self._open(call, value)
+        return Reply(call, value, to_json)
+
+    async def _send_async(self, call: Call, attempt: Attempt) -> Reply:
+        args, kwargs = self._arguments(call)
+        value = await self._await(call, args, kwargs)
         if call.streaming and _iterates(value):
             return await self._open(call, value)
-        return Reply(call, load=lambda: to_json(value), native=value)
+        return Reply(call, value, to_json)
+
+    async def _send_generator(self, call: Call, attempt: Attempt) -> Reply:
+        args, kwargs = self._arguments(call)
+        return await self._open(call, self.fn(*args, **kwargs))
+
+    def _arguments(self, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        request = call.request
+        if type(request) is Arguments:
+            return request.args, request.kwargs
+        return call_with(self._signature, request)
 
     async def _await(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        until, phase = _limit(call)
+        until, phase = first_limit(call)
         if until is None:
             return await self.fn(*args, **kwargs)
         alarm = call.runtime.alarm()
@@ -138,7 +158,7 @@ class FunctionEdge:
     def _in_thread(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         from agentprod.edge.threads import call_in_thread
 
-        until, phase = _limit(call)
+        until, phase = first_limit(call)
         try:
             ended, value = call_in_thread(
                 lambda: self.fn(*args, **kwargs), None if until is None else until - call.runtime.now()
@@ -150,11 +170,11 @@ class FunctionEdge:
         return value
 
     async def _open(self, call: Call, iterator: Any) -> Reply:
-        until, phase = _limit(call)
+        until, phase = first_limit(call)
         guarded = until is not None or call.limits.idle is not None or call.limits.stream_until is not None
         source = AsyncIteratorSource(iterator) if hasattr(iterator, "__anext__") else IteratorSource(iter(iterator))
         stream = EventStream(source, call, alarm=call.runtime.alarm() if guarded else None)
-        reply = Reply(call, stream=stream, native=iterator)
+        reply = Reply(call, iterator, stream=stream)
         try:
             await stream.open(until, phase)
         except BaseException:
@@ -162,29 +182,17 @@ class FunctionEdge:
             raise
         return reply
 
-    def value(self, reply: Reply) -> Any:
-        """Return a whole reply as the function would have."""
-        if reply.native is not None and not reply.edited:
-            return reply.native
-        kind = self._value_kind if reply.native is None else type(reply.native)
-        return from_json(reply.body, kind)
-
-    def iterator(self, reply: Reply) -> Any:
-        """Return a streaming reply as an iterator."""
-        assert reply.stream is not None
-        return (AsyncItems if self._runtime_kind == "async" else Items)(reply.stream, reply.native)
+    def leave(self, reply: Reply) -> Any:
+        """Return the reply as the function would have: its value, or an iterator."""
+        native = reply.native
+        if reply.stream is not None:
+            return (AsyncItems if self._runtime_kind == "async" else Items)(reply.stream, native)
+        if native is not None and not reply.edited:
+            return native
+        return from_json(reply.body, self._value_kind if native is None else type(native))
 
 
-def _limit(call: Call) -> tuple[float | None, str]:
-    """Return when the wait for the first answer must end, and which limit says so."""
-    now = call.runtime.now()
-    limits = call.limits
-    candidates = [] if call.deadline is None else [(call.deadline, "deadline")]
-    if limits.attempt is not None:
-        candidates.append((now + limits.attempt, "attempt"))
-    if limits.first_token is not None and call.streaming:
-        candidates.append((now + limits.first_token, "first_token"))
-    return min(candidates) if candidates else (None, "")
+_VALUES = frozenset({str, dict, list, int, float, bool, type(None)})
 
 
 def _signature(fn: Callable[..., Any]) -> inspect.Signature | None:

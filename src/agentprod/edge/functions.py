@@ -7,11 +7,11 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from agentprod import switch
+from agentprod.ambient import ambient
 from agentprod.edge.function_edge import FunctionEdge, Kind, Stopped
 from agentprod.errors import ConfigError
-from agentprod.reentry import inside
 from agentprod.runtime.drive import drive
-from agentprod.switch import is_active
 
 if TYPE_CHECKING:
     from agentprod.edge.entry import Entry
@@ -72,45 +72,42 @@ def wrap_function(entry: Entry, edge: FunctionEdge, stack: Any) -> Callable[...,
 
 
 def _sync(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
-    fn = edge.fn
+    fn, stack_id = edge.fn, entry.stack_id
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if not is_active() or inside(entry.stack_id):
+        here = ambient()
+        if not switch.active or stack_id in here.inside:
             return fn(*args, **kwargs)
         try:
-            return drive(_call(entry, edge, args, kwargs))
+            reply = drive(entry.carry(edge.enter(entry, here, args, kwargs)))
         except Stopped as stopped:
             raise stopped.error from None
+        return edge.leave(reply)
 
     return wrapper
 
 
 def _async(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
-    fn = edge.fn
+    fn, stack_id = edge.fn, entry.stack_id
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if not is_active() or inside(entry.stack_id):
+        here = ambient()
+        if not switch.active or stack_id in here.inside:
             return await fn(*args, **kwargs)
-        return await _call(entry, edge, args, kwargs)
+        return edge.leave(await entry.carry(edge.enter(entry, here, args, kwargs)))
 
     return wrapper
 
 
-async def _call(entry: Entry, edge: FunctionEdge, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    call = edge.enter(entry, args, kwargs)
-    reply = await entry.run(call)
-    await entry.left(call, reply)
-    return edge.value(reply) if reply.stream is None else edge.iterator(reply)
-
-
 def _generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
-    fn = edge.fn
+    fn, stack_id = edge.fn, entry.stack_id
 
     def wrapper(*args: Any, **kwargs: Any) -> Iterator[Any]:
-        if not is_active() or inside(entry.stack_id):
+        here = ambient()
+        if not switch.active or stack_id in here.inside:
             yield from fn(*args, **kwargs)
             return
-        items = drive(_call(entry, edge, args, kwargs))
+        items = edge.leave(drive(entry.carry(edge.enter(entry, here, args, kwargs))))
         try:
             yield from items
         finally:
@@ -120,14 +117,15 @@ def _generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
 
 
 def _async_generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
-    fn = edge.fn
+    fn, stack_id = edge.fn, entry.stack_id
 
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        if not is_active() or inside(entry.stack_id):
+        here = ambient()
+        if not switch.active or stack_id in here.inside:
             async for item in fn(*args, **kwargs):
                 yield item
             return
-        items = await _call(entry, edge, args, kwargs)
+        items = edge.leave(await entry.carry(edge.enter(entry, here, args, kwargs)))
         try:
             async for item in items:
                 yield item

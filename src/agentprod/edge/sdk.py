@@ -12,7 +12,7 @@ from agentprod.dialects.sse import dump
 from agentprod.edge.dialects import dialect_for
 from agentprod.edge.http_stream import HttpSource, http_module, stream_response, whole_response
 from agentprod.edge.limits import first_limit, sdk_timeout
-from agentprod.edge.plain import wire_request
+from agentprod.edge.plain import plain, wire_request
 from agentprod.edge.sockets import SocketWatch, shut_down, socket_of
 from agentprod.edge.suspended import Suspended, Undecoded
 from agentprod.edge.usage_event import HideUsage
@@ -23,6 +23,7 @@ from agentprod.reply import Reply
 from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
+    from agentprod.ambient import Ambient
     from agentprod.edge.entry import Entry
     from agentprod.edge.sdk_io import ClientIO
     from agentprod.ledger import Attempt
@@ -74,7 +75,9 @@ class SdkEdge:
 
     # Outer edge, on the way in
 
-    def enter(self, entry: Entry, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Call:
+    def enter(
+        self, entry: Entry, here: Ambient, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any
+    ) -> Call:
         """Open a call."""
         options = _copy(options)
         cast_to = client._maybe_override_cast_to(cast_to, options)
@@ -83,22 +86,14 @@ class SdkEdge:
         origin = Origin(client, cast_to, options, stream, stream_cls)
         dialect = dialect_for(options)
         spoken: Dialect = dialect or _OTHER
-        operation = spoken.operation
         request: dict[str, Any] = {}
         if dialect is not None:
             request = wire_request(options)
             if stream and entry.needs_usage and not dialect.asks_usage(request):
                 origin.hides_usage = True
         origin.request = request
-        return entry.call(
-            kind=self.io.kind,
-            operation=operation,
-            streaming=stream and dialect is not None,
-            dialect=spoken,
-            target=self.target(client, spoken.model(request)),
-            request=request,
-            origin=origin,
-        )
+        target = self.target(client, spoken.model(request))
+        return entry.open(here, self.io.kind == "sync", stream and dialect is not None, spoken, target, request, origin)
 
     def target(self, client: Any, model: str | None) -> Target:
         """Return the target of a model at this client's address, under its credential."""
@@ -130,18 +125,18 @@ class SdkEdge:
             if not (injected and _refuses_usage(error)):
                 raise
             self._no_usage.add(call.target.endpoint)
-            call.ledger.flags.append("usage_not_offered")
+            call.ledger.flag("usage_not_offered")
             carrier = await self._exchange(call, origin, call.request, until, phase, attempt)
         if not isinstance(carrier, Undecoded):
-            return Reply(call, body=carrier, native=carrier)
+            return Reply(call, carrier, plain)
         response = carrier.response
         attempt.status = response.status_code
         attempt.provider_request_id = response.headers.get("x-request-id") or response.headers.get("request-id")
         if call.streaming:
             return await self._open(call, carrier, until, phase)
         if call.operation == "other":
-            return Reply(call, load=lambda: _json(response), native=carrier)
-        return Reply(call, load=response.json, native=carrier)
+            return Reply(call, carrier, _json_if_any)
+        return Reply(call, carrier, _json)
 
     async def _exchange(
         self, call: Call, origin: Origin, request: Any, until: float | None, phase: str, attempt: Attempt
@@ -151,7 +146,7 @@ class SdkEdge:
             options.json_data = request if call.operation != "other" else options.json_data
             if call.operation != "other":
                 options.extra_json = None
-        if call.ledger.own_retries:
+        if call.ledger.environment.own_retries:
             options.max_retries = 0
             if attempt.number > 1:
                 _set_header(options, "x-stainless-retry-count", str(attempt.number - 1))
@@ -203,7 +198,7 @@ class SdkEdge:
             if sock is not None:
                 alarm.abort = lambda: shut_down(sock)
         stream = EventStream(HttpSource(self, carrier), call, alarm=alarm)
-        reply = Reply(call, stream=stream, native=carrier)
+        reply = Reply(call, carrier, stream=stream)
         try:
             await stream.open(until, phase)
         except GeneratorExit:
@@ -356,9 +351,13 @@ def _set_header(options: Any, name: str, value: str) -> None:
         options.headers = {**headers, name: value}
 
 
-def _json(response: Any) -> Any:
+def _json(carrier: Undecoded) -> Any:
+    return carrier.response.json()
+
+
+def _json_if_any(carrier: Undecoded) -> Any:
     try:
-        return response.json()
+        return carrier.response.json()
     except Exception:  # a file, a stream that is not read yet: nothing a layer could look at
         return None
 

@@ -11,14 +11,14 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agentprod import switch
+from agentprod.ambient import Ambient, ambient
 from agentprod.edge.sdk import SdkEdge
 from agentprod.edge.sdk_io import AsyncIO, SyncIO
 from agentprod.edge.suspended import Suspended, Undecoded
 from agentprod.errors import ConfigError
 from agentprod.layer import Place
-from agentprod.reentry import inside
 from agentprod.runtime.drive import drive
-from agentprod.switch import is_active
 
 if TYPE_CHECKING:
     from agentprod.edge.entry import Entry
@@ -49,9 +49,10 @@ class SyncWrapped:
     def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         """Send a request through the stack."""
         binding: Binding = self.__dict__[_BINDING]
-        if not is_active() or inside(binding.entry.stack_id):
+        here = ambient()
+        if not switch.active or binding.entry.stack_id in here.inside:
             return super().request(cast_to, options, stream=stream, stream_cls=stream_cls)  # type: ignore[misc]
-        return drive(_through(binding, self, cast_to, options, stream, stream_cls))
+        return drive(_through(binding, here, self, cast_to, options, stream, stream_cls))
 
     def _process_response(self, **arguments: Any) -> Any:
         options = arguments["options"]
@@ -99,9 +100,10 @@ class AsyncWrapped:
     async def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         """Send a request through the stack."""
         binding: Binding = self.__dict__[_BINDING]
-        if not is_active() or inside(binding.entry.stack_id):
+        here = ambient()
+        if not switch.active or binding.entry.stack_id in here.inside:
             return await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)  # type: ignore[misc]
-        return await _through(binding, self, cast_to, options, stream, stream_cls)
+        return await _through(binding, here, self, cast_to, options, stream, stream_cls)
 
     async def _process_response(self, **arguments: Any) -> Any:
         options = arguments["options"]
@@ -134,13 +136,12 @@ class AsyncWrapped:
         """Do nothing: the HTTP client belongs to the original."""
 
 
-async def _through(binding: Binding, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
+async def _through(
+    binding: Binding, here: Ambient, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any
+) -> Any:
     entry, edge = binding.entry, binding.edge
-    call = edge.enter(entry, client, cast_to, options, stream, stream_cls)
-    call.ledger.own_retries = entry.own_retries
-    reply = await entry.run(call)
-    await entry.left(call, reply)
-    return await edge.leave(call, reply)
+    call = edge.enter(entry, here, client, cast_to, options, stream, stream_cls)
+    return await edge.leave(call, await entry.carry(call))
 
 
 def _undecoded(client: Any, arguments: dict[str, Any]) -> Undecoded:

@@ -121,7 +121,7 @@ class Retry(Layer):
                     raise
             else:
                 if self._on_result is None or number >= self.attempts or not self._on_result(reply):
-                    if budget is not None:
+                    if budget is not None and budget.strained:
                         budget.succeeded(call.target.endpoint)
                     return reply
                 wait = self._backoff(number, Fault.UNKNOWN)

@@ -36,6 +36,8 @@ class RetryBudget:
         self._lock = threading.Lock()
         # Only endpoints that are not full are kept, so a healthy process keeps none.
         self._tokens: OrderedDict[str, float] = OrderedDict()
+        self.strained = False
+        """Whether any endpoint is not full."""
 
     def take(self, endpoint: str) -> bool:
         """Take the token of one retry; `False` when there is none."""
@@ -44,6 +46,7 @@ class RetryBudget:
             if tokens < 1:
                 return False
             self._tokens[endpoint] = tokens - 1
+            self.strained = True
             self._tokens.move_to_end(endpoint)
             if len(self._tokens) > _MOST:
                 self._tokens.popitem(last=False)
@@ -57,6 +60,7 @@ class RetryBudget:
             tokens = self._tokens.get(endpoint, self.capacity) + self.per_success
             if tokens >= self.capacity:
                 self._tokens.pop(endpoint, None)
+                self.strained = bool(self._tokens)
             else:
                 self._tokens[endpoint] = tokens
 
