@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from agentprod.safety.pii.checksums import valid_date
+from agentprod.safety.pii.keywords import lower
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["MONTHS", "birth_dates"]
@@ -29,13 +30,14 @@ _BIRTH = re.compile(
     r")",
     re.IGNORECASE,
 )
-_GATE = re.compile(r"b[io]rn|birth|d\.?o\.?b|生", re.IGNORECASE)
+_GATES = ("born", "birth", "dob", "d.o.b", "生")
 _ISO = re.compile(r"([0-9]{4})[^0-9]?([0-9]{2})[^0-9]?([0-9]{2})")
 
 
 def birth_dates(text: str, start: int = 0) -> Iterator[Span]:
     """Yield dates right behind "born", "DOB", "date of birth", 出生日期, 生日 …; the words stay readable."""
-    if not _GATE.search(text):
+    lowered = lower(text)
+    if not any(map(lowered.__contains__, _GATES)):
         return
     for match in _BIRTH.finditer(text):
         begin, end = match.span("date")

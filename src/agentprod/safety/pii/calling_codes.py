@@ -7,13 +7,20 @@ from __future__ import annotations
 
 __all__ = ["split_calling_code"]
 
-# "least-most: codes"; emergency-like short numbers of 4 and 5 digits are left out: they name a service, not a person.
+# "least-most: codes"; short numbers of services (4 and 5 digits in large countries) are left out.
 _LENGTHS = """
 6-6: 298 299 672 687
-6-7: 597 676 677 678 688 683 690 500 247
-6-8: 47 386 686
+4-5: 290
+4-7: 683 690
+5-5: 500 682
+5-6: 247
+5-7: 676 677 678 688
+5-8: 686
+5-10: 685
+6-7: 597
+6-8: 47 386
 6-9: 40 252 355 376 421 508 681 689
-6-10: 46 53 95 880 27 64 685 98
+6-10: 46 53 95 880 27 64 98
 6-11: 375 595 31 852 352
 6-12: 39 61 359 381 358 971
 6-13: 63 43 598

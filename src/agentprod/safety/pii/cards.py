@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from agentprod.safety.pii.checksums import luhn_ok
-from agentprod.safety.pii.numbers import compact, starts_clean
+from agentprod.safety.pii.labels import CARD, OTHER, label_before
+from agentprod.safety.pii.numbers import Run, compact, starts_clean
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["cards", "issuer_known"]
@@ -19,7 +20,6 @@ _SHAPE = re.compile(
     r"|[0-9]{8,15}"
     r")(?![0-9A-Za-z])"
 )
-_DIGIT_GROUP = re.compile(r"[0-9]+")
 
 # First digits, then the lengths issued. Sources: ISO/IEC 7812 and the public lists of issuer identification numbers.
 _RANGES: tuple[tuple[int, int, frozenset[int]], ...] = tuple(
@@ -46,12 +46,6 @@ _CARD_WORD = re.compile(
     re.IGNORECASE,
 )
 _BANK_WORD = re.compile(r"银行卡|储蓄卡|借记卡|工资卡|信用卡|卡号|账号|帐号|账户|开户|收款|打款|转账|银行|bank ?card|unionpay|银联", re.I)
-_OTHER_NUMBER = re.compile(
-    r"(?:order|invoice|track(?:ing)?|shipment|parcel|transaction|txn|trace|span|request|session|message|msg|timestamp|"
-    r"(?:^|[^a-z])(?:id|ref|sku|imei|isbn|serial|sn|epoch|ts|time)|订单|单号|流水|编号|序列|快递|物流|运单|交易|发票|批次|时间戳)"
-    r"[a-z _]{0,10}[\s#:：=.\"'no号为是]{0,8}\Z",
-    re.IGNORECASE,
-)
 
 
 def issuer_known(digits: str) -> bool:
@@ -63,32 +57,28 @@ def issuer_known(digits: str) -> bool:
     return False
 
 
-def cards(text: str, lo: int, hi: int) -> Iterator[Span]:
-    """Yield card numbers in the run `text[lo:hi]`.
+def cards(text: str, runs: Iterable[Run]) -> Iterator[Span]:
+    """Yield card numbers in the runs.
 
     A Luhn number of a known issuer is a card; without a known issuer, or for a Chinese range without a Luhn digit, the
     words before it must say so. Long bare numbers right behind "order", "trace id", "订单号" … are left alone.
     """
-    at = lo
-    while at < hi:
-        match = _SHAPE.match(text, at)
-        end = _end(text, match, at) if match and starts_clean(text, at, _GLUED) else None
-        if end:
-            span = _judge(text, at, end)
-            if span:
-                yield span
-                at = end
+    for run in runs:
+        if run.digits < 12:
+            continue
+        done = run.start
+        for at in run.starts:
+            if at < done or run.end - at < 12:
                 continue
-        group = _DIGIT_GROUP.search(text, at, hi)
-        if not group:
-            return
-        nearest = _DIGIT_GROUP.search(text, group.end(), hi)
-        if not nearest:
-            return
-        at = nearest.start()
+            match = _SHAPE.match(text, at)
+            if match and starts_clean(text, at, _GLUED):
+                span = _judge(text, at, _end(match, at))
+                if span:
+                    done = span.end
+                    yield span
 
 
-def _end(text: str, match: re.Match[str], at: int) -> int | None:
+def _end(match: re.Match[str], at: int) -> int:
     """Return the end of a plausible card, without the expiry date or code that follows a printed one."""
     digits = compact(match[0])
     separator = match[1]
@@ -105,17 +95,22 @@ def _judge(text: str, start: int, end: int) -> Span | None:
         return None
     luhn = luhn_ok(digits)
     chinese = digits.startswith(_CHINESE) and len(digits) >= 16
-    if luhn and issuer_known(digits) and len(digits) >= 13:
-        before = text[max(0, start - 40) : start]
+    if luhn and len(digits) >= 13 and issuer_known(digits):
         bare = end - start == len(digits)
-        if bare and _OTHER_NUMBER.search(before) and not _CARD_WORD.search(before):
-            return None
+        label = label_before(text, start) if bare else ""
+        if label == OTHER or (bare and _is_old_length(digits) and label != CARD):
+            if not _CARD_WORD.search(text, max(0, start - 40), start):
+                return None
         return Span(start, end, "CN_BANK_CARD" if chinese else "CREDIT_CARD", 0.95)
     if not luhn and not (chinese and len(digits) in (16, 19)):
         return None
-    before = text[max(0, start - 40) : start]
-    if _BANK_WORD.search(before):
+    if _BANK_WORD.search(text, max(0, start - 40), start):
         return Span(start, end, "CN_BANK_CARD", 0.6)
-    if luhn and _CARD_WORD.search(before) and not _OTHER_NUMBER.search(before):
+    if luhn and _CARD_WORD.search(text, max(0, start - 40), start) and label_before(text, start) != OTHER:
         return Span(start, end, "CREDIT_CARD", 0.6)
     return None
+
+
+def _is_old_length(digits: str) -> bool:
+    """Tell whether hardly any card still has this length; timestamps and counters do."""
+    return len(digits) < 14 or (len(digits) < 16 and digits[0] in "56")

@@ -17,13 +17,12 @@ __all__ = [
     "valid_date",
 ]
 
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_DOUBLED = dict(zip("0123456789", (0, 2, 4, 6, 8, 1, 3, 5, 7, 9), strict=True))
 
 
 def luhn_ok(digits: str) -> bool:
     """Tell whether the last digit is the Luhn check digit of the others (ISO/IEC 7812-1, annex B)."""
-    values = [ord(digit) - 48 for digit in reversed(digits)]
-    return (sum(values[::2]) + sum(_DOUBLED[value] for value in values[1::2])) % 10 == 0
+    return (sum(map(int, digits[-1::-2])) + sum(map(_DOUBLED.__getitem__, digits[-2::-2]))) % 10 == 0
 
 
 def iban_ok(iban: str) -> bool:

@@ -6,44 +6,47 @@ All boundaries are set between ASCII letters and digits only: a Chinese characte
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from agentprod.safety.pii.checksums import cn_id_ok, cn_uscc_ok, valid_date
-from agentprod.safety.pii.numbers import compact, starts_clean
+from agentprod.safety.pii.numbers import Run, compact, starts_clean
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["cn_ids", "cn_old_ids", "cn_passports", "cn_plates", "cn_usccs"]
 
 _ID = re.compile(r"[1-9](?:[ \-]?[0-9]){16}[ \-]?[0-9Xx](?![0-9A-Za-z])")
 _GLUED_ID = re.compile(r"(?:id|sfz|no|card|number|身份证)\Z", re.IGNORECASE)
-_DIGIT_GROUP = re.compile(r"[0-9]+")
 
 
-def cn_ids(text: str, lo: int, hi: int) -> Iterator[Span]:
-    """Yield 18-character resident identity numbers in the run `text[lo:hi]` (GB 11643-1999), in any grouping."""
-    at = lo
-    while at + 16 < hi:
-        match = _ID.match(text, at)
-        if match and cn_id_ok(compact(match[0])) and starts_clean(text, at, _GLUED_ID):
-            yield Span(at, match.end(), "CN_ID", 1.0)
-            at = match.end()
-        group = _DIGIT_GROUP.search(text, at, hi)
-        following = group and _DIGIT_GROUP.search(text, group.end(), hi)
-        if not following:
-            return
-        at = following.start()
+def cn_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
+    """Yield 18-character resident identity numbers in the runs (GB 11643-1999), in any grouping."""
+    for run in runs:
+        if run.digits < 17:
+            continue
+        done = run.start
+        for at in run.starts:
+            if at < done or run.end - at < 17:
+                continue
+            match = _ID.match(text, at)
+            if match and cn_id_ok(compact(match[0])) and starts_clean(text, at, _GLUED_ID):
+                done = match.end()
+                yield Span(at, done, "CN_ID", 1.0)
 
 
 _OLD_ID = re.compile(r"[1-8][0-9]{5}([0-9]{2})([0-9]{2})([0-9]{2})[0-9]{3}(?![0-9A-Za-z])")
 _ID_WORD = re.compile(r"身份证|身份號|身份号|证件号|身分证|(?<![a-z])id[ _]?(?:card|no|number)", re.IGNORECASE)
 
 
-def cn_old_ids(text: str, lo: int, hi: int) -> Iterator[Span]:
+def cn_old_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     """Yield 15-digit identity numbers of before 1999, which have no check digit, behind words like 身份证."""
-    for match in _OLD_ID.finditer(text, lo, min(len(text), hi + 1)):
-        if valid_date(1900 + int(match[1]), int(match[2]), int(match[3])) and starts_clean(text, match.start(), _GLUED_ID):
-            if _ID_WORD.search(text, max(0, match.start() - 40), match.start()):
-                yield Span(match.start(), match.end(), "CN_ID", 0.6)
+    for run in runs:
+        if run.digits < 15:
+            continue
+        for at in run.starts:
+            match = _OLD_ID.match(text, at)
+            if match and valid_date(1900 + int(match[1]), int(match[2]), int(match[3])) and starts_clean(text, at, _GLUED_ID):
+                if _ID_WORD.search(text, max(0, at - 40), at):
+                    yield Span(at, match.end(), "CN_ID", 0.6)
 
 
 _USCC = re.compile(
@@ -78,12 +81,12 @@ def _organisation_ok(code: str) -> bool:
 
 
 _PASSPORT = re.compile(
-    r"[0-9](?:(?<=[EGPSDHMCWLTKJegpsdhmcwltkj][0-9])|(?<=[EDSMCKHedsmckh][A-HJ-NP-Za-hj-np-z][0-9]))[0-9]{6,9}"
+    r"[0-9](?:(?<=[EGPSDHMCWLTKJegpsdhmcwltkj][0-9])|(?<=[EDSPMCKHedspmckh][A-Za-z][0-9]))[0-9]{6,9}"
     r"(?![0-9A-Za-z]|[\-.][0-9])"
 )
 _BARE_PASSPORT = re.compile(r"[0-9](?<![0-9.][0-9])[0-9]{7,9}(?![0-9A-Za-z]|[\-.,][0-9])")
-_MAINLAND = re.compile(r"[EG][0-9]{8}|E[A-HJ-NP-Z][0-9]{7}|[DSP][0-9]{8}|[DSP][0-9]{7}|(?:SE|DE|PE)[0-9]{7}")
-_PERMIT = re.compile(r"[HMCWLT][0-9]{8}|[HM][0-9]{10}|C[A-HJ-NP-Z][0-9]{7}|[KHJ][0-9]{8}|K[A-Z][0-9]{7}|M[AB][0-9]{7}")
+_MAINLAND = re.compile(r"[EG][0-9]{8}|E[A-Z][0-9]{7}|[DSP][0-9]{8}|[DSP][0-9]{7}|(?:SE|DE|PE)[0-9]{7}")
+_PERMIT = re.compile(r"[HMCWLT][0-9]{8}|[HM][0-9]{10}|C[A-Z][0-9]{7}|[KHJ][0-9]{8}|K[A-Z][0-9]{7}|M[AB][0-9]{7}")
 _PASSPORT_WORD = re.compile(
     r"护照|護照|通行证|通行證|回乡证|台胞证|旅行证|证件|签证|出入境|港澳|passport|travel (?:document|permit)|visa", re.IGNORECASE
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from agentprod.safety.pii import birth, cards, china, crypto, identity, names, network, phones, secrets
-from agentprod.safety.pii.numbers import number_runs
+from agentprod.safety.pii.numbers import Run, number_runs
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["Detector", "built_in", "find_spans"]
@@ -20,11 +20,11 @@ class Detector(NamedTuple):
     Args:
         entities: what it can report.
 
-        needs: `"run"` is called for each run of seven digits, `"digit"` when the text has a digit, `"@"`, `":"` when it
-            has that character, `""` always.
+        needs: when to run it. `"runs"` when there are runs of six digits, `"digit"` when the text has a
+            digit, `"wide digit"` when it also is not ASCII, `""` always, anything else when the text contains it.
 
-        find: `(text, start)`, or `(text, lo, hi)` for `"run"`. It reports nothing that begins before `start`, but may
-            look at 48 characters before it.
+        find: `(text, start)`, or `(text, runs)` for `"runs"`. It reports nothing that begins before `start`, but may look
+            at 48 characters before it.
     """
 
     entities: frozenset[str]
@@ -35,12 +35,11 @@ class Detector(NamedTuple):
 _BUILT_IN = tuple(
     Detector(frozenset(entities.split()), needs, find)
     for entities, needs, find in (
-        ("CN_ID", "run", china.cn_ids),
-        ("CN_ID", "run", china.cn_old_ids),
-        ("CREDIT_CARD CN_BANK_CARD", "run", cards.cards),
-        ("US_SSN", "run", identity.us_ssns),
-        ("PHONE", "run", phones.phones),
-        ("PHONE", "context", phones.phones_by_context),
+        ("CN_ID", "runs", china.cn_ids),
+        ("CN_ID", "runs", china.cn_old_ids),
+        ("CREDIT_CARD CN_BANK_CARD", "runs", cards.cards),
+        ("US_SSN", "runs", identity.us_ssns),
+        ("PHONE", "runs", phones.phones),
         ("CN_USCC", "digit", china.cn_usccs),
         ("CN_PASSPORT", "digit", china.cn_passports),
         ("CN_PLATE", "wide digit", china.cn_plates),
@@ -69,8 +68,8 @@ def built_in(entities: Iterable[str]) -> tuple[Detector, ...]:
     return tuple(detector for detector in _BUILT_IN if detector.entities & wanted)
 
 
-def find_spans(text: str, detectors: Iterable[Detector], start: int = 0) -> Iterator[Span]:
-    """Yield what the detectors find in folded text, in no order and with overlaps.
+def find_spans(text: str, detectors: Iterable[Detector], start: int = 0) -> list[Span]:
+    """Return what the detectors find in folded text, in no order and with overlaps.
 
     Args:
         text: folded text.
@@ -80,27 +79,15 @@ def find_spans(text: str, detectors: Iterable[Detector], start: int = 0) -> Iter
         start: text before this offset is context only.
     """
     has_digit = any(map(text.__contains__, _DIGITS))
-    runs: list[tuple[int, int]] | None = None
-    for detector in detectors:
-        needs = detector.needs
-        if not needs:
-            yield from detector.find(text, start)
-        elif needs in ("run", "context"):
-            if not has_digit:
-                continue
+    wide = has_digit and not text.isascii()
+    runs: list[Run] | None = None
+    found: list[Span] = []
+    for _, needs, find in detectors:
+        if needs == "runs":
             if runs is None:
-                runs = list(number_runs(text, start))
-            if needs == "context":
-                if runs:
-                    yield from detector.find(text, start)
-                continue
-            for lo, hi in runs:
-                yield from detector.find(text, lo, hi)
-        elif needs == "digit":
-            if has_digit:
-                yield from detector.find(text, start)
-        elif needs == "wide digit":
-            if has_digit and not text.isascii():
-                yield from detector.find(text, start)
-        elif needs in text:
-            yield from detector.find(text, start)
+                runs = list(number_runs(text, start)) if has_digit else []
+            if runs:
+                found += find(text, runs)
+        elif not needs or (needs == "digit" and has_digit) or (needs == "wide digit" and wide) or needs in text:
+            found += find(text, start)
+    return found

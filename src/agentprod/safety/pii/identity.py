@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from agentprod.safety.pii.checksums import hk_id_ok, iban_ok, tw_id_ok
-from agentprod.safety.pii.numbers import compact, starts_clean
+from agentprod.safety.pii.numbers import Run, compact, starts_clean
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["hk_ids", "ibans", "tw_ids", "us_ssns"]
@@ -17,27 +17,23 @@ _SSN_WORD = re.compile(
     re.IGNORECASE,
 )
 _GLUED_SSN = re.compile(r"ssn\Z", re.IGNORECASE)
-_DIGIT_GROUP = re.compile(r"[0-9]+")
 
 
-def us_ssns(text: str, lo: int, hi: int) -> Iterator[Span]:
-    """Yield US social security numbers in the run `text[lo:hi]`.
+def us_ssns(text: str, runs: Iterable[Run]) -> Iterator[Span]:
+    """Yield US social security numbers in the runs.
 
     Area 000, 666 and 9xx, group 00 and serial 0000 were never issued (SSA, "Randomization FAQ"). Hyphens are enough;
     spaces, dots or nine bare digits need a word like "SSN" within 40 characters before.
     """
-    at = lo
-    while at < hi:
-        match = _SSN.match(text, at)
-        if match and _issued(match[1], match[3], match[4]) and starts_clean(text, at, _GLUED_SSN):
+    for run in runs:
+        if run.digits < 9:
+            continue
+        for at in run.starts:
+            match = _SSN.match(text, at)
+            if not match or not _issued(match[1], match[3], match[4]) or not starts_clean(text, at, _GLUED_SSN):
+                continue
             if match[2] == "-" or _SSN_WORD.search(text, max(0, at - 40), at):
                 yield Span(at, match.end(), "US_SSN", 0.85 if match[2] == "-" else 0.6)
-                at = match.end()
-        group = _DIGIT_GROUP.search(text, at, hi)
-        following = group and _DIGIT_GROUP.search(text, group.end(), hi)
-        if not following:
-            return
-        at = following.start()
 
 
 def _issued(area: str, group: str, serial: str) -> bool:

@@ -69,10 +69,12 @@ def _is_mailbox(text: str, begin: int, at: int, end: int) -> bool:
 
 _IPV4 = re.compile(r"[0-9](?<![0-9.][0-9])[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z]|\.[0-9])")
 _VERSION = re.compile(
-    r"(?:version|ver|release|rev|revision|build|firmware|section|chapter|clause|oid|(?<![a-z])v|版本号?|固件|章节?|第)"
+    r"(?:version|since|upgraded? to|ver|release|rev|revision|build|firmware|section|chapter|clause|oid|(?<![a-z])v|版本号?|固件|章节?|第)"
     r"[\s:：=v.\"'(]{0,3}\Z|[a-z]/\Z|[a-z][=<>~]=\Z",
     re.IGNORECASE,
 )
+# A list of decimals without spaces between them, as in the paths of SVG files.
+_DECIMAL = re.compile(r"(?:^|[^0-9.])(?:[0-9]*\.[0-9]+|[0-9]+\.[0-9]+\.[0-9]+)[ ,]\Z")
 _GLUED_IP = re.compile(r"(?:ip|addr|address|host)\Z", re.IGNORECASE)
 
 
@@ -84,7 +86,7 @@ def ip_addresses(text: str, start: int = 0) -> Iterator[Span]:
             if all((len(octet) == 1 or octet[0] != "0") and int(octet) < 256 for octet in octets):
                 before = text[max(0, match.start() - 20) : match.start()]
                 glued = before[-1:].isascii() and (before[-1:].isalnum() or before[-1:] == "_")
-                if not (glued and not _GLUED_IP.search(before)) and not _VERSION.search(before):
+                if not (glued and not _GLUED_IP.search(before)) and not _VERSION.search(before) and not _DECIMAL.search(before):
                     yield Span(match.start(), match.end(), "IP", 0.9)
     if text.count(":", start) >= 2:
         yield from _ipv6_addresses(text, start)
@@ -130,7 +132,7 @@ def _is_ipv6(text: str, begin: int, end: int) -> bool:
     if colons >= 6:
         return True
     # `a::b` and `x[1::2]` are code more often than addresses.
-    weak = len(value) < 4 or not any(char.isdigit() for char in value) or bool(_SUBSCRIPT.search(before))
+    weak = len(value) < 6 or not any(char.isdigit() for char in value) or bool(_SUBSCRIPT.search(before))
     return not weak or bool(_IP_WORD.search(before)) or (value == "::1" and not _SUBSCRIPT.search(before))
 
 

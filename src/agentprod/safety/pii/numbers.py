@@ -4,20 +4,46 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
-__all__ = ["SEPARATORS", "compact", "number_runs", "starts_clean"]
+__all__ = ["SEPARATORS", "Run", "compact", "number_runs", "starts_clean"]
 
 SEPARATORS = " .\\-/()（）+"
 """Body of a character class: what may stand between the digits of one number."""
 
 _RUN = re.compile(f"[0-9](?:[{SEPARATORS}]{{0,3}}[0-9]){{5,}}")
+_GROUP = re.compile("[0-9]+")
 _NOT_DIGIT = re.compile(r"[^0-9A-Za-z]+")
 
 
-def number_runs(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
-    """Yield offsets of the longest runs with at least six digits and at most three separators between two of them."""
+class Run(NamedTuple):
+    """A longest run of digits with at most three separators between two of them.
+
+    Args:
+        start: offset of the first digit.
+
+        end: offset after the last digit.
+
+        starts: offset of the first digit of each group.
+
+        digits: how many digits there are.
+    """
+
+    start: int
+    end: int
+    starts: tuple[int, ...]
+    digits: int
+
+
+def number_runs(text: str, start: int = 0) -> Iterator[Run]:
+    """Yield the runs with at least six digits, in order."""
     for match in _RUN.finditer(text, start):
-        yield match.start(), match.end()
+        lo, hi = match.span()
+        if match[0].isdigit():
+            yield Run(lo, hi, (lo,), hi - lo)
+            continue
+        groups = [group.span() for group in _GROUP.finditer(text, lo, hi)]
+        yield Run(lo, hi, tuple([group[0] for group in groups]), sum([group[1] - group[0] for group in groups]))
 
 
 def compact(value: str) -> str:
@@ -38,6 +64,8 @@ def starts_clean(text: str, start: int, glued: re.Pattern[str] | None = None) ->
     if not start:
         return True
     before = text[start - 1]
+    if before.isspace():
+        return True
     if before.isdigit():
         return False
     if before.isascii() and (before.isalpha() or before == "_"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
 from agentprod.safety.pii.spans import Span
@@ -27,35 +28,32 @@ def resolve(text: str, spans: Iterable[Span]) -> list[Span]:
         spans: findings of any detectors, in any order.
     """
     ordered = sorted(spans)
-    if all(left.end <= right.start for left, right in zip(ordered, ordered[1:], strict=False)):
-        return ordered
-    kept: list[Span] = []
-    cluster: list[Span] = []
+    clusters: list[list[Span]] = []
     reach = -1
     for span in ordered:
-        if span.start >= reach and cluster:
-            kept += _resolve_cluster(text, cluster)
-            cluster = []
-        cluster.append(span)
+        if span.end <= span.start:
+            continue
+        if span.start >= reach:
+            clusters.append([])
+        clusters[-1].append(span)
         reach = max(reach, span.end)
-    return kept + _resolve_cluster(text, cluster)
+    return [span for cluster in clusters for span in (cluster if len(cluster) == 1 else _resolve_cluster(text, cluster))]
 
 
 def _resolve_cluster(text: str, cluster: list[Span]) -> list[Span]:
-    if len(cluster) < 2:
-        return cluster
     ranked = sorted(cluster, key=lambda span: (-span.score, span.start - span.end, _RANK.get(span.entity, 99), span.start))
     winners: list[Span] = []
     for span in ranked:
-        rivals = [place for place, winner in enumerate(winners) if winner.start < span.end and span.start < winner.end]
-        if not rivals:
-            winners.append(span)
+        first = bisect_right(winners, span.start, key=lambda winner: winner.end)
+        last = bisect_left(winners, span.end, key=lambda winner: winner.start)
+        if first == last:
+            winners.insert(first, span)
             continue
-        # Grow the neighbours over what sticks out, as far as the next winner.
-        for place in rivals:
+        # Grow the outermost rivals over what sticks out, as far as the next winner; between two rivals too.
+        for place in range(first, last):
             winner = winners[place]
-            floor = max((other.end for other in winners if other.end <= winner.start), default=0)
-            ceiling = min((other.start for other in winners if other.start >= winner.end), default=len(text))
+            floor = winners[place - 1].end if place else 0
+            ceiling = winners[place + 1].start if place + 1 < len(winners) else len(text)
             start = max(floor, min(winner.start, span.start))
             end = min(ceiling, max(winner.end, span.end))
             if _readable(text, start, winner.start) < _RESIDUE:
@@ -63,8 +61,8 @@ def _resolve_cluster(text: str, cluster: list[Span]) -> list[Span]:
             if _readable(text, winner.end, end) < _RESIDUE:
                 end = winner.end
             winners[place] = winner._replace(start=start, end=end)
-    return sorted(winners)
+    return winners
 
 
 def _readable(text: str, start: int, end: int) -> int:
-    return sum(char.isalnum() for char in text[start:end])
+    return sum(map(str.isalnum, text[start:end]))

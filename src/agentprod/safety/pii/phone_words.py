@@ -1,44 +1,44 @@
-"""Words beside numbers, in the languages people write: which say "telephone", and which say "some other number"."""
+"""Words beside telephone numbers, in the languages people write."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["GLUED", "LABEL", "OTHER_NUMBER", "UNIT", "WORD"]
+from agentprod.safety.pii.keywords import Keywords
+
+__all__ = ["ADJACENT", "EXTENSION", "GLUED", "LABEL", "STRONG", "UNIT", "WORDS"]
 
 _STRONG = (
-    r"(?<![i])phone|telephone|(?<![a-z])tel(?![a-z])|mobile|(?<![a-z])mob(?![a-z])|cellphone|cellular|"
-    r"(?<![a-z])cell(?![a-z])|(?<![a-z])fax|hotline|landline|whatsapp|(?<![a-z])sms(?![a-z])|voice ?mail|"
-    r"t[eé]l[eé]fon|telefoon|m[oó]vil|celular|cellulare|telem[oó]vel|(?<![a-z])handy|mobiltelefon|mobiel|rufnummer|"
-    r"(?<![a-z])portable|(?<![a-z])gsm|телефон|(?<![а-я])тел(?![а-я])|мобильн|電話|携帯|ファックス|전화|핸드폰|휴대폰|연락처|"
-    r"电话|手机|座机|固话|传真|热线|联系方式|致电|来电|拨打"
-)
-_WEAK = (
-    r"(?<![a-z])(?:call|dial|ring|reach|contact|text|number|answering|msg me|appel|appelez|appeler|joindre|contactez|"
-    r"num[eé]ro|n[uú]mero|nummer|numero|ll[aá]m[ae]\w{0,3}|llamar|marque|anrufen|ruf|erreich\w{0,4}|ligar|ligue|ligando|"
-    r"chiam\w{0,4}|bel|bellen|zadzwo)(?:me|ing|ed)?(?![a-z])|联系|拨|звон\w{0,5}|позвон\w{0,5}"
-)
-WORD = re.compile(f"(?P<strong>{_STRONG})|(?P<weak>{_WEAK})", re.IGNORECASE)
-"""A word for a telephone (`strong`), or one that often stands before a telephone number (`weak`)."""
+    "phone telephone mobile cellphone cellular hotline landline whatsapp voicemail telefon teléfono télefon téléphone telefoon móvil celular cellulare "
+    "telemóvel mobiltelefon mobiel rufnummer телефон мобильн 電話 携帯 ファックス 전화 핸드폰 휴대폰 연락처 电话 手机 座机 固话 传真 热线 联系方式 致电 来电 拨打"
+).split()
+_STRONG_WHOLE = "tel cell mob fax sms handy portable gsm ph tél тел mobil movil fone".split()
+_WEAK = "联系 звон appelez appeler llám llam anruf erreich telefoni chiama ligar ligue answering zadzwo 打给 打 找 致电".split()
+_WEAK_WHOLE = "call dial ring reach contact text number msg joindre numéro número nummer numero bel bellen unter al au".split()
 
-LABEL = re.compile(r"(?<![a-z])(?:office|fax|mobile|cell|home|work|direct|phone|tel|mob)(?![a-z])", re.IGNORECASE)
+STRONG = frozenset((*_STRONG, *_STRONG_WHOLE))
+"""Words that say "telephone" by themselves; the others of `WORDS` must stand right before the number."""
+
+WORDS = Keywords((*_STRONG, *_WEAK), whole=(*_STRONG_WHOLE, *_WEAK_WHOLE))
+"""Words for a telephone, and words that often stand before a telephone number."""
+
+ADJACENT = re.compile(
+    r"(?:[\s:：,.\-('\"]|me|us|him|her|them|at|on|back|is|to|under|via|using|number|no|au|sur|el|al|le|o|para|unter|an|mich|为|是|号码|号|我|moi|est|es|ist|è|é)*",
+    re.IGNORECASE,
+)
+"""What may stand between a weak word and its number."""
+
+LABEL = re.compile(r"[ \-,(（]{0,2}(?:office|fax|mobile|cell|home|work|direct|phone|tel|mob)(?![a-z])", re.IGNORECASE)
 """A label right behind a number, as on business cards: `0431 35 06 90-Office`."""
 
 GLUED = re.compile(r"(?:tel|phone|mobile|mob|cell|fax|call|ph|whatsapp|number|(?<![a-z])[tmfp])\Z", re.IGNORECASE)
 """A word that may touch the number: `mobile13812345678`."""
 
-OTHER_NUMBER = re.compile(
-    r"(?:(?:(?:order|invoice|track(?:ing)?|shipment|parcel|transaction|txn|account|acct|isbn|issn|imei|serial|model|version|"
-    r"part|patent|ticket|case|flight|card|ssn|licen[cs]e|passport|zip|postal|postcode|budget|population|reference|"
-    r"(?<![a-z])(?:ref|id|ids|uid|pid|tid|sku|sn|qq|ip|port|epoch|timestamp|build|commit|hash|size|length|offset|count|total|"
-    r"block|blk|iban|vat|tax|uscc|nonce|seq|page|pages|doi|pmid))|"
-    r"订单|单号|流水|编号|编码|序列|快递|物流|运单|交易|发票|批次|时间戳|金额|余额|价格|邮编|账号|账户|卡号|工号|学号|身份证|税号|型号|版本|代码|"
-    r"数量|合计|总计)"
-    r"[a-z _]{0,10}[\s#:：=.\"'(no号码为是]{0,8}"
-    r"|[A-Za-z_][A-Za-z0-9_.]{0,30}[ ]?=[ ]?[\"']?|[$€£¥￥₹])\Z",
+EXTENSION = re.compile(
+    r"[ ]{0,2}(?:x|ext\.?|extn\.?|extension|#|分机号?|转|轉|poste|durchwahl|ramal)[ ]?[:：.]?[ ]?[0-9]{1,6}(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
-"""What stands right before a number that is not a telephone number, `identifier=` included."""
+"""The extension behind a number."""
 
 UNIT = re.compile(r"[ ]?(?:bytes?|[kmgt]i?b|ms|us|ns|secs?|seconds?|usd|eur|cny|rmb|%|[元万亿个条次米字毫秒])(?![a-z])", re.IGNORECASE)
 """A unit right behind a number."""

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from math import log2
 
+from agentprod.safety.pii.keywords import Keywords, lower
 from agentprod.safety.pii.secret_formats import FORMATS, SHAPES
 from agentprod.safety.pii.spans import Span
 
@@ -56,7 +57,7 @@ def private_keys(text: str, start: int = 0) -> Iterator[Span]:
         at = text.find("-----BEGIN", match.end() if match else at + 10)
 
 
-_URL_PASSWORD = re.compile(r"://[^\s/@:\"'<>\[\]]{0,64}:([^\s/@\"'<>]{2,128})@(?=[A-Za-z0-9\[])")
+_URL_PASSWORD = re.compile(r"://[^\s/@:\"'<>\[\]]{0,64}:([^\s/@:\"'<>]{2,128})@(?=[A-Za-z0-9\[])")
 
 
 def url_passwords(text: str, start: int = 0) -> Iterator[Span]:
@@ -66,26 +67,38 @@ def url_passwords(text: str, start: int = 0) -> Iterator[Span]:
             yield Span(match.start(1), match.end(1), "SECRET", 0.9)
 
 
-_ASSIGNED = re.compile(
-    r"(?:(?P<password>passwo?r?d|passwd|passphrase|pass_?wd|(?<![a-z])pwd|(?<=[_\-])pass(?![a-z])|密码|口令)"
-    r"|(?P<strong>secret|api[_\- ]?key|apikey|access[_\-]?key|account[_\-]?key|auth[_\-]?key|private[_\-]?key|signing[_\-]?key|"
-    r"encryption[_\-]?key|token|credential|密钥|令牌|私钥|秘钥)"
-    r"|(?P<weak>(?:(?<=[_\-])|(?<=[a-z]))key(?![a-z])|(?<![a-z])auth|client[_\-]?id|app[_\-]?id|(?<![a-z])bearer|(?<![a-z])basic))"
+_STEMS = Keywords(
+    "passw pwd passphrase pasw pass_wd 密码 口令 secret token credential 密钥 令牌 私钥 秘钥 key client_id client-id clientid "
+    "app_id app-id appid".split(),
+    whole="pass auth salt bearer basic".split(),
+)
+_PASSWORDS = frozenset(("passw", "pwd", "passphrase", "pasw", "pass_wd", "pass", "密码", "口令"))
+_STRONG = frozenset(("secret", "token", "credential", "密钥", "令牌", "私钥", "秘钥"))
+_STRONG_KEY = re.compile(r"(?:api|access|account|auth|private|signing|encryption|secret)[_\- ]?\Z", re.IGNORECASE)
+_WEAK_KEY = re.compile(r"[a-z_\-]\Z")
+_VALUE = re.compile(
     r"(?P<suffix>[A-Za-z0-9_.\-]{0,24})"
-    r"\\?[\"'`)\]]{0,2}[ \t]{0,6}"
-    r"(?P<assign>=>|:=|\|\|:|[:=]=?|：|<=|->|,|[ ]?\bis\b[:：]?|为|是|>|[ ])"
+    r"(?:\[[\"']?[A-Za-z0-9_\-]{1,30}[\"']?\])?"
+    r"\\?[\"'`)\]]{0,2}[ \t]{0,6}(?::?[ ]?(?:string|str|&str|String)[ ]?(?==))?"
+    r"(?P<assign>=>|:=|\?=|\|\|:|:{1,3}|={1,3}|：|<=|->|,|[ ]?\bis\b[:：]?|为|是|>|[ ])"
     r"[ \t]{0,6}(?:[A-Za-z]{1,12}\()?(?:bearer |basic |token )?"
     r"(?P<quote>\\?[\"'`]{1,3})?"
-    r"(?P<value>[^\s\"'`<>,;&(){}\[\]\\]{4,512})",
+    r"(?P<value>(?(quote)[^\s\"'`<>\\]{4,4096}|[^\s\"'`<>,;&(){}\[\]\\]{4,4096}))",
     re.IGNORECASE,
 )
-_GATES = ("pass", "pwd", "secret", "token", "key", "credential", "auth", "client", "app", "bearer", "basic", "密", "口令", "令牌", "钥")
 _NOT_SECRET_SUFFIX = re.compile(
     r"(?:count|type|name|length|len|size|limit|path|file|url|uri|expir|ttl|prefix|field|label|hint|policy|izer|ization|ized|"
     r"usage|rate|budget|version|format|class|method|status|error|valid|confirm|reset|rotat|page|index|header|manager|store|"
     r"required|enabled|arn|ref|param|column|space|word_?manager|board|note|map|set|frame|vault|provider)",
     re.IGNORECASE,
 )
+_NOT_SECRET_PREFIX = re.compile(
+    r"(?:next|page|paging|continuation|sync|lock|eos|bos|pad|unk|stop|max|min|total|num|input|output|prompt|completion|public|foreign|"
+    r"primary|partition|sort|cache|object|row|dict|registry|hot|idempotency|shortcut|group|lookup|sub)[_\-. ]?\Z|arn:[^\s\"']*\Z",
+    re.IGNORECASE,
+)
+# A space assigns behind a command line flag, in a Dockerfile, and after `Bearer`.
+_SPACE_ASSIGNS = re.compile(r"(?:^|\s)(?:--?[A-Za-z0-9_\-]*|(?:ENV|ARG|set|setx|export) [A-Za-z0-9_\-]*)\Z")
 _WORDS = frozenset(
     "password passwd pass secret token null none true false undefined required optional string str int bool text example "
     "changeme change_me placeholder redacted hidden masked empty default value your_password yourpassword username user "
@@ -96,7 +109,8 @@ _DUMMY = re.compile(
     r"^<|^\$|^%[({a-z]|\{\{|\}\}|\$\{|\$\(|^@|process\.env|environ|getenv|1234567890abcdef|abcdefghijkl|(.)\1{7}",
     re.IGNORECASE,
 )
-_REFERENCE = re.compile(r"[$%]?[A-Za-z_][A-Za-z_]*(?:[.:/\->\[]+[A-Za-z_][A-Za-z0-9_]*)*[.:]?")
+_REFERENCE = re.compile(r"[$%]?[A-Za-z_][A-Za-z_]*(?:(?:\.|->|::)[A-Za-z_][A-Za-z0-9_]*)*[.:]?")
+_WORD_PART = re.compile("[a-z]{5}")
 _PATH_LIKE = re.compile(r"(?:\.{0,2}/|[A-Za-z]:\\|https?:|file:|s3:|arn:|vault:|ssm:|env[.:])", re.IGNORECASE)
 
 
@@ -105,33 +119,39 @@ def assigned_secrets(text: str, start: int = 0) -> Iterator[Span]:
 
     Values with spaces are not found. References (`${TOKEN}`, `os.environ[…]`), words and examples are left alone.
     """
-    lowered = text.lower()
-    if not any(gate in lowered for gate in _GATES):
-        return
-    match = _ASSIGNED.search(text)
-    while match:
+    done = start
+    for end_of_stem, at, stem in _STEMS.find(lower(text)):
+        match = _VALUE.match(text, end_of_stem)
+        if not match:
+            continue
         begin, end = match.span("value")
-        end -= len(match["value"]) - len(match["value"].rstrip(".:!?。，；！？、）】"))
-        if begin >= start and end > begin and _is_secret(text, match, text[begin:end]):
+        if not match["quote"]:
+            end -= len(match["value"]) - len(match["value"].rstrip(".:!?。，；！？、）】"))
+        if begin >= done and end > begin and _is_secret(text, stem, at, match, end):
             yield Span(begin, end, "SECRET", 0.85)
-            match = _ASSIGNED.search(text, end)
-        else:
-            match = _ASSIGNED.search(text, max(match.start() + 2, match.end("assign") - 1))
+            done = end
 
 
-def _is_secret(text: str, match: re.Match[str], value: str) -> bool:
+def _is_secret(text: str, stem: str, at: int, match: re.Match[str], end: int) -> bool:
+    strong = stem in _STRONG
+    before = text[max(0, at - 48) : at]
+    if stem == "key":
+        strong = bool(_STRONG_KEY.search(before))
+        if not strong and not _WEAK_KEY.search(before):
+            return False
+    value = text[match.start("value") : end]
     if _NOT_SECRET_SUFFIX.search(match["suffix"]) or value.lower() in _WORDS or _is_reference(value):
         return False
     quoted = match["quote"] is not None
-    flag = match["assign"] == " "
-    if flag and not (text[max(0, match.start() - 30) : match.start()].rpartition(" ")[2].startswith("-") or match["weak"]):
-        # A space assigns only behind a command line flag and after `Bearer`.
+    if match["assign"] == " " and stem not in ("bearer", "basic", "auth") and not _SPACE_ASSIGNS.search(before):
         return False
-    if match["assign"] in (",", ">", "->", "<=") and not quoted and match["assign"] != ">":
+    if match["assign"] in (",", "->", "<=") and not (quoted and any(map(str.isdigit, value))):
         return False
-    if match["password"]:
+    if _NOT_SECRET_PREFIX.search(before) or text[end : end + 1] in ("(", "["):
+        return False
+    if stem in _PASSWORDS:
         return _is_password(value, quoted=quoted, prose=match["assign"].strip(" :：") == "is")
-    return _is_token(value, strong=bool(match["strong"]), quoted=quoted)
+    return _is_token(value, strong=strong, quoted=quoted)
 
 
 def _is_password(value: str, *, quoted: bool, prose: bool) -> bool:
@@ -148,7 +168,7 @@ def _is_password(value: str, *, quoted: bool, prose: bool) -> bool:
     if not value.isascii():
         return False
     if quoted:
-        return (classes >= 2 and not value.istitle()) or (classes == 1 and len(value) >= 6 and value.isdigit())
+        return (classes >= 2 and not (value.isalpha() and value.istitle())) or (classes == 1 and len(value) >= 6 and value.isdigit())
     return (classes >= 2 and any(char.isdigit() for char in value) or classes >= 3 or value.isdigit()) and len(value) >= (
         6 if prose else 5
     )
@@ -165,7 +185,7 @@ def _is_token(value: str, *, strong: bool, quoted: bool) -> bool:
     digits = sum(char.isdigit() for char in value)
     mixed = any(char.islower() for char in value) and any(char.isupper() for char in value)
     if digits == 0:
-        return strong and quoted and mixed and len(value) >= 20 and entropy(value) >= 3.7
+        return strong and quoted and mixed and len(value) >= 20 and entropy(value) >= 3.7 and not _WORD_PART.search(value)
     if digits == 1 and not mixed:
         return False
     return entropy(value) >= (2.6 if strong else 3.2)
