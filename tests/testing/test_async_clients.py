@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -102,7 +103,9 @@ async def beta_helper(client: anthropic.AsyncAnthropic) -> Any:
 
 async def message_raw(client: anthropic.AsyncAnthropic) -> Any:
     """Ask for the raw response."""
-    parsed: Any = await (await client.messages.with_raw_response.create(**ASKED)).parse()
+    parsed: Any = (await client.messages.with_raw_response.create(**ASKED)).parse()
+    if inspect.isawaitable(parsed):  # which depends on the SDK's version
+        parsed = await parsed
     return parsed.content[0].text
 
 

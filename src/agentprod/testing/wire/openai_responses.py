@@ -161,7 +161,8 @@ def _inside(item: dict[str, Any], pieces: list[str]) -> _Inside:
         for number, piece in enumerate(pieces, start=1):
             mark: Mark = "open_tool_call" if number < len(pieces) else "content"
             yield "response.function_call_arguments.delta", {"delta": piece}, mark
-        yield "response.function_call_arguments.done", {"arguments": item["arguments"]}, "frame"
+        done = {"name": item["name"], "arguments": item["arguments"]}
+        yield "response.function_call_arguments.done", done, "frame"
     elif item["type"] == "reasoning":
         yield from _part("reasoning_summary_part", "reasoning_summary_text", "summary", item["summary"][0], pieces)
     elif item["content"][0]["type"] == "refusal":
