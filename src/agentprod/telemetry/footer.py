@@ -9,7 +9,7 @@ from agentprod.telemetry.calls import CallRecord
 from agentprod.telemetry.drops import drops
 from agentprod.telemetry.figures import format_count, format_seconds
 from agentprod.telemetry.record_ring import Calls
-from agentprod.telemetry.recording import subscribe
+from agentprod.telemetry.sinks import subscribe
 from agentprod.telemetry.summary import summarize_calls
 
 __all__ = ["CellFooter", "format_footer", "load_ipython_extension", "unload_ipython_extension"]

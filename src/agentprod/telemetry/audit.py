@@ -1,0 +1,300 @@
+"""An append-only record of what was done, in which a changed line shows."""
+
+from __future__ import annotations
+
+import argparse
+import hmac
+import os
+import re
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal
+
+from agentprod.errors import ConfigError
+from agentprod.telemetry.audit_chain import HEAD_BYTES, RECOVERED, Head, Verification, seal, verify
+from agentprod.telemetry.audit_recovery import Tail, read_tail
+from agentprod.telemetry.calls import CallRecord
+from agentprod.telemetry.file_lock import lock_file, unlock_file
+from agentprod.telemetry.forks import renew_after_fork
+from agentprod.telemetry.logs import call_fields
+
+__all__ = ["AuditWriter", "Head", "Verification", "main", "verify"]
+
+_OPENED = "audit.opened"
+_SALT = re.compile(rb'"event":"audit\.opened","data":{"version":1,"chain":"[a-z0-9-]+","salt":"([0-9a-f]{32})"}')
+_LONGEST_TEXT = 500
+_MOST_ITEMS = 100
+_DEEPEST = 4
+_LONGEST_LINE = 65536
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+class AuditWriter:
+    """Appends events to a JSONL file, each line chained to the one before by its hash.
+
+    Several threads, processes and writers may share one file. A line is one write; a process that dies in the middle
+    of it leaves a torn line, which the next writer accounts for in the chain instead of removing. Text goes in as a
+    salted digest only: it can be shown later that a given text was meant, and nothing can be read back. The salt
+    stands in the file's first line, so short or guessable texts can be guessed by whoever has the file; give a `salt`
+    of your own, kept elsewhere, where that matters.
+
+    The lock is a lock on the head file, which network file systems may not honour.
+
+    Args:
+        path: the file; its folder must exist. `<path>.head` appears beside it.
+
+        fsync: `"always"` forces every line to disk, about 100 µs and more; a number does so at most once in so many
+            seconds, on the next line, and when closing; `"never"` leaves it to the operating system, which loses the
+            last lines when the machine, not just the process, goes down.
+
+        key: secret for HMAC-SHA256 in place of SHA-256, 16 bytes or more: then no one without it can forge lines.
+
+        salt: secret for the digests of text, 16 bytes or more; by default a random one that stands in the file.
+
+        now: clock in seconds (POSIX time).
+
+    Raises:
+        ConfigError: the folder does not exist, or an option is out of range.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        fsync: Literal["never", "always"] | float = 1.0,
+        key: bytes | None = None,
+        salt: bytes | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.path = Path(path)
+        if not self.path.parent.is_dir():
+            raise ConfigError(f"the folder of the audit file does not exist: {self.path.parent}")
+        if isinstance(fsync, str) and fsync not in ("never", "always"):
+            raise ConfigError(f"fsync is 'never', 'always' or seconds, got {fsync!r}")
+        if not isinstance(fsync, str) and fsync <= 0:
+            raise ConfigError(f"fsync in seconds is above 0, got {fsync:g}")
+        for name, secret in (("key", key), ("salt", salt)):
+            if secret is not None and len(secret) < 16:
+                raise ConfigError(f"{name} is at least 16 bytes, got {len(secret)}")
+        self._interval = 0.0 if fsync == "always" else None if fsync == "never" else float(fsync)
+        self._key, self._own_salt, self._now = key, salt, now
+        self._files: tuple[int, int] | None = None
+        self.after_fork()
+        renew_after_fork(self)
+
+    def append(
+        self, event: str, data: Mapping[str, Any] | None = None, *, content: Mapping[str, str | bytes] | None = None
+    ) -> Head:
+        """Add one line.
+
+        Args:
+            event: what happened, such as `"tool.denied"`; names that begin with `audit.` are ours.
+
+            data: names and figures; strings are cut to 500 characters, what is not JSON becomes the name of its type.
+
+            content: texts, of which only a digest and the length are kept.
+
+        Returns:
+            Number and hash of the line; kept elsewhere, they prove later that it was there (`verify(head=)`).
+
+        Raises:
+            ConfigError: the event's name is ours.
+
+            OSError: the file cannot be written; whether the call may go on is the caller's decision.
+        """
+        if event.startswith("audit."):
+            raise ConfigError(f"event names that begin with 'audit.' are kept for the file itself, got {event!r}")
+        cleaned = _clean(data or {}, 0)
+        with self._lock:
+            log, head = self._hold()
+            try:
+                tail = self._ready(log, head)
+                if content:
+                    cleaned = {**cleaned, "content": self._digests(content)}
+                return self._write(log, head, tail, event, cleaned)
+            finally:
+                unlock_file(head)
+
+    def record(self, record: CallRecord) -> Head:
+        """Add the line of a finished call: the fields of its log line, without the error's message.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        fields = call_fields(record)
+        del fields["error_message"]
+        return self.append("llm.call", fields)
+
+    def digest(self, text: str | bytes) -> str:
+        """Return the digest a text has in this file, to look for it there.
+
+        Raises:
+            OSError: the file cannot be written or read.
+        """
+        with self._lock:
+            log, head = self._hold()
+            try:
+                self._ready(log, head)
+                return self._digest(text)
+            finally:
+                unlock_file(head)
+
+    def close(self) -> None:
+        """Force what was written to disk, unless `fsync="never"`, and close the files; appending opens them again."""
+        with self._lock:
+            if self._files is not None:
+                if self._interval is not None:
+                    for file in self._files:
+                        os.fsync(file)
+                for file in self._files:
+                    os.close(file)
+                self._files = None
+
+    def __enter__(self) -> AuditWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: a lock on a file that was opened before the fork would be shared."""
+        self._lock = threading.Lock()
+        files, self._files = getattr(self, "_files", None), None
+        for file in files or ():
+            os.close(file)
+        self._tail: Tail | None = None
+        self._salt = self._own_salt
+        self._synced = float("-inf")
+
+    def _hold(self) -> tuple[int, int]:
+        """Return the open files, locked against other processes and other writers of this one."""
+        if self._files is None:
+            self._files = (_open(self.path, os.O_APPEND), _open(Path(f"{self.path}.head"), 0))
+        lock_file(self._files[1])
+        return self._files
+
+    def _ready(self, log: int, head: int) -> Tail:
+        """Return where the chain ends, after repairing what a crash left behind."""
+        size = os.fstat(log).st_size
+        # If nobody wrote since, what is known is still right; that spares reading the head.
+        if self._tail is None or self._tail.head.size != size:
+            os.lseek(head, 0, os.SEEK_SET)
+            self._tail = read_tail(log, size, Head.from_bytes(os.read(head, HEAD_BYTES)), self._key)
+            if self._tail.bytes_missing:
+                _write_all(log, self._tail.bytes_missing)
+        is_new = self._tail.head.seq == 0
+        if self._tail.why is not None:
+            # Before anything else, for a torn line is accounted for by the line right behind it.
+            self._write(log, head, self._tail, RECOVERED, self._tail.account())
+        if is_new:
+            salt = "" if self._own_salt else secrets.token_hex(16)
+            digest = "hmac-sha256" if self._key else "sha256"
+            self._write(log, head, self._tail, _OPENED, {"version": 1, "chain": digest, "salt": salt})
+        if self._salt is None:
+            self._salt = _stored_salt(log)
+        return self._tail
+
+    def _write(self, log: int, head: int, tail: Tail, event: str, data: Mapping[str, Any]) -> Head:
+        fields: dict[str, Any] = {"seq": tail.head.seq + 1, "ts": round(self._now(), 3), "event": event, "data": data}
+        line, digest = seal({**fields, "prev_hash": tail.head.hash}, self._key)
+        if len(line) > _LONGEST_LINE:
+            fields["data"] = {"left_out_bytes": len(line)}
+            line, digest = seal({**fields, "prev_hash": tail.head.hash}, self._key)
+        _write_all(log, line)
+        # The lock is ours, so nobody else wrote in between.
+        made = Head(tail.head.seq + 1, digest, tail.head.size + len(line))
+        os.lseek(head, 0, os.SEEK_SET)
+        _write_all(head, made.to_bytes())
+        self._tail = Tail(made)
+        self._sync(log, head)
+        return made
+
+    def _sync(self, log: int, head: int) -> None:
+        if self._interval is None:
+            return
+        now = time.monotonic()
+        if now - self._synced >= self._interval:
+            os.fsync(log)
+            os.fsync(head)
+            self._synced = now
+
+    def _digests(self, content: Mapping[str, str | bytes]) -> dict[str, Any]:
+        return {
+            str(name)[:_LONGEST_TEXT]: {"digest": self._digest(text), "length": len(text)}
+            for name, text in content.items()
+        }
+
+    def _digest(self, text: str | bytes) -> str:
+        assert self._salt is not None
+        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        return hmac.digest(self._salt, data, "sha256").hex()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `audit verify FILE`: print what was found.
+
+    Args:
+        argv: the arguments after `audit`; those of the process by default.
+
+    Returns:
+        Exit status: 0 for a sound file, 1 for a broken one, 2 when it cannot be read.
+    """
+    parser = argparse.ArgumentParser(prog="agentprod audit", description="Check audit files.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("verify", help="check that no line was changed, moved, removed or added")
+    check.add_argument("file", type=Path)
+    check.add_argument("--key-file", type=Path, help="file with the secret the audit file was written with")
+    asked = parser.parse_args(argv)
+    try:
+        key = asked.key_file.read_bytes() if asked.key_file else None
+        found = verify(asked.file, key=key)
+    except OSError as error:
+        sys.stderr.write(f"{asked.file}: {error.strerror}\n")
+        return 2
+    for note in found.notes:
+        sys.stderr.write(f"{asked.file}: note: {note}\n")
+    if found:
+        sys.stdout.write(f"{asked.file}: {found.lines} lines, all sound\n")
+        return 0
+    sys.stdout.write(f"{asked.file}: line {found.broken_line} is broken: {found.reason}\n")
+    return 1
+
+
+def _open(path: Path, flags: int) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | _BINARY | flags, 0o600)
+
+
+def _write_all(file: int, data: bytes) -> None:
+    while written := os.write(file, data):
+        data = data[written:]
+        if not data:
+            return
+
+
+def _stored_salt(log: int) -> bytes:
+    os.lseek(log, 0, os.SEEK_SET)
+    found = _SALT.search(os.read(log, 65536))
+    if found is None:
+        raise ConfigError("the audit file holds no salt: it was begun with salt=, so give the same again")
+    return bytes.fromhex(found[1].decode())
+
+
+def _clean(value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else str(value)
+    if isinstance(value, str):
+        return value[:_LONGEST_TEXT]
+    if depth < _DEEPEST:
+        if isinstance(value, Mapping):
+            items = list(value.items())[:_MOST_ITEMS]
+            return {str(name)[:_LONGEST_TEXT]: _clean(item, depth + 1) for name, item in items}
+        if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+            return [_clean(item, depth + 1) for item in value[:_MOST_ITEMS]]
+    return f"<{type(value).__name__}>"
