@@ -23,7 +23,7 @@ __all__ = ["Call", "CallNext", "Edge", "Gate", "Handler", "Limits", "Middleware"
 class Edge(Protocol):
     """Sends an attempt into the world."""
 
-    async def send(self, call: Call, attempt: Attempt, /) -> Reply:
+    def send(self, call: Call, attempt: Attempt, /) -> Awaitable[Reply]:
         """Send `call.request` once and return the open reply."""
         ...
 

@@ -42,11 +42,13 @@ class Layer:
     """Base of the built-in layers: `@Retry()` is a stack of one.
 
     A layer of your own needs none of this, only `handle`. What it may say of itself, in class attributes:
-    `needs_usage` (token counts of streams are asked for), `order` (a tuple of `Outside` and `Inside`), and a
-    method `attach(place)` that raises `ConfigError` where the layer cannot work.
+    `needs_usage` (token counts of streams are asked for), `other_traffic` (it also wants the client's requests
+    that are no model calls: files, batches, GETs), `order` (a tuple of `Outside` and `Inside`), and a method
+    `attach(place)` that raises `ConfigError` where the layer cannot work.
     """
 
     needs_usage: ClassVar[bool] = False
+    other_traffic: ClassVar[bool] = False
     order: ClassVar[tuple[Any, ...]] = ()
 
     def __call__(self, fn: F) -> F:

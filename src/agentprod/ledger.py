@@ -123,6 +123,8 @@ class Environment:
     own_retries: bool = False
     """Whether a layer retries, so that the SDK must not."""
     stack_id: int = 0
+    buffer: bool = False
+    """Whether a stream is delivered only once it is complete."""
 
 
 class Ledger:

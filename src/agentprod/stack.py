@@ -109,13 +109,13 @@ class Stack:
         self._clock: Clock = clock or SystemClock()
         board = _board if clock is None else Board()
         own_retries = "Retry" in self._names
-        shared = (board, self._names, prices or default_pricer, classify, own_retries, self._id)
+        shared = (board, self._names, prices or default_pricer, classify, own_retries, self._id, buffer)
         self.entry = Entry(
             _compose(layers, send_attempt),
+            _compose([found for found in layers if getattr(found, "other_traffic", False)], send_attempt),
             sync=Environment(SyncRuntime(self._clock), *shared),
             asynchronous=Environment(AsyncRuntime(self._clock), *shared),
             needs_usage=any(getattr(found, "needs_usage", False) for found in layers),
-            buffer=buffer,
         )
         for found in layers:
             join = getattr(found, "join_stack", None)

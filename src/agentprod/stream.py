@@ -74,13 +74,15 @@ class EventStream:
 
     # Reading
 
-    async def open(self, until: float | None = None, phase: str = "first_token") -> None:
+    async def open(self, until: float | None = None, phase: str = "first_token", *, whole: bool = False) -> None:
         """Read up to the first content event, holding what comes before.
 
         Args:
             until: monotonic time by which the first content must have come.
 
             phase: which limit says so: `"first_token"`, `"attempt"` or `"deadline"`.
+
+            whole: read to the end instead, so that a break anywhere fails like a whole call.
 
         Raises:
             CallTimeout: first content did not come in time.
@@ -89,15 +91,15 @@ class EventStream:
         """
         self._opening = None if until is None else (until, phase)
         held: list[Event] = []
-        while not self.reader.content and not self.reader.sealed:
+        while whole or (not self.reader.content and not self.reader.sealed):
             batch = await self._batch()
             if batch is None:
                 self._exhausted = True
                 break
             held += batch
-            if not self.reader.content:
+            if whole or not self.reader.content:
                 self._raise_failure()  # after content it is delivered first, then the stream is interrupted
-            if len(held) >= PREAMBLE_EVENTS or self.runtime.now() - self.started > PREAMBLE_SECONDS:
+            if not whole and (len(held) >= PREAMBLE_EVENTS or self.runtime.now() - self.started > PREAMBLE_SECONDS):
                 break
         if self._exhausted and not self.reader.done:
             raise self._truncated()

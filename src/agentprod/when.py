@@ -54,6 +54,11 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
         return any(getattr(found, "needs_usage", False) for found in (self.layer, self.otherwise))
 
     @property
+    def other_traffic(self) -> bool:  # type: ignore[override]
+        """Whether either layer wants traffic that is no model call."""
+        return any(getattr(found, "other_traffic", False) for found in (self.layer, self.otherwise))
+
+    @property
     def order(self) -> tuple[Any, ...]:  # type: ignore[override]
         """The order wishes of the layer."""
         return tuple(getattr(self.layer, "order", ()))

@@ -64,6 +64,9 @@ class Dialect:
     sentinel: ClassVar[bytes] = b""
     """Bytes that close an encoded stream, such as `data: [DONE]`."""
 
+    repeatable: ClassVar[bool] = True
+    """Whether sending a request twice does no more than sending it once, but for the bill."""
+
     # Requests
 
     def model(self, request: Mapping[str, Any]) -> str | None:

@@ -45,6 +45,10 @@ async def send_attempt(call: Call) -> Reply:
         attempt.unread = (reply.dialect, reply.load, reply.native)
         for observer in observers:
             notify(observer, "attempt_end", attempt, None)
+    else:
+        ledger.first_content = opened = now()
+        attempt.ttft = opened - started
+        call.board.observe(target, attempt.ttft)
     if admitted:
         reply.on_settle(_Settlement(admitted, attempt))
     return reply

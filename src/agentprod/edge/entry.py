@@ -28,43 +28,43 @@ class Entry:
     Args:
         handler: the composed layers, down to the inner edge.
 
+        other: the same for traffic that is no model call: only the layers that act on it.
+
         sync, asynchronous: what its calls of either mode have in common.
 
         needs_usage: whether any layer needs token counts of streams.
 
-        buffer: whether streams are delivered only when complete.
-
         bound: whom every call speaks for, besides the context variables.
     """
 
-    __slots__ = ("asynchronous", "bound", "buffer", "handler", "needs_usage", "stack_id", "sync")
+    __slots__ = ("asynchronous", "bound", "handler", "needs_usage", "other", "stack_id", "sync")
 
     def __init__(
         self,
         handler: Handler,
+        other: Handler,
         *,
         sync: Environment,
         asynchronous: Environment,
         needs_usage: bool,
-        buffer: bool = False,
         bound: Context | None = None,
     ) -> None:
         self.handler = handler
+        self.other = other
         self.sync = sync
         self.asynchronous = asynchronous
         self.stack_id = sync.stack_id
         self.needs_usage = needs_usage
-        self.buffer = buffer
         self.bound = bound
 
     def bind(self, context: Context) -> Entry:
         """Return this entry speaking for `context` as well."""
         return Entry(
             self.handler,
+            self.other,
             sync=self.sync,
             asynchronous=self.asynchronous,
             needs_usage=self.needs_usage,
-            buffer=self.buffer,
             bound=context if self.bound is None else context.over(self.bound),
         )
 
@@ -97,7 +97,7 @@ class Entry:
     async def carry(self, call: Call) -> Reply:
         """Send a call through the onion and close its account, or arrange for it at the end of a stream."""
         try:
-            reply = await self.handler(call)
+            reply = await (self.other if call.dialect.operation == "other" else self.handler)(call)
         except BaseException as error:
             self.failed(call, error)
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import typing
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentprod.call import Call, Target
@@ -74,13 +74,12 @@ class FunctionEdge:
         self._plain = self.dialect is FUNCTION
         self._streams = kind in ("generator", "async_generator")
         self._sync = self._runtime_kind == "sync"
-        self.send: Callable[[Call, Attempt], Coroutine[Any, Any, Reply]] = {
+        self._send = {
             "sync": self._send_sync,
             "async": self._send_async,
             "generator": self._send_generator,
             "async_generator": self._send_generator,
         }[kind]
-        """Calls the function once."""
 
     def _make_target(self, model: str | None) -> Target:
         return Target(self._provider, self._base, model, self, "", None if model else self.name, self._runtime_kind)
@@ -97,6 +96,10 @@ class FunctionEdge:
             target = self._make_target(model)
         streaming = self._streams or request.get("stream") is True
         return entry.open(here, self._sync, streaming, self.dialect, target, request, self)
+
+    def send(self, call: Call, attempt: Attempt) -> Awaitable[Reply]:
+        """Call the function once."""
+        return self._send(call, attempt)
 
     async def _send_sync(self, call: Call, attempt: Attempt) -> Reply:
         request = call.request
@@ -176,7 +179,7 @@ class FunctionEdge:
         stream = EventStream(source, call, alarm=call.runtime.alarm() if guarded else None)
         reply = Reply(call, iterator, stream=stream)
         try:
-            await stream.open(until, phase)
+            await stream.open(until, phase, whole=call.ledger.environment.buffer)
         except BaseException:
             await stream.close("failed")
             raise

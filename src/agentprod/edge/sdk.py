@@ -85,7 +85,7 @@ class SdkEdge:
             options.idempotency_key = client._idempotency_key()
         origin = Origin(client, cast_to, options, stream, stream_cls)
         dialect = dialect_for(options)
-        spoken: Dialect = dialect or _OTHER
+        spoken: Dialect = dialect or (_READ if options.method.lower() in ("get", "head") else _WRITE)
         request: dict[str, Any] = {}
         if dialect is not None:
             request = wire_request(options)
@@ -200,7 +200,7 @@ class SdkEdge:
         stream = EventStream(HttpSource(self, carrier), call, alarm=alarm)
         reply = Reply(call, carrier, stream=stream)
         try:
-            await stream.open(until, phase)
+            await stream.open(until, phase, whole=call.ledger.environment.buffer)
         except GeneratorExit:
             stream.drop()
             raise
@@ -324,7 +324,14 @@ class _Other(Dialect):
     operation = "other"
 
 
-_OTHER = _Other()
+class _OtherWrite(_Other):
+    """Such traffic that changes something."""
+
+    repeatable = False
+
+
+_READ = _Other()
+_WRITE = _OtherWrite()
 
 
 def _sdk_class(kind: type) -> type:

@@ -74,6 +74,8 @@ class Retry(Layer):
         ConfigError: an option out of range.
     """
 
+    other_traffic = True
+
     def __init__(
         self,
         *,
@@ -136,7 +138,7 @@ class Retry(Layer):
     def _decide(self, call: Call, error: Exception, number: int) -> float | None:
         """Return how long to wait before the next attempt, or `None` to give up; notes the reason."""
         failure = classify(error, call.classify, wall=call.runtime.wall)
-        reason = self._refusal(failure, error, number)
+        reason = self._refusal(failure, error, number, call)
         if reason is None:
             wait = self._wait_for(failure, error, number, call)
             hint = failure.retry_after
@@ -153,7 +155,7 @@ class Retry(Layer):
         call.ledger.note("Retry", "stop", reason=reason, attempts=number, fault=failure.fault.value)
         return None
 
-    def _refusal(self, failure: Failure, error: Exception, number: int) -> str | None:
+    def _refusal(self, failure: Failure, error: Exception, number: int, call: Call) -> str | None:
         if number >= self.attempts:
             return "attempts"
         fault = failure.fault
@@ -162,7 +164,7 @@ class Retry(Layer):
             return None if probing else "rejected"
         if fault is Fault.QUOTA:
             return "not_retryable"
-        if not self.idempotent and not failure.before_processing:
+        if not (self.idempotent and call.dialect.repeatable) and not failure.before_processing:
             return "not_idempotent"
         if failure.should_retry is not None:
             return None if failure.should_retry else "provider_says_no"

@@ -39,6 +39,8 @@ class Deadline(Layer):
         DeadlineExceeded: in a call that took longer; its cause is the last real error, if any.
     """
 
+    other_traffic = True
+
     def __init__(self, seconds: float | timedelta, *, streams: bool = False) -> None:
         self.seconds = _seconds(seconds, "Deadline seconds")
         self.streams = streams
@@ -86,6 +88,8 @@ class Timeout(Layer):
         ConfigError: no limit given, one out of range, or a plain synchronous function without `thread`.
         CallTimeout: in an attempt that took longer; the SDK's timeout error is its cause.
     """
+
+    other_traffic = True
 
     def __init__(
         self,
