@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextvars
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from agentprod.runtime.alarm import Alarm, AsyncAlarm, SyncAlarm
 from agentprod.runtime.clock import Clock
+from agentprod.runtime.drive import drive
 from agentprod.runtime.waiter import AsyncWaiter, SyncWaiter, Waiter
 
-__all__ = ["AsyncRuntime", "Runtime", "SyncRuntime"]
+__all__ = ["AsyncRuntime", "Job", "Runtime", "SyncRuntime"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger("agentprod")
+
+
+class Job(Protocol):
+    """Work that runs beside the call that started it."""
+
+    def cancel(self) -> object:
+        """Cancel a task, from its own loop; a thread cannot be stopped and runs on."""
 
 
 class Runtime(Protocol):
@@ -46,6 +59,15 @@ class Runtime(Protocol):
     def alarm(self) -> Alarm:
         """Return a guard for waits at the edge."""
         ...
+
+    def home(self) -> object:
+        """Return what calls must share to wait for one another's jobs: the event loop, or for threads `None`."""
+
+    def spawn(self, work: Coroutine[Any, Any, None], /) -> Job:
+        """Run `work` beside this call, in a copy of its context: as a task, or on a short daemon thread.
+
+        What it raises is logged: nobody waits for it.
+        """
 
     def timeout(self, when: float | None, /) -> AbstractAsyncContextManager[None]:
         """Raise `TimeoutError` in the block once `when` (monotonic) has passed.
@@ -83,6 +105,14 @@ class SyncRuntime:
         """Return an alarm that breaks a blocking wait from the timer thread."""
         return SyncAlarm(self.clock)
 
+    def home(self) -> object:
+        """Return `None`: any thread can wait for any other."""
+        return None
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> Job:
+        """Run `work` on a daemon thread."""
+        return _Thread(work)
+
     def timeout(self, when: float | None) -> AbstractAsyncContextManager[None]:
         """Run the block as it is."""
         return _Unbounded()
@@ -115,9 +145,45 @@ class AsyncRuntime:
         """Return an alarm that cancels the waiting task."""
         return AsyncAlarm(self.clock)
 
+    def home(self) -> object:
+        """Return the running loop."""
+        return asyncio.get_running_loop()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> Job:
+        """Run `work` as a task of the running loop, which keeps it alive."""
+        task = asyncio.get_running_loop().create_task(_logged(work))
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
+        return task
+
     def timeout(self, when: float | None) -> AbstractAsyncContextManager[None]:
         """Cancel the block at `when` and raise `TimeoutError`; a cancellation of the caller's own wins."""
         return _Unbounded() if when is None else _Bounded(AsyncAlarm(self.clock), when)
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        _log.exception("work beside a call failed; the call itself is not affected")
+
+
+class _Thread:
+    """Work on a thread of its own."""
+
+    __slots__ = ()
+
+    def __init__(self, work: Coroutine[Any, Any, None]) -> None:
+        context = contextvars.copy_context()
+        threading.Thread(
+            target=lambda: context.run(drive, _logged(work)), name="agentprod-beside", daemon=True
+        ).start()
+
+    def cancel(self) -> None:
+        """Let it run on."""
 
 
 class _Unbounded:
