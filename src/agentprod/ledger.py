@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from agentprod.identity import Context
     from agentprod.runtime.runtime import Runtime
 
-__all__ = ["Attempt", "Environment", "Ledger", "Note", "Pricer"]
+__all__ = ["Attempt", "Environment", "Estimator", "Ledger", "Note", "Pricer"]
 
 Pricer = Callable[[str, "str | None", Usage], "Decimal | None"]
 """`(provider, model, usage) -> USD`, or `None` when the price is unknown."""
+
+Estimator = Callable[[Mapping[str, Any], "str | None", str], Usage]
+"""`(request, model, text of the reply) -> Usage`, for a provider that sent no counts."""
 
 _log = logging.getLogger("agentprod")
 _ids = random.Random()
@@ -52,6 +55,8 @@ class Attempt:
     hedged: bool = False
     unread: tuple[Dialect, Callable[[Any], Any] | None, Any] | None = None
     """Where the counts of a whole reply stand, until somebody asks for them."""
+    uncounted: tuple[Estimator, Mapping[str, Any], str | None, Sequence[str]] | None = None
+    """What a stream's counts are estimated from when somebody asks for them."""
     _usage: Usage | None = None
 
     def __init__(self, number: int, target: Target, started: float, backoff: float = 0.0) -> None:
@@ -79,7 +84,9 @@ class Attempt:
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens the provider reported for this attempt."""
+        """Tokens the provider reported for this attempt; estimated ones say so."""
+        if self.uncounted is not None:
+            self._usage, self.uncounted = _estimated(self._usage, *self.uncounted), None
         if self.unread is not None:
             (dialect, load, native), self.unread = self.unread, None
             self._usage = _read_usage(dialect, load, native)
@@ -87,7 +94,7 @@ class Attempt:
 
     @usage.setter
     def usage(self, value: Usage | None) -> None:
-        self.unread = None
+        self.unread = self.uncounted = None
         self._usage = value
 
     def __repr__(self) -> str:
@@ -101,6 +108,20 @@ def _read_usage(dialect: Dialect, load: Callable[[Any], Any] | None, native: Any
     except Exception:  # whatever the body holds, accounting must not break the call
         _log.debug("the token counts of a reply could not be read", exc_info=True)
         return None
+
+
+def _estimated(
+    reported: Usage | None, estimate: Estimator, request: Mapping[str, Any], model: str | None, texts: Sequence[str]
+) -> Usage | None:
+    """Complete what a provider reported before its stream broke off; all of it when it reported nothing."""
+    try:
+        counted = estimate(request, model, "".join(texts))
+    except Exception:
+        _log.debug("the tokens of a stream could not be estimated", exc_info=True)
+        return reported
+    if reported is None:
+        return counted
+    return replace(reported, output_tokens=max(reported.output_tokens, counted.output_tokens), estimated=True)
 
 
 class Note(NamedTuple):
@@ -119,6 +140,7 @@ class Environment:
     board: Board
     layers: tuple[str, ...] = ()
     pricer: Pricer | None = None
+    estimate: Estimator | None = None
     classify: Callable[[BaseException], Fault | None] | None = None
     own_retries: bool = False
     """Whether a layer retries, so that the SDK must not."""

@@ -34,10 +34,16 @@ class End:
     """
 
     outcome: Outcome
-    usage: Usage | None = None
+    attempt: Attempt | None = None
+    """The one that sent the reply; none did for a reply from a cache."""
     error: BaseException | None = None
     partial: bool = False
     read_text: Callable[[], str] = str
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens of the attempt."""
+        return None if self.attempt is None else self.attempt.usage
 
     @property
     def text(self) -> str:
@@ -214,9 +220,8 @@ class Reply:
         hooks, self.hooks = self.hooks, ()
         if not hooks:
             return
-        usage = self.attempt.usage if self.attempt is not None else None
         for settle, fn, text in hooks:
-            end = End(outcome, usage, error, partial, text)
+            end = End(outcome, self.attempt, error, partial, text)
             try:
                 if settle:
                     await fn(end)

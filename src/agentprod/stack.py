@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from agentprod import layer as _layer
@@ -22,6 +22,7 @@ from agentprod.order import check as check_order
 from agentprod.order import layer_name
 from agentprod.runtime.clock import Clock, SystemClock
 from agentprod.runtime.runtime import AsyncRuntime, SyncRuntime
+from agentprod.usage import Usage
 
 if TYPE_CHECKING:
     from agentprod.dialects.base import Dialect
@@ -109,7 +110,16 @@ class Stack:
         self._clock: Clock = clock or SystemClock()
         board = _board if clock is None else Board()
         own_retries = "Retry" in self._names
-        shared = (board, self._names, prices or default_pricer, classify, own_retries, self._id, buffer)
+        shared = (
+            board,
+            self._names,
+            prices or default_pricer,
+            default_estimator,
+            classify,
+            own_retries,
+            self._id,
+            buffer,
+        )
         self.entry = Entry(
             _compose(layers, send_attempt),
             _compose([found for found in layers if getattr(found, "other_traffic", False)], send_attempt),
@@ -286,6 +296,13 @@ def _shown(layer: Any) -> str:
 def default_pricer(provider: str, model: str | None, usage: Any) -> Any:
     """Price an attempt by the built-in prices."""
     return None
+
+
+def default_estimator(request: Mapping[str, Any], model: str | None, text: str) -> Usage:
+    """Count the tokens of a request and of the text that came back."""
+    from agentprod.budget.tokens import count_request, count_tokens
+
+    return Usage(count_request(request, model).tokens, count_tokens(text, model or ""), estimated=True)
 
 
 def _compose(layers: Sequence[Any], innermost: Handler) -> Handler:

@@ -22,6 +22,7 @@ from agentprod.runtime.drive import drive
 if TYPE_CHECKING:
     from agentprod.call import Call
     from agentprod.dialects.base import Dialect
+    from agentprod.ledger import Attempt
     from agentprod.parts import MakeEditor
     from agentprod.reply import Outcome, Reply
     from agentprod.runtime.alarm import Alarm
@@ -57,8 +58,6 @@ class EventStream:
         self.reply: Reply | None = None
         self.started = call.runtime.now()
         self.committed = False
-        self.first_content: float | None = None
-        """Monotonic time at which the first content came."""
         self.left: Literal["closed", "abandoned", "cancelled"] | None = None
         """How the consumer left early: it closed the stream, dropped it unclosed, or was cancelled."""
         self._opening: tuple[float, str] | None = None
@@ -120,8 +119,6 @@ class EventStream:
             if reader.feed(data):
                 self._failure = await self.source.error(event)
                 return batch[:position]
-            if self.first_content is None and reader.content:
-                self.first_content = self.ledger.first_content = self.runtime.now()
             for observer in observers:
                 notify(observer, "event", self.reply.attempt if self.reply else None, data)
         return batch
@@ -384,8 +381,7 @@ def end_attempt(reply: Reply, stream: EventStream, outcome: Outcome, error: Exce
         return
     attempt.duration = stream.runtime.now() - attempt.started
     attempt.usage = stream.reader.usage
-    if stream.first_content is not None:
-        attempt.ttft = stream.first_content - attempt.started
+    _estimate(attempt, reply, stream)
     if outcome == "failed" and error is not None:
         failure = classify(error)
         attempt.outcome, attempt.fault = "failed", failure.fault
@@ -394,3 +390,13 @@ def end_attempt(reply: Reply, stream: EventStream, outcome: Outcome, error: Exce
         attempt.outcome = "ok" if outcome == "complete" else "abandoned"
     for observer in stream.observers:
         notify(observer, "attempt_end", attempt, error)
+
+
+def _estimate(attempt: Attempt, reply: Reply, stream: EventStream) -> None:
+    """Let the counts be estimated, should anybody ask, where the provider sent none or stopped before the last ones."""
+    estimate, reader = stream.ledger.environment.estimate, stream.reader
+    billed = stream.dialect.operation not in ("function", "other")
+    if estimate is None or not billed or (reader.done and reader.usage is not None):
+        return
+    attempt.uncounted = (estimate, reply.call.request, attempt.model, stream.reader.texts)
+    reply.ledger.flag("usage_estimated")
