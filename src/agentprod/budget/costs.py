@@ -1,0 +1,236 @@
+"""Totals of cost by day, month and key, days that are unusually dear, and where the month will end."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
+
+from agentprod.budget.cost_baseline import Baseline, baseline, unusual_days
+from agentprod.budget.windows import Period
+from agentprod.errors import ConfigError
+
+__all__ = ["Anomaly", "CostTotals", "Forecast"]
+
+OTHER = "other"
+"""The key under which the cost of keys beyond the bound is counted."""
+
+_NANO = 10**9
+_LATE_DAYS = 56
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """A day that costs more than days like it."""
+
+    day: date
+    usd: Decimal
+    """Spent so far."""
+    expected_usd: Decimal
+    """What such a day usually costs in all."""
+    limit_usd: Decimal
+    """Above it a day is unusual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Where spending leads by the end of the month."""
+
+    month_usd: Decimal
+    """What the whole month is expected to cost."""
+    reached_on: date | None
+    """The day on which the limit is expected to be reached; `None` when that is not in this month."""
+
+
+class CostTotals:
+    """Cost by day and by key, in exact nano-dollars. Safe to use from many threads; keeps no calls, only totals.
+
+    Args:
+        tz: time zone of the days, by name or as `tzinfo`.
+
+        keep_days: days kept, from 60.
+
+        most_keys: keys kept apart, from 1; the cost of further ones is counted under `"other"`.
+
+        floor_usd: a day that costs less is never called unusual.
+
+    Raises:
+        ConfigError: when an option is out of range.
+    """
+
+    def __init__(
+        self, *, tz: str | tzinfo = "UTC", keep_days: int = 400, most_keys: int = 1000, floor_usd: float = 1.0
+    ) -> None:
+        if keep_days < 60 or most_keys < 1 or not floor_usd >= 0:
+            raise ConfigError("keep_days: at least 60; most_keys: at least 1; floor_usd: 0 or more")
+        self._zone = Period("day", tz).zone
+        self._keep_days = keep_days
+        self._most_keys = most_keys
+        self._floor = round(floor_usd * _NANO)
+        self._lock = threading.Lock()
+        self._days: OrderedDict[date, int] = OrderedDict()
+        self._keys: dict[str, dict[date, int]] = {}
+        self._told: date | None = None
+
+    def add(self, nano_usd: int, *, at: float | datetime, key: str | None = None) -> None:
+        """Add the cost of one call.
+
+        Args:
+            nano_usd: nano-dollars, such as `Cost.nano_usd`; negative for a correction.
+
+            at: when it was made, as POSIX time or aware datetime.
+
+            key: what it is counted under besides the total: a model, a user, a team.
+
+        Raises:
+            ConfigError: when `at` is a datetime without a time zone.
+        """
+        day = self._day(at)
+        with self._lock:
+            if day not in self._days:
+                self._days[day] = 0
+                self._forget_old()
+            self._days[day] += nano_usd
+            if key is not None:
+                name = key if key in self._keys or len(self._keys) < self._most_keys else OTHER
+                days = self._keys.setdefault(name, {})
+                days[day] = days.get(day, 0) + nano_usd
+
+    def by_day(self, key: str | None = None) -> dict[date, Decimal]:
+        """Return dollars by day, oldest first, days without cost left out.
+
+        Args:
+            key: count this key's cost alone.
+        """
+        with self._lock:
+            days = dict(self._days if key is None else self._keys.get(key, {}))
+        return {day: _usd(days[day]) for day in sorted(days)}
+
+    def by_month(self, key: str | None = None) -> dict[str, Decimal]:
+        """Return dollars by month, such as `"2026-11"`, oldest first.
+
+        Args:
+            key: count this key's cost alone.
+        """
+        months: dict[str, Decimal] = {}
+        for day, usd in self.by_day(key).items():
+            month = f"{day:%Y-%m}"
+            months[month] = months.get(month, Decimal(0)) + usd
+        return months
+
+    def by_key(self, *, since: date | None = None) -> dict[str, Decimal]:
+        """Return dollars by key, the dearest first.
+
+        Args:
+            since: count from this day on; all days kept when `None`.
+        """
+        with self._lock:
+            sums = {
+                key: sum(nano for day, nano in days.items() if since is None or day >= since)
+                for key, days in self._keys.items()
+            }
+        return {key: _usd(nano) for key, nano in sorted(sums.items(), key=lambda item: -item[1]) if nano}
+
+    def check(self, now: float | datetime) -> Anomaly | None:
+        """Tell once a day whether the day of `now` already costs more than days like it.
+
+        A day is compared with earlier days alone, on a logarithmic scale, by weekday, leaving out days that were
+        unusual themselves. There is no answer before a week of spending is known.
+
+        Args:
+            now: POSIX time or aware datetime.
+
+        Returns:
+            The anomaly, the first time the day is found to be one; `None` otherwise.
+        """
+        today = self._day(now)
+        history, nano = self._before(today)
+        usual = _expected(history, today)
+        if usual is None or nano <= usual.limit or nano < self._floor:
+            return None
+        with self._lock:
+            if self._told == today:
+                return None
+            self._told = today
+        return Anomaly(today, _usd(nano), _usd(usual.median), _usd(usual.limit))
+
+    def forecast(self, now: float | datetime, *, limit_usd: float | Decimal | None = None) -> Forecast | None:
+        """Tell what the month will cost, and when a limit will be reached.
+
+        Args:
+            now: POSIX time or aware datetime.
+
+            limit_usd: dollars for the month.
+
+        Returns:
+            The forecast, or `None` before a week of spending is known.
+        """
+        today = self._day(now)
+        history, nano = self._before(today)
+        if _expected(history, today) is None:
+            return None
+        lift = _lift(history)
+        limit = None if limit_usd is None else int(Decimal(str(limit_usd)) * _NANO)
+        spent = sum(cost for day, cost in history.items() if (day.year, day.month) == (today.year, today.month))
+        reached = None
+        day = today
+        while day.month == today.month:
+            usual = _expected(history, day)
+            mean = usual.mean * lift if usual is not None else 0.0
+            spent += max(nano, round(mean)) if day == today else round(mean)
+            if limit is not None and reached is None and spent >= limit:
+                reached = day
+            day += timedelta(days=1)
+        return Forecast(_usd(spent), reached)
+
+    def _before(self, today: date) -> tuple[dict[date, int], int]:
+        """Every day from the first kept up to yesterday, and the cost of today."""
+        with self._lock:
+            days = dict(self._days)
+        history: dict[date, int] = {}
+        earlier = [day for day in days if day < today]
+        if earlier:
+            day = min(earlier)
+            while day < today:
+                history[day] = days.get(day, 0)
+                day += timedelta(days=1)
+        return history, days.get(today, 0)
+
+    def _forget_old(self) -> None:
+        newest = max(self._days)
+        limit = newest - timedelta(days=self._keep_days)
+        for day in [day for day in self._days if day <= limit]:
+            del self._days[day]
+            for days in self._keys.values():
+                days.pop(day, None)
+
+    def _day(self, at: float | datetime) -> date:
+        if isinstance(at, datetime):
+            if at.tzinfo is None:
+                raise ConfigError("expected a POSIX time or an aware datetime, got a datetime without a time zone")
+            return at.astimezone(self._zone).date()
+        return datetime.fromtimestamp(at, UTC).astimezone(self._zone).date()
+
+
+def _expected(history: dict[date, int], day: date) -> Baseline | None:
+    costs = list(history.values())
+    if not costs:
+        return None
+    first = next(iter(history)).weekday()
+    flags = unusual_days(costs, first)
+    kept = [(cost, (first + index) % 7) for index, cost in enumerate(costs) if not flags[index]]
+    return baseline([cost for cost, _ in kept], [weekday for _, weekday in kept], day.weekday())
+
+
+def _lift(history: dict[date, int]) -> float:
+    """By how much unusual days raise the mean: they will come again, though no one knows when."""
+    days = list(history)[-_LATE_DAYS:]
+    flags = unusual_days(list(history.values()), next(iter(history)).weekday())[-_LATE_DAYS:]
+    usual = [history[day] for day, flag in zip(days, flags, strict=True) if not flag]
+    return sum(history[day] for day in days) / len(days) / (sum(usual) / len(usual)) if sum(usual) else 1.0
+
+
+def _usd(nano: float) -> Decimal:
+    return Decimal(round(nano)).scaleb(-9)
