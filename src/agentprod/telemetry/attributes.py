@@ -90,6 +90,8 @@ CACHE_SIMILARITY = "agentprod.cache.similarity"
 CACHE_SAVED_USD = "agentprod.cache.saved_usd"
 CACHE_SAVED_TOKENS = "agentprod.cache.saved_tokens"
 
+QUEUE_WAIT = "agentprod.queue.wait_s"
+
 ROUTE_REQUESTED = "agentprod.route.requested_model"
 ROUTE_SELECTED = "agentprod.route.selected_model"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from agentprod.telemetry import attributes as name
@@ -98,8 +97,3 @@ def _plain(value: Any) -> Any:
 
 def _snake(word: str) -> str:
     return "".join(f"_{char.lower()}" if char.isupper() and index else char.lower() for index, char in enumerate(word))
-
-
-def attempt_times(attempts: Iterable[Any]) -> float:
-    """Return the seconds attempts took together."""
-    return sum(attempt.duration or 0.0 for attempt in attempts)

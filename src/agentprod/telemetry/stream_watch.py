@@ -36,7 +36,7 @@ class StreamWatch:
     chunks is not part of the call.
     """
 
-    __slots__ = ("_context", "_first", "_last", "_now", "_source", "count", "longest")
+    __slots__ = ("_context", "_first", "_last", "_now", "_source", "count", "first_content", "longest")
 
     def __init__(self, source: Source, context: Context | None, now: Callable[[], float]) -> None:
         self._source = source
@@ -46,6 +46,9 @@ class StreamWatch:
         self._last: deque[Any] = deque(maxlen=_LAST_EVENTS)
         self.count = 0
         self.longest: float | None = None
+        """The longest wait for the provider between two chunks, in seconds."""
+        self.first_content = now()
+        """Monotonic time at which the stream was open: its first content has arrived then."""
 
     def seen(self) -> list[Any]:
         """Return the first event and the last ones."""

@@ -48,6 +48,7 @@ class Tracer(Layer):
     """
 
     needs_usage = True
+    other_traffic = True
 
     def __init__(
         self,
@@ -72,15 +73,22 @@ class Tracer(Layer):
         operation = self._begin(call)
         if operation is None:
             return await call_next(call)
+        reply: Reply | None = None
         try:
             reply = await call_next(call)
         except BaseException as error:
             operation.failed(error)
             raise
         finally:
-            operation.leave()
-        operation.returned(reply)
+            operation.leave(reply)
+        self._follow(operation, reply)
         return reply
+
+    def _follow(self, operation: Operation, reply: Reply) -> None:
+        try:
+            operation.returned(reply)
+        except Exception:
+            drops.count("tracer")
 
     def _begin(self, call: Call) -> Operation | None:
         """Start the span of a call; `None` when nobody collects it or another `Tracer` outside has one."""
@@ -95,7 +103,7 @@ class Tracer(Layer):
             drops.count("tracer")
             return None
         call.state[_TRACED] = operation
-        if operation.recording:
+        if operation.span.is_recording():
             call.observe(operation.observe)
         return operation
 
@@ -107,6 +115,9 @@ class Tracer(Layer):
         # Until an SDK is set the API hands out a stand-in; asking it for spans would cost more than all else here.
         if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
             return None
+        from agentprod.telemetry.dedupe import watch
+
+        watch(provider)
         self._tracer = provider.get_tracer(SCOPE)
         return self._tracer
 

@@ -28,6 +28,8 @@ _NUMBERS = (
     ("presence_penalty", name.PRESENCE_PENALTY, float),
     ("seed", name.SEED, int),
 )
+# As OpenTelemetry's instrumentation of Anthropic writes them.
+_STOP_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_call"}
 _OUTPUT_TYPES = {"json_object": "json", "json_schema": "json", "text": "text"}
 
 
@@ -139,8 +141,8 @@ def response_facts(pieces: Sequence[Any]) -> dict[str, Any]:
             if isinstance(body, Mapping):
                 _body_facts(body, found, reasons)
         delta = piece.get("delta")
-        if isinstance(delta, Mapping) and isinstance(delta.get("stop_reason"), str):
-            reasons[0] = delta["stop_reason"]
+        if isinstance(delta, Mapping):
+            _stop_reason(delta, reasons)
     if reasons:
         found[name.FINISH_REASONS] = [reasons[index] for index in sorted(reasons)]
     return found
@@ -150,16 +152,22 @@ def _body_facts(body: Mapping[str, Any], found: dict[str, Any], reasons: dict[in
     for key, attribute in (("id", name.RESPONSE_ID), ("model", name.RESPONSE_MODEL)):
         if isinstance(body.get(key), str) and body[key]:
             found.setdefault(attribute, body[key])
-    if isinstance(body.get("stop_reason"), str):
-        reasons[0] = body["stop_reason"]
+    _stop_reason(body, reasons)
     choices = body.get("choices")
     if isinstance(choices, list | tuple):
         for position, choice in enumerate(choices):
-            if isinstance(choice, Mapping) and isinstance(choice.get("finish_reason"), str):
+            reason = choice.get("finish_reason") if isinstance(choice, Mapping) else None
+            if isinstance(reason, str):
                 index = choice.get("index")
-                reasons[index if isinstance(index, int) else position] = choice["finish_reason"]
+                reasons[index if isinstance(index, int) else position] = reason
     if body.get("object") == "response" and isinstance(body.get("status"), str):
         _responses_finish(body, reasons)
+
+
+def _stop_reason(body: Mapping[str, Any], reasons: dict[int, str]) -> None:
+    reason = body.get("stop_reason")
+    if isinstance(reason, str):
+        reasons[0] = _STOP_REASONS.get(reason, reason)
 
 
 def _responses_finish(body: Mapping[str, Any], reasons: dict[int, str]) -> None:
@@ -167,7 +175,7 @@ def _responses_finish(body: Mapping[str, Any], reasons: dict[int, str]) -> None:
     if status == "incomplete":
         details = body.get("incomplete_details")
         reason = details.get("reason") if isinstance(details, Mapping) else None
-        reasons[0] = "length" if reason == "max_output_tokens" else reason if isinstance(reason, str) else "incomplete"
+        reasons[0] = "length" if reason == "max_output_tokens" else str(reason or "incomplete")
     elif status == "failed":
         reasons[0] = "error"
     elif status == "completed":

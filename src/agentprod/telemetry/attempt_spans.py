@@ -1,0 +1,103 @@
+"""The span of one attempt: current while it is sent, described once its counts are known."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import attach
+from opentelemetry.trace.status import Status, StatusCode
+
+from agentprod.faults import RETRIED
+from agentprod.telemetry import attributes as name
+from agentprod.telemetry.drops import drops
+from agentprod.telemetry.stream_watch import detach
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+    from agentprod.ledger import Attempt
+
+__all__ = ["AttemptSpan", "attempt_identity"]
+
+
+class AttemptSpan:
+    """One attempt's span.
+
+    Args:
+        span: the span, just started.
+
+        context: the caller's context with this span current.
+
+        attempt: what it describes.
+    """
+
+    __slots__ = ("_ended_at", "_span", "_token", "attempt", "context")
+
+    def __init__(self, span: Span, context: Context, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.context = context
+        self._span = span
+        self._ended_at: int | None = None
+        self._token: Token[Context] | None = attach(context)
+
+    def leave(self) -> None:
+        """Make the span no longer current; whoever made it so has returned."""
+        token, self._token = self._token, None
+        if token is not None:
+            detach(token)
+
+    def stop(self) -> None:
+        """Note that the attempt is over; its span ends when it is described."""
+        self.leave()
+        self._ended_at = time.time_ns()
+
+    def end(self, counts: bool) -> None:
+        """Describe the attempt and end its span; never raises.
+
+        Args:
+            counts: whether its reply carries token counts.
+        """
+        try:
+            self._span.set_attributes(_facts(self.attempt, counts))
+            if self.attempt.outcome == "failed":
+                self._span.set_status(Status(StatusCode.ERROR, self.attempt.error_type))
+        except Exception:
+            drops.count("tracer")
+        self._span.end(self._ended_at)
+
+
+def attempt_identity(attempt: Attempt) -> dict[str, Any]:
+    """Return what is known of an attempt before it is sent."""
+    found: dict[str, Any] = {name.ATTEMPT_NUMBER: attempt.number, name.ATTEMPT_PROVIDER: attempt.provider}
+    if attempt.model is not None:
+        found[name.ATTEMPT_MODEL] = attempt.model
+    if attempt.backoff:
+        found[name.ATTEMPT_BACKOFF] = attempt.backoff
+    return found
+
+
+def _facts(attempt: Attempt, counts: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {name.ATTEMPT_OUTCOME: attempt.outcome}
+    if attempt.hedged:
+        found[name.ATTEMPT_HEDGED] = True
+    known = (
+        (name.STATUS_CODE, attempt.status),
+        (name.ATTEMPT_REQUEST_ID, attempt.provider_request_id),
+        (name.ATTEMPT_RETRY_AFTER, attempt.retry_after),
+    )
+    found.update({key: value for key, value in known if value is not None})
+    if attempt.fault is not None:
+        found[name.ATTEMPT_FAULT] = attempt.fault.value
+        found[name.ATTEMPT_RETRYABLE] = attempt.fault in RETRIED
+    if attempt.outcome == "failed":
+        refused = attempt.status is not None and attempt.status >= 400
+        found[name.ERROR_TYPE] = str(attempt.status) if refused else attempt.error_type or "_OTHER"
+    usage = attempt.usage if counts else None
+    if usage is not None:
+        found[name.ATTEMPT_INPUT_TOKENS] = usage.input_tokens
+        found[name.ATTEMPT_OUTPUT_TOKENS] = usage.output_tokens
+    return found
