@@ -141,6 +141,8 @@ class Environment:
     layers: tuple[str, ...] = ()
     pricer: Pricer | None = None
     estimate: Estimator | None = None
+    scrub: Callable[[str], str] | None = None
+    """Takes personal data out of text that leaves the process as telemetry, where no `ScrubPII` did."""
     classify: Callable[[BaseException], Fault | None] | None = None
     own_retries: bool = False
     """Whether a layer retries, so that the SDK must not."""

@@ -115,6 +115,7 @@ class Stack:
             self._names,
             prices or default_pricer,
             default_estimator,
+            default_scrub,
             classify,
             own_retries,
             self._id,
@@ -303,6 +304,23 @@ def default_estimator(request: Mapping[str, Any], model: str | None, text: str) 
     from agentprod.budget.tokens import count_request, count_tokens
 
     return Usage(count_request(request, model).tokens, count_tokens(text, model or ""), estimated=True)
+
+
+def default_scrub(text: str) -> str:
+    """Name the personal data and secrets of a text instead of showing them."""
+    from agentprod.safety.pii.detectors import built_in, find_spans
+    from agentprod.safety.pii.entities import DEFAULT
+    from agentprod.safety.pii.folding import fold
+    from agentprod.safety.pii.overlap import resolve
+
+    folded = fold(text)
+    pieces: list[str] = []
+    done = 0
+    for span in resolve(folded.text, find_spans(folded.text, built_in(DEFAULT))):
+        start, end = folded.original(span.start, span.end)
+        pieces += (text[done:start], f"[{span.entity}]")
+        done = end
+    return "".join((*pieces, text[done:]))
 
 
 def _compose(layers: Sequence[Any], innermost: Handler) -> Handler:

@@ -11,6 +11,7 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from agentprod.telemetry import attributes as name
 from agentprod.telemetry.attempt_spans import AttemptSpan, attempt_identity
+from agentprod.telemetry.content import Content, emit_event
 from agentprod.telemetry.dedupe import Below, Shared, inference_around
 from agentprod.telemetry.drops import drops
 from agentprod.telemetry.later import later
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from agentprod.call import Call
     from agentprod.ledger import Attempt
     from agentprod.reply import End, Reply
+    from agentprod.telemetry.capture import CaptureMode
     from agentprod.telemetry.operation_facts import StreamOutcome
     from agentprod.usage import Usage
 
@@ -40,6 +42,8 @@ class Operation:
         tracer: makes the spans.
 
         call: the call as it entered.
+
+        mode: where message text is recorded.
     """
 
     __slots__ = (
@@ -47,9 +51,11 @@ class Operation:
         "_attempts",
         "_below",
         "_call",
+        "_content",
         "_context",
         "_counts",
         "_ended",
+        "_mode",
         "_shared",
         "_stopped",
         "_token",
@@ -58,7 +64,7 @@ class Operation:
         "span",
     )
 
-    def __init__(self, tracer: Tracer, call: Call) -> None:
+    def __init__(self, tracer: Tracer, call: Call, mode: CaptureMode) -> None:
         self._call = call
         self._tracer = tracer
         self._ended = False
@@ -68,6 +74,8 @@ class Operation:
         self._shared: Shared | None = None
         around = get_current()
         self._below = Below(around)
+        self._mode = mode
+        self._content: Content | None = None
         self._above = False
         # The reply of a function or a file download is not read for counts it cannot have.
         self._counts = call.operation not in ("other", "function")
@@ -77,6 +85,8 @@ class Operation:
             if self._counts:
                 self._shared = Shared.find(around, call.operation)
                 self._above = inference_around(around)
+            if mode and call.operation != "other":
+                self._content = Content(call, call.ledger.environment.scrub)
         self._context = set_span_in_context(self.span, around)
         self._token: Token[Context] | None = attach(self._context)
 
@@ -100,6 +110,8 @@ class Operation:
             if self._shared is not None:
                 context = self._shared.within(context)
             self._attempts[id(attempt)] = AttemptSpan(span, context, attempt)
+            if self._content is not None:
+                self._content.see(data)
         elif event == "attempt_end":
             known = self._attempts.pop(id(attempt), None)
             if known is None:
@@ -118,11 +130,13 @@ class Operation:
 
     def returned(self, reply: Reply) -> None:
         """Follow a reply to its end."""
+        if self._content is not None:
+            self._content.see(reply.call)
         stream = reply.stream
         if stream is not None:
             known = self._attempts.get(id(reply.attempt))
-            now = self._call.runtime.now
-            self._watch = StreamWatch(stream.source, None if known is None else known.context, now)
+            context, now = None if known is None else known.context, self._call.runtime.now
+            self._watch = StreamWatch(stream.source, context, now, keep=self._content is not None)
             stream.source = self._watch
             stream.add(self._watch)
             # Not `on_end`: that one runs inside the garbage collector, where exporters' locks may be held.
@@ -160,8 +174,9 @@ class Operation:
 
         uncounted = any(attempt.uncounted is not None for attempt in self._call.ledger.attempts)
         waited_for = self._shared is not None and self._shared.outer
-        # Counting tokens takes its time, which is not the caller's; who traces around us needs them now.
-        if not uncounted or waited_for or not later.submit(finish):
+        # Counting tokens and scrubbing text take their time, which is not the caller's; who traces around us needs
+        # the counts now.
+        if not (uncounted or self._content is not None) or waited_for or not later.submit(finish):
             finish()
 
     def _describe(
@@ -179,8 +194,23 @@ class Operation:
             found.update(response_facts((reply.body,) if self._watch is None else self._watch.seen()))
         if outcome in ("error", "rejected"):
             found[name.ERROR_TYPE] = type(error).__name__
-            self.span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            assert error is not None
+            message = self._content.error(error) if self._content is not None else None
+            self.span.set_status(Status(StatusCode.ERROR, message or type(error).__name__))
         self.span.set_attributes(found)
+        if self._content is not None:
+            self._record(self._content, found, reply)
+
+    def _record(self, content: Content, facts: dict[str, Any], reply: Reply | None) -> None:
+        """Record message text where it was asked for."""
+        try:
+            found = content.facts(reply, self._watch)
+            if self._mode.span:
+                self.span.set_attributes(found)
+            if self._mode.event:
+                emit_event(self.span, {**identity(self._call), **facts}, found)
+        except Exception:
+            drops.count("capture")
 
     # Counts
 

@@ -19,6 +19,9 @@ __all__ = ["StreamWatch", "detach"]
 _LAST_EVENTS = 8
 """So many last events are kept: the finish reasons of several choices, then the usage."""
 
+_MOST_EVENTS = 20_000
+"""Of a longer stream the rest is not recorded, where its text is recorded at all."""
+
 
 def detach(token: Token[Any]) -> None:
     """Undo an `attach`; quietly nothing where the coroutine ended in another context, which never saw it."""
@@ -36,12 +39,13 @@ class StreamWatch:
     chunks is not part of the call.
     """
 
-    __slots__ = ("_context", "_first", "_last", "_now", "_source", "count", "first_content", "longest")
+    __slots__ = ("_all", "_context", "_first", "_last", "_now", "_source", "count", "first_content", "longest")
 
-    def __init__(self, source: Source, context: Context | None, now: Callable[[], float]) -> None:
+    def __init__(self, source: Source, context: Context | None, now: Callable[[], float], *, keep: bool) -> None:
         self._source = source
         self._context = context
         self._now = now
+        self._all: list[Any] | None = [] if keep else None
         self._first: Any = None
         self._last: deque[Any] = deque(maxlen=_LAST_EVENTS)
         self.count = 0
@@ -53,6 +57,10 @@ class StreamWatch:
     def seen(self) -> list[Any]:
         """Return the first event and the last ones."""
         return [self._first, *self._last]
+
+    def events(self) -> list[Any]:
+        """Return all events, when they were to be kept."""
+        return self._all or []
 
     # As a source
 
@@ -106,6 +114,8 @@ class StreamWatch:
                 else:
                     self._last.append(data)
                 self.count += 1
+                if self._all is not None and self.count <= _MOST_EVENTS:
+                    self._all.append(data)
         return events
 
     def finish(self) -> list[Event]:

@@ -98,7 +98,7 @@ class Tracer(Layer):
                 return None
             from agentprod.telemetry.spans import Operation
 
-            operation = Operation(tracer, call)
+            operation = Operation(tracer, call, self.capture)
         except Exception:
             drops.count("tracer")
             return None
