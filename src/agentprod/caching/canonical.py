@@ -123,14 +123,15 @@ def _data_object(value: Any, kind: type) -> Any:
     dump = getattr(value, "model_dump", None)
     if callable(dump):
         return {"\0object": [_name(kind), _tagged(dump())]}
-    raw = getattr(value, "tobytes", None)
+    raw: Any = getattr(value, "tobytes", None)
     if callable(raw):
         return {"\0array": [_name(kind), *_array_shape(value), _digest(raw())]}
     if isinstance(value, Mapping):
         return {"\0object": [_name(kind), _mapping(value)]}
-    for base in (str, int, float, list, dict):
-        if isinstance(value, base):
-            return {"\0object": [_name(kind), _tagged(base(value))]}
+    plain: type[Any]
+    for plain in (str, int, float, list, dict):
+        if isinstance(value, plain):
+            return {"\0object": [_name(kind), _tagged(plain(value))]}
     raise Uncacheable(f"a {_name(kind)} is no data")
 
 

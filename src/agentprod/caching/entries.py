@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -10,6 +11,9 @@ from typing import Any, Literal
 from agentprod.usage import Usage
 
 __all__ = ["Entry", "Terms"]
+
+_REST = 1000
+"""Bytes of an entry besides its text: key, names, numbers and their places in the container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,9 @@ class Entry:
     provider: str
     base_url: str
     model: str | None
+    """Which model answered."""
+    asked: str | None
+    """Which model was asked for."""
     partition: tuple[str | None, ...]
     tenant: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -55,8 +62,8 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes: of text one for each character, and of the rest a fixed sum."""
-        return len(self.text) + 600
+        """About how many bytes it takes in memory."""
+        return sys.getsizeof(self.text) + _REST
 
     def data(self) -> Any:
         """Return the body or the events, fresh objects each time."""

@@ -80,9 +80,8 @@ def _code_mark(fn: types.FunctionType) -> str:
 
 def _code(code: types.CodeType) -> bytes:
     parts = [code.co_code, repr(code.co_names).encode("utf-8", "surrogatepass")]
-    for constant in code.co_consts:
-        parts.append(_code(constant) if isinstance(constant, types.CodeType) else repr(constant).encode())
-    return b"\0".join(parts)
+    constants = [_code(item) if isinstance(item, types.CodeType) else repr(item).encode() for item in code.co_consts]
+    return b"\0".join([*parts, *constants])
 
 
 def _receiver(fn: Callable[..., Any]) -> str | None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentprod.caching.canonical import canonical_value, canonical_wire
 from agentprod.caching.identity import function_identity
@@ -16,12 +16,20 @@ from agentprod.caching.wire import meaning
 if TYPE_CHECKING:
     from agentprod.call import Call
 
-__all__ = ["VERSION", "Keys"]
+__all__ = ["VERSION", "Keys", "Ticket"]
 
 VERSION = 1
 """Of the key's form; entries of other versions are never found."""
 
 _MOST_HEADS = 1024
+
+
+class Ticket(NamedTuple):
+    """Where a call's answer is kept."""
+
+    key: str
+    """64 hex digits."""
+    partition: Partition
 
 
 class Keys:
@@ -41,15 +49,15 @@ class Keys:
         self._key = key
         self._heads: OrderedDict[tuple[Any, ...], hashlib.blake2b] = OrderedDict()
 
-    def of(self, call: Call, partition: Partition) -> str:
-        """Return the key of a call, 64 hex digits.
+    def ticket(self, call: Call, partition: Partition) -> Ticket:
+        """Return where the answer to a call is kept.
 
         Raises:
             Uncacheable: the request has no stable key.
         """
         state = self._head(call, partition).copy()
         state.update(self.document(call))
-        return state.hexdigest()
+        return Ticket(state.hexdigest(), partition)
 
     def document(self, call: Call) -> bytes:
         """Return what of the request goes into the key.
@@ -68,7 +76,9 @@ class Keys:
     def _head(self, call: Call, partition: Partition) -> hashlib.blake2b:
         target = call.target
         own = function_identity(target.edge)
-        marks = (partition, target.provider, target.base_url, target.model, call.operation, own and own.mark)
+        # Between a function's value and its items nothing converts: only it knows what kinds it returns.
+        function = None if own is None else (own.mark, call.streaming)
+        marks = (partition, target.provider, target.base_url, target.model, call.operation, function)
         state = self._heads.get(marks)
         if state is None:
             state = hashlib.blake2b(digest_size=32, person=b"agentprod-cache")

@@ -28,7 +28,7 @@ class Shelf:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._entries: OrderedDict[str, tuple[Entry, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.bytes = 0
         self.evicted = 0
         self.expired = 0

@@ -154,6 +154,8 @@ class AsyncRuntime:
         task = asyncio.get_running_loop().create_task(_logged(work))
         _tasks.add(task)
         task.add_done_callback(_tasks.discard)
+        # Cancelled before its first step, the task never awaits what it was given.
+        task.add_done_callback(lambda _: work.close())
         return task
 
     def timeout(self, when: float | None) -> AbstractAsyncContextManager[None]:

@@ -1,0 +1,61 @@
+"""Say once what goes wrong without breaking a call."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import TYPE_CHECKING
+
+from agentprod.errors import AgentprodWarning
+
+if TYPE_CHECKING:
+    from agentprod.call import Call
+
+__all__ = ["Warner"]
+
+
+class Warner:
+    """Gives each warning of one cache once."""
+
+    def __init__(self, layer: str) -> None:
+        self._layer = layer
+        self._given: set[str] = set()
+
+    def uncacheable(self, call: Call, reason: str) -> None:
+        """A request has no stable key."""
+        self._once(
+            f"uncacheable {call.target.base_url}",
+            f"{self._layer} does not cache {call.target}: {reason}, so its request has no stable key. Leave that "
+            "argument out with ignore=, or name what matters with key=",
+        )
+
+    def unfaithful(self, call: Call, kind: str) -> None:
+        """A function's value does not survive JSON."""
+        self._once(
+            f"unfaithful {call.target.base_url}",
+            f"{self._layer} does not cache {call.target}: it returned a {kind}, which JSON cannot bring back equal. "
+            "Return a str, a number, a dict, a list, a dataclass or a pydantic model",
+        )
+
+    def failed(self, what: str, error: Exception) -> None:
+        """Something inside the cache failed."""
+        self._once(
+            f"failed {what} {type(error).__name__}",
+            f"{self._layer} met a {type(error).__name__} at {what}; such calls go past the cache, and "
+            "stats().errors counts them",
+        )
+
+    def _once(self, topic: str, message: str) -> None:
+        if topic not in self._given:
+            self._given.add(topic)
+            warnings.warn(message, AgentprodWarning, stacklevel=_outside())
+
+
+def _outside() -> int:
+    """Return the stack level of the first frame outside this library, as seen by `warnings.warn` two calls up."""
+    level = 0
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "agentprod":
+        frame = frame.f_back
+        level += 1
+    return max(1, level - 1)
