@@ -155,17 +155,17 @@ def test_a_lasting_rise_becomes_the_new_level() -> None:
 
 
 def test_the_month_is_forecast() -> None:
-    """On series with cycle, growth and spikes, half of the forecasts are within ten percent."""
+    """In the middle of a month, on series with cycle, growth and spikes, most forecasts are within ten percent."""
     off = []
-    for seed in range(6):
-        costs, _ = series(seed)
+    for seed in range(10):
+        costs, _ = series(seed, spikes=0.03)
         actual = sum(cost for day, cost in enumerate(costs) if (MONDAY + timedelta(days=day)).month == 5)
-        known = (date(2026, 5, 10) - MONDAY.date()).days
-        forecast = totals_of(costs[:known]).forecast(datetime(2026, 5, 10, tzinfo=UTC))
+        known = (date(2026, 5, 15) - MONDAY.date()).days
+        forecast = totals_of(costs[:known]).forecast(datetime(2026, 5, 15, tzinfo=UTC))
         assert forecast is not None
         assert forecast.reached_on is None
         off.append(abs(float(forecast.month_usd) / actual - 1))
-    assert sorted(off)[len(off) // 2] <= 0.1
+    assert sorted(off)[len(off) * 7 // 10] <= 0.1
 
 
 def test_the_day_a_limit_is_reached() -> None:

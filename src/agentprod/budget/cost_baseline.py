@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from math import exp, log
 from statistics import median
 
-__all__ = ["FIRST_DAYS", "Baseline", "baseline", "unusual_days"]
+__all__ = ["FIRST_DAYS", "RECENT", "Baseline", "baseline", "daily_growth", "unusual_days"]
 
 FIRST_DAYS = 7
 """Days with cost before anything can be called unusual."""
 
 _HISTORY = 56
-_RECENT = 14
+RECENT = 14
+"""Days whose median is the present level."""
+
 _SPREAD = 28
 _EARLY = 1.0
 _TIMES_MAD = 6.0
 _LEAST, _MOST = log(2.0), 0.85
 _TO_SIGMA = 1.4826
 _QUIET = 0.05
+_FASTEST = log(2.0) / 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,11 @@ def baseline(costs: Sequence[float], weekdays: Sequence[int], weekday: int) -> B
     spent = [cost for cost in costs if cost > 0]
     if len(spent) < FIRST_DAYS:
         return None
-    # A day without cost is a quiet day, not one infinitely far off.
-    quiet = _QUIET * median(spent)
-    logs = [log(max(cost, quiet)) for cost in costs[-_HISTORY:]]
+    logs = _logs(costs[-_HISTORY:], spent)
     days = list(weekdays[-_HISTORY:])
     effects = _weekday_effects(logs, days) if len(logs) >= 2 * FIRST_DAYS else [0.0] * 7
     plain = [value - effects[day] for value, day in zip(logs, days, strict=True)]
-    level = median(plain[-_RECENT:])
+    level = median(plain[-RECENT:])
     last = plain[-_SPREAD:]
     middle = median(last)
     deviation = median(abs(value - middle) for value in last)
@@ -71,6 +72,24 @@ def baseline(costs: Sequence[float], weekdays: Sequence[int], weekday: int) -> B
     expected = level + effects[weekday]
     sigma = _TO_SIGMA * deviation
     return Baseline(exp(expected), exp(expected + sigma * sigma / 2), exp(expected + above))
+
+
+def daily_growth(costs: Sequence[float]) -> float:
+    """Return by how much the logarithm of the cost grows a day: a median of differences half the history apart.
+
+    Args:
+        costs: as for `baseline`; up to 16 weeks of them are looked at.
+
+    Returns:
+        The growth; 0 with fewer than 8 weeks, at most a doubling or halving in 30 days.
+    """
+    spent = [cost for cost in costs if cost > 0]
+    if len(costs) < _HISTORY or len(spent) < FIRST_DAYS:
+        return 0.0
+    logs = _logs(costs[-2 * _HISTORY :], spent)
+    apart = len(logs) // 14 * 7  # whole weeks, so that weekdays are compared with themselves
+    growth = median((later - earlier) / apart for earlier, later in zip(logs, logs[apart:], strict=False))
+    return max(-_FASTEST, min(_FASTEST, growth))
 
 
 def unusual_days(costs: Sequence[float], first_weekday: int, floor: float = 0.0) -> list[bool]:
@@ -99,6 +118,12 @@ def unusual_days(costs: Sequence[float], first_weekday: int, floor: float = 0.0)
             kept_days.append(weekday)
             del kept[:-_HISTORY], kept_days[:-_HISTORY]
     return flags
+
+
+def _logs(costs: Sequence[float], spent: Sequence[float]) -> list[float]:
+    # A day without cost is a quiet day, not one infinitely far off.
+    quiet = _QUIET * median(spent)
+    return [log(max(cost, quiet)) for cost in costs]
 
 
 def _weekday_effects(logs: Sequence[float], weekdays: Sequence[int]) -> list[float]:

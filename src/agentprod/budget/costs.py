@@ -7,8 +7,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
+from math import exp
 
-from agentprod.budget.cost_baseline import Baseline, baseline, unusual_days
+from agentprod.budget.cost_baseline import RECENT, Baseline, baseline, daily_growth, unusual_days
 from agentprod.budget.windows import Period
 from agentprod.errors import ConfigError
 
@@ -146,8 +147,8 @@ class CostTotals:
             The anomaly, the first time the day is found to be one; `None` otherwise.
         """
         today = self._day(now)
-        history, nano = self._before(today)
-        usual = _expected(history, today)
+        costs, nano = self._before(today)
+        usual = _Known(costs, today).expected(today)
         if usual is None or nano <= usual.limit or nano < self._floor:
             return None
         with self._lock:
@@ -168,35 +169,32 @@ class CostTotals:
             The forecast, or `None` before a week of spending is known.
         """
         today = self._day(now)
-        history, nano = self._before(today)
-        if _expected(history, today) is None:
+        costs, nano = self._before(today)
+        known = _Known(costs, today)
+        if known.expected(today) is None:
             return None
-        lift = _lift(history)
+        lift, growth = known.lift(), daily_growth(known.costs)
         limit = None if limit_usd is None else int(Decimal(str(limit_usd)) * _NANO)
-        spent = sum(cost for day, cost in history.items() if (day.year, day.month) == (today.year, today.month))
+        spent = sum(costs[max(0, len(costs) - today.day + 1) :])
         reached = None
         day = today
         while day.month == today.month:
-            usual = _expected(history, day)
-            mean = usual.mean * lift if usual is not None else 0.0
+            usual = known.expected(day)
+            ahead = (day - today).days + RECENT / 2  # the level is that of the middle of the late days
+            mean = usual.mean * lift * exp(growth * ahead) if usual is not None else 0.0
             spent += max(nano, round(mean)) if day == today else round(mean)
             if limit is not None and reached is None and spent >= limit:
                 reached = day
             day += timedelta(days=1)
         return Forecast(_usd(spent), reached)
 
-    def _before(self, today: date) -> tuple[dict[date, int], int]:
-        """Every day from the first kept up to yesterday, and the cost of today."""
+    def _before(self, today: date) -> tuple[list[int], int]:
+        """The cost of every day from the first kept up to yesterday, and that of today."""
         with self._lock:
             days = dict(self._days)
-        history: dict[date, int] = {}
-        earlier = [day for day in days if day < today]
-        if earlier:
-            day = min(earlier)
-            while day < today:
-                history[day] = days.get(day, 0)
-                day += timedelta(days=1)
-        return history, days.get(today, 0)
+        first = min((day for day in days if day < today), default=today)
+        before = [days.get(first + timedelta(days=number), 0) for number in range((today - first).days)]
+        return before, days.get(today, 0)
 
     def _forget_old(self) -> None:
         newest = max(self._days)
@@ -214,22 +212,26 @@ class CostTotals:
         return datetime.fromtimestamp(at, UTC).astimezone(self._zone).date()
 
 
-def _expected(history: dict[date, int], day: date) -> Baseline | None:
-    costs = list(history.values())
-    if not costs:
-        return None
-    first = next(iter(history)).weekday()
-    flags = unusual_days(costs, first)
-    kept = [(cost, (first + index) % 7) for index, cost in enumerate(costs) if not flags[index]]
-    return baseline([cost for cost, _ in kept], [weekday for _, weekday in kept], day.weekday())
+class _Known:
+    """The days before today, without those that were unusual."""
 
+    def __init__(self, costs: list[int], today: date) -> None:
+        self._all = costs
+        first = (today - timedelta(days=len(costs))).weekday()
+        self._flags = unusual_days(costs, first)
+        usual = [(cost, (first + number) % 7) for number, cost in enumerate(costs) if not self._flags[number]]
+        self.costs = [cost for cost, _ in usual]
+        self._weekdays = [weekday for _, weekday in usual]
 
-def _lift(history: dict[date, int]) -> float:
-    """By how much unusual days raise the mean: they will come again, though no one knows when."""
-    days = list(history)[-_LATE_DAYS:]
-    flags = unusual_days(list(history.values()), next(iter(history)).weekday())[-_LATE_DAYS:]
-    usual = [history[day] for day, flag in zip(days, flags, strict=True) if not flag]
-    return sum(history[day] for day in days) / len(days) / (sum(usual) / len(usual)) if sum(usual) else 1.0
+    def expected(self, day: date) -> Baseline | None:
+        """What a day costs."""
+        return baseline(self.costs, self._weekdays, day.weekday())
+
+    def lift(self) -> float:
+        """By how much unusual days raise the mean: they will come again, though no one knows when."""
+        late = self._all[-_LATE_DAYS:]
+        usual = [cost for cost, flag in zip(late, self._flags[-_LATE_DAYS:], strict=True) if not flag]
+        return sum(late) / len(late) / (sum(usual) / len(usual)) if sum(usual) else 1.0
 
 
 def _usd(nano: float) -> Decimal:
