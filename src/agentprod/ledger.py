@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentprod.faults import Fault
     from agentprod.identity import Context
     from agentprod.runtime.runtime import Runtime
+    from agentprod.stream import EventStream
 
 __all__ = ["Attempt", "Environment", "Estimator", "Ledger", "Note", "Pricer"]
 
@@ -168,6 +169,8 @@ class Ledger:
     error: BaseException | None = None
     first_content: float | None = None
     """Monotonic time of the first content of a stream."""
+    streams: tuple[EventStream, ...] = ()
+    """Streams that attempts opened."""
     _id: str | None = None
     _state: dict[Any, Any] | None = None
 

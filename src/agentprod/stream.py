@@ -67,9 +67,12 @@ class EventStream:
         self._texts: list[list[str]] = [self.reader.texts]
         self._exhausted = False
         self._closed = False
-        self._loop: asyncio.AbstractEventLoop | None = (
-            asyncio.get_running_loop() if call.runtime.kind == "async" else None
-        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        if call.runtime.kind == "async":
+            self._loop = asyncio.get_running_loop()
+            # Without this, the collector would finalize the generators that read the connection, all at
+            # once and in no order, before `drop` can close them from the outside in.
+            _open.add(self)
 
     # Reading
 
@@ -311,7 +314,13 @@ class EventStream:
             _log.debug("closing a stream's connection failed: %s", type(problem).__name__)
         await self._finish(outcome, error)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the stream has ended."""
+        return self._closed
+
     async def _finish(self, outcome: Outcome, error: Exception | None) -> None:
+        _open.discard(self)
         if self.alarm is not None:
             self.alarm.close()
         reply = self.reply
@@ -363,6 +372,7 @@ class EventStream:
             asyncio.run(self._finish(outcome, None))
 
 
+_open: set[EventStream] = set()
 _releasing: set[asyncio.Task[None]] = set()
 
 

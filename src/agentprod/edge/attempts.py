@@ -46,6 +46,7 @@ async def send_attempt(call: Call) -> Reply:
         for observer in observers:
             notify(observer, "attempt_end", attempt, None)
     else:
+        ledger.streams = (*ledger.streams, reply.stream)
         ledger.first_content = opened = now()
         attempt.ttft = opened - started
         call.board.observe(target, attempt.ttft)

@@ -99,9 +99,13 @@ class Entry:
         try:
             reply = await (self.other if call.dialect.operation == "other" else self.handler)(call)
         except BaseException as error:
+            for stream in call.ledger.streams:
+                if not stream.closed:  # a layer raised and let go of an open stream
+                    await stream.close("discarded")
             self.failed(call, error)
             raise
         if reply.stream is not None:
+            call.ledger.streams = ()
             reply.on_end(_Closing(self, call))
         else:
             if reply.hooks:

@@ -42,11 +42,11 @@ class HttpSource:
 
     async def close(self) -> None:
         """Close the response, which gives its connection back or ends it."""
-        await self._edge.io.close(self._carrier.response)
+        await self._edge.io.close(self._carrier.response, self._chunks)
 
     def drop(self) -> None:
         """Close the response where that needs no loop."""
-        self._edge.io.drop(self._carrier.response)
+        self._edge.io.drop(self._carrier.response, self._chunks)
 
     async def error(self, event: Event) -> Exception:
         """Return what the SDK raises when it reads this event."""

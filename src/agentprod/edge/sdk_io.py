@@ -36,11 +36,11 @@ class ClientIO(Protocol):
         """Return the next piece; `None` at the end."""
         ...
 
-    async def close(self, response: Any) -> None:
-        """Close the response."""
+    async def close(self, response: Any, chunks: Any) -> None:
+        """Close the response, from the iterator over its body inward."""
         ...
 
-    def drop(self, response: Any) -> None:
+    def drop(self, response: Any, chunks: Any) -> None:
         """Close the response without a loop, as far as that goes."""
         ...
 
@@ -83,12 +83,13 @@ class SyncIO:
         """Return the next piece."""
         return next(chunks, None)
 
-    async def close(self, response: Any) -> None:
+    async def close(self, response: Any, chunks: Any) -> None:
         """Close the response."""
-        response.close()
+        self.drop(response, chunks)
 
-    def drop(self, response: Any) -> None:
+    def drop(self, response: Any, chunks: Any) -> None:
         """Close the response."""
+        chunks.close()
         response.close()
 
     async def first(self, stream: Any) -> Any:
@@ -125,11 +126,12 @@ class AsyncIO:
         """Return the next piece."""
         return await anext(chunks, None)
 
-    async def close(self, response: Any) -> None:
+    async def close(self, response: Any, chunks: Any) -> None:
         """Close the response."""
+        await chunks.aclose()
         await response.aclose()
 
-    def drop(self, response: Any) -> None:
+    def drop(self, response: Any, chunks: Any) -> None:
         """Do nothing: the connection goes with the loop it belonged to."""
 
     async def first(self, stream: Any) -> Any:
