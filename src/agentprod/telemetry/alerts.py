@@ -88,7 +88,7 @@ class Alerts:
         self._costs = HourlyCost(hourly_costs)
         self._budgets: dict[str, tuple[float, float]] = {}
         self._dispatcher = Dispatcher(handlers, capacity=capacity)
-        self._due = float("-inf")
+        self._due = now() + interval
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         renew_after_fork(self)

@@ -112,8 +112,8 @@ def _baseline(hours: Sequence[float]) -> _Baseline | None:
     else:
         # One week is no measure of how weeks differ; how neighbouring hours differ is close to it.
         deviations = [after - before for before, after in pairwise(logs) if max(before, after) > low]
-    middle = median(deviations) if deviations else 0.0
-    mad = max(median([abs(deviation - middle) for deviation in deviations] or [0.0]), _MAD_FLOOR)
+    middle = median(deviations)
+    mad = max(median(abs(deviation - middle) for deviation in deviations), _MAD_FLOOR)
     return _Baseline(quiet, _same_hour(logs, n) + level, _TO_SIGMA * mad)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-__all__ = ["format_count", "format_rate", "format_seconds", "format_usd"]
+__all__ = ["format_count", "format_rate", "format_seconds", "format_span", "format_usd"]
 
 
 def format_usd(amount: Decimal | None) -> str:
@@ -30,6 +30,14 @@ def format_seconds(seconds: float | None) -> str:
     if seconds < 99.95:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:,.1f} min"
+
+
+def format_span(seconds: float) -> str:
+    """Write the length of a window in its largest whole unit, as Prometheus does: 300 is "5m"."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds * 1000:.0f}ms"
 
 
 def format_count(number: float) -> str:

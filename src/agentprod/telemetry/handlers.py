@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from agentprod.errors import ConfigError
 from agentprod.telemetry.drops import drops
+from agentprod.telemetry.figures import format_span
 from agentprod.telemetry.forks import renew_after_fork
 from agentprod.telemetry.rules import SIGNALS
 
@@ -52,7 +53,7 @@ class Alert:
         place = "".join(f", {name}={value}" for name, value in self.where.items())
         return (
             f"[{self.state}] {self.rule} ({self.severity}): {self.metric} is {measured}, limit {self.op} "
-            f"{write(self.threshold)}, over {self.window / 60:g} min ({self.count} observations{place})"
+            f"{write(self.threshold)}, over {format_span(self.window)} ({self.count} observations{place})"
         )
 
 
@@ -132,12 +133,16 @@ class Webhook:
             self._sleep(self._backoff * 2 ** (self._retries - again))
 
     def _post(self, message: Mapping[str, Any]) -> None:
+        from urllib.error import HTTPError
         from urllib.request import Request, urlopen
 
         body = json.dumps(message).encode()
         request = Request(self._url, data=body, headers=self._headers, method="POST")  # noqa: S310 - checked above
-        with urlopen(request, timeout=self._timeout):  # noqa: S310
-            pass
+        try:
+            urlopen(request, timeout=self._timeout).close()  # noqa: S310
+        except HTTPError as error:
+            error.close()
+            raise
 
     def __repr__(self) -> str:
         return f"Webhook(<{self._host}>)"

@@ -57,14 +57,14 @@ class LabelSets:
     Args:
         names: label names, in the order values are given.
 
-        overflow: what labels whose values come from outside become when the limit is reached.
+        overflow: what labels whose values come from outside become when the limit is reached; `None` leaves them out.
 
         limit: how many distinct sets keep their values.
     """
 
     __slots__ = ("_limit", "_names", "_overflow", "_sets")
 
-    def __init__(self, names: Sequence[str], *, overflow: Mapping[str, str], limit: int) -> None:
+    def __init__(self, names: Sequence[str], *, overflow: Mapping[str, str | None], limit: int) -> None:
         self._names = tuple(names)
         self._overflow = overflow
         self._limit = limit
@@ -78,11 +78,10 @@ class LabelSets:
         if len(self._sets) < self._limit:
             made = {name: value for name, value in zip(self._names, values, strict=True) if value is not None}
             return self._sets.setdefault(values, made)
-        return {
-            name: self._overflow.get(name, value)
-            for name, value in zip(self._names, values, strict=True)
-            if value is not None
-        }
+        rest = (
+            (name, self._overflow.get(name, value)) for name, value in zip(self._names, values, strict=True) if value
+        )
+        return {name: value for name, value in rest if value is not None}
 
     def __len__(self) -> int:
         return len(self._sets)

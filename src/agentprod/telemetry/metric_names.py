@@ -26,13 +26,15 @@ _OPEN = (
     "type",
     "workflow",
     "rule",
+    "provider",
+    "gen_ai.provider.name",
     "gen_ai.request.model",
     "gen_ai.response.model",
     "gen_ai.agent.name",
     "gen_ai.tool.name",
     "gen_ai.workflow.name",
 )
-OVERFLOW = {**dict.fromkeys(_OPEN, OTHER), "error.type": "_OTHER"}
+OVERFLOW = {**dict.fromkeys(_OPEN, OTHER), "error.type": "_OTHER", "server.address": None, "server.port": None}
 """What labels whose values come from outside become when an instrument has too many label sets."""
 
 _OWN_METRICS = (

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from agentprod.telemetry.figures import format_span
 from agentprod.telemetry.metric import prometheus_label
 from agentprod.telemetry.metric_names import METRICS, Semconv
 from agentprod.telemetry.rules import SIGNALS, Rule
@@ -130,7 +131,7 @@ def rule_file(rules: Iterable[Rule], *, interval: float = 5.0, semconv: Semconv 
         semconv: which `gen_ai.*` metrics are exported.
     """
     names = _Names(semconv)
-    lines = ["groups:", "  - name: agentprod", f"    interval: {_duration(interval)}", "    rules:"]
+    lines = ["groups:", "  - name: agentprod", f"    interval: {format_span(interval)}", "    rules:"]
     written = [line for rule in rules for line in _lines(rule, names)]
     if not any(line.lstrip().startswith("- alert") for line in written):
         lines[-1] += " []"
@@ -143,7 +144,7 @@ def _lines(rule: Rule, names: _Names) -> list[str]:
     if missing:
         return [f"      # {_one_line(rule.name)} is not here: {rule.metric} has no label for {', '.join(missing)}"]
     where = ",".join(f'{known.labels[field]}="{_escaped(value)}"' for field, value in sorted(rule.where.items()))
-    window = _duration(rule.window)
+    window = format_span(rule.window)
     value = known.value(names, where, window)
     alert = "Agentprod" + "".join(part[:1].upper() + part[1:] for part in re.split(r"[^a-zA-Z0-9]+", rule.name))
     enough = ""
@@ -156,20 +157,13 @@ def _lines(rule: Rule, names: _Names) -> list[str]:
     return [
         f"      - alert: {alert}",
         f"        expr: {_quoted(f'({fires}) or ({stays})')}",
-        f"        for: {_duration(rule.for_)}",
+        f"        for: {format_span(rule.for_)}",
         "        labels:",
         f"          severity: {rule.severity}",
         "        annotations:",
         f"          summary: {_quoted(f'{rule.name}: {rule.metric} {rule.op} {shown} over {window}')}",
         "          value: '{{ $value | printf \"%.4g\" }}'",
     ]
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:.0f}{unit}"
-    return f"{seconds:.0f}s" if seconds == int(seconds) else f"{seconds * 1000:.0f}ms"
 
 
 def _one_line(text: str) -> str:
