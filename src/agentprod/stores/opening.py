@@ -1,0 +1,145 @@
+"""From what a user writes as `store=` to a store: one per URL and process."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, unquote
+
+from agentprod.errors import ConfigError
+from agentprod.stores.base import Store
+from agentprod.stores.layered import LayeredStore
+from agentprod.stores.memory import MemoryStore
+
+__all__ = ["StoreLike", "aclose_stores", "close_stores", "open_store"]
+
+StoreLike: TypeAlias = Store | str | list[Store | str] | tuple[Store | str, ...]
+"""A store, the URL of one, or two of these: memory first, then what it stands in front of."""
+
+
+class _OpenStores:
+    """The stores of this process by name; a forked child begins with none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._stores: dict[str, Store] = {}
+
+    def once(self, name: str, make: Callable[[], Store]) -> Store:
+        known = self.all()
+        if name in known:
+            return known[name]
+        store = make()  # outside the lock, as a layered one opens the one behind it
+        with self._lock:
+            return self._stores.setdefault(name, store)
+
+    def all(self) -> dict[str, Store]:
+        with self._lock:
+            if self._pid != os.getpid():
+                self._stores, self._pid = {}, os.getpid()
+            return dict(self._stores)
+
+    def take_all(self) -> list[Store]:
+        known = self.all()
+        with self._lock:
+            self._stores = {}
+        # Layered ones first: closing them writes to those behind.
+        return sorted(known.values(), key=lambda store: not isinstance(store, LayeredStore))
+
+
+_open = _OpenStores()
+
+
+def open_store(where: StoreLike) -> Store:
+    """Return the store for what was given as `store=`.
+
+    The same URL gives the same store within a process, and a forked child opens its own. Stores made here are closed
+    by `close_stores`; objects that were passed in are never closed.
+
+    Args:
+        where: `"memory://"`; `"sqlite:///file.db"` (relative) or `"sqlite:////var/lib/file.db"` (absolute);
+            `"redis://…"`, `"rediss://…"`, `"unix://…"`, `"redis+cluster://…"`, `"rediss+cluster://…"`; a store; or a
+            list of memory and one other store, nearest first. `memory://` and `sqlite:///` take
+            `?max_entries=`, memory `?max_bytes=` too. `memory://name` is a store of its own.
+
+    Raises:
+        ConfigError: it is none of these, or an extra is missing.
+    """
+    if isinstance(where, str):
+        return _open.once(where, lambda: _make(where))
+    if isinstance(where, list | tuple):
+        return _layered(list(where))
+    if isinstance(where, Store):
+        return where
+    raise ConfigError(
+        f"store= takes a URL, a store or a list of two of them, not {type(where).__name__}; a store has the methods "
+        "of agentprod.stores.Store"
+    )
+
+
+def close_stores() -> None:
+    """Close every store that was opened by URL in this process; the next `open_store` opens anew."""
+    for store in _open.take_all():
+        store.close()
+
+
+async def aclose_stores() -> None:
+    """Like `close_stores`, for the running event loop's connections too."""
+    for store in _open.take_all():
+        await store.aclose()
+
+
+def _layered(layers: list[Store | str]) -> Store:
+    if len(layers) != 2:
+        raise ConfigError(f"a list of stores has two, memory and one other, not {len(layers)}")
+    near, far = layers
+    if isinstance(near, str) and near.startswith("memory://") and isinstance(far, str):
+        # A memory of its own, as another far store may hold something else under the same key.
+        return _open.once(f"{near} {far}", lambda: LayeredStore(_memory(near), open_store(far)))
+    near_store = _memory(near) if isinstance(near, str) and near.startswith("memory://") else near
+    if not isinstance(near_store, MemoryStore):
+        raise ConfigError("the first of a list of stores must be memory://, as it is asked for every read")
+    return LayeredStore(near_store, open_store(far))
+
+
+def _make(url: str) -> Store:
+    scheme, colon, rest = url.partition("://")
+    if scheme == "memory" and colon:
+        return _memory(url)
+    if scheme == "sqlite" and colon:
+        path, _, query = rest.partition("?")
+        if len(path) < 2 or not path.startswith("/"):
+            raise ConfigError("a SQLite store is written sqlite:///file.db, or sqlite:////folder/file.db when absolute")
+        from agentprod.stores.sqlite import SqliteStore
+
+        return SqliteStore(unquote(path[1:]), **_options(query, "max_entries"))
+    if scheme.removesuffix("+cluster") in {"redis", "rediss"} or scheme == "unix":
+        from agentprod.stores.redis import RedisStore
+
+        return RedisStore(url)
+    raise ConfigError(
+        f"no store is known for {scheme + '://' if colon else 'this text'!r}; known are memory://, sqlite:///, "
+        "redis://, rediss://, unix://, redis+cluster:// and rediss+cluster://"
+    )
+
+
+def _memory(url: str) -> MemoryStore:
+    return MemoryStore(**_options(url.partition("?")[2], "max_entries", "max_bytes"))
+
+
+def _options(query: str, *known: str) -> dict[str, Any]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    for name, value in options.items():
+        if name not in known or not value.isdecimal():
+            raise ConfigError(f"this store's URL takes {' and '.join(known)}, whole numbers, not {name}")
+    return {name: int(value) for name, value in options.items()}
+
+
+@atexit.register
+def _write_what_waits() -> None:
+    for store in _open.all().values():
+        if isinstance(store, LayeredStore):
+            store.writes.flush()
