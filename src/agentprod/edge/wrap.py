@@ -8,7 +8,6 @@ The canary tests name the SDK change when one of them moves.
 from __future__ import annotations
 
 import sys
-import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentprod import switch
@@ -204,7 +203,7 @@ def _rebind(client: Any, copy: Any) -> Any:
     return copy
 
 
-_classes: weakref.WeakKeyDictionary[type, type] = weakref.WeakKeyDictionary()
+_classes: dict[type, type] = {}
 
 
 def _wrapped_class(kind: type, owner: type) -> type:
@@ -254,7 +253,7 @@ def wrap_client(stack: Stack, client: C) -> C:
 def _attach(stack: Stack, original: Any, client: Any, kind: str, bound: Any) -> Any:
     stack.attach(Place(kind, None))
     owner: type = SyncWrapped if kind == "sync" else AsyncWrapped
-    plain_class = next(cls for cls in type(client).__mro__ if cls not in _classes.values())
+    plain_class = type(original)
     copy: Any = object.__new__(_wrapped_class(plain_class, owner))
     copy.__dict__.update(
         {name: value for name, value in client.__dict__.items() if not _is_cached_resource(plain_class, name)}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Coroutine
+from types import CodeType, TracebackType
 from typing import Any, TypeVar
 
 from agentprod.errors import SuspendedError
@@ -10,6 +12,8 @@ from agentprod.errors import SuspendedError
 __all__ = ["drive"]
 
 T = TypeVar("T")
+
+_LOOPS = ("asyncio", "anyio", "trio")
 
 
 def drive(coro: Coroutine[Any, Any, T]) -> T:
@@ -26,24 +30,55 @@ def drive(coro: Coroutine[Any, Any, T]) -> T:
         coro.send(None)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
-    where = _suspended_at(coro)
+    except RuntimeError as error:
+        place = _needed_a_loop(error)
+        if place is None:
+            raise
+        raise _suspended(place) from error
+    place = _suspended_at(coro)
     coro.close()
-    raise SuspendedError(
-        f"{where} suspended inside a synchronous call, where no event loop can resume it. "
+    raise _suspended(place)
+
+
+def _suspended(place: str) -> SuspendedError:
+    return SuspendedError(
+        f"{place} suspended inside a synchronous call, where no event loop can resume it. "
         "Use call.runtime (sleep, run, waiter, timeout) instead of asyncio, or call the async client."
     )
 
 
 def _suspended_at(coro: Any) -> str:
-    """Name the innermost coroutine that waits and its line: the layer's own, not asyncio's below it."""
+    """Name the innermost coroutine that waits and its line: the layer's own, not the loop library's below it."""
     place = "a layer"
     while coro is not None:
         frame = getattr(coro, "cr_frame", None)
-        code = getattr(coro, "cr_code", None)
-        if frame is None or code is None:
+        if frame is None:
             break
-        module = frame.f_globals.get("__name__", "")
-        if module.split(".")[0] not in ("asyncio", "anyio"):
-            place = f"{code.co_qualname} ({code.co_filename}:{frame.f_lineno})"
+        if not _in_loop_library(frame.f_globals):
+            place = _place(frame.f_code, frame.f_lineno)
         coro = getattr(coro, "cr_await", None)
     return place
+
+
+def _needed_a_loop(error: RuntimeError) -> str | None:
+    """Name the layer whose wait asked for the running loop, when that is what `error` says; `None` otherwise."""
+    if error.args != ("no running event loop",):
+        return None
+    place = None
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if not _in_loop_library(frame.f_globals):
+            # The caller's own plain function may make this mistake, too; that is its error to keep.
+            layer = frame.f_code.co_flags & inspect.CO_COROUTINE
+            place = _place(frame.f_code, trace.tb_lineno) if layer else None
+        trace = trace.tb_next
+    return place
+
+
+def _in_loop_library(module: dict[str, Any]) -> bool:
+    return str(module.get("__name__", "")).partition(".")[0] in _LOOPS
+
+
+def _place(code: CodeType, line: int) -> str:
+    return f"{code.co_qualname} ({code.co_filename}:{line})"
