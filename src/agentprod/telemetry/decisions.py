@@ -13,20 +13,32 @@ __all__ = ["decisions"]
 
 _LONGEST = 128
 
-_PREFIXES = {
-    "CircuitBreaker": "agentprod.breaker",
-    "Cache": "agentprod.cache",
-    "SemanticCache": "agentprod.cache",
-    "Router": "agentprod.route",
-    "Cascade": "agentprod.route",
-    "Fallback": "agentprod.route",
-    "Balance": "agentprod.route",
-    "TokenBudget": "agentprod.budget",
-    "ScrubPII": "agentprod.pii",
-    "RateLimit": "agentprod.queue",
-    "Bulkhead": "agentprod.queue",
+_TOPICS = {
+    "CircuitBreaker": "breaker",
+    "Cache": "cache",
+    "SemanticCache": "cache",
+    "Router": "route",
+    "Cascade": "route",
+    "Fallback": "route",
+    "Balance": "route",
+    "TokenBudget": "budget",
+    "ScrubPII": "pii",
+    "RateLimit": "queue",
+    "Bulkhead": "queue",
 }
-"""Under which prefix the notes of a layer stand; those of others stand under their own name."""
+"""What the notes of a layer are about; those of others are about the layer, under its own name."""
+
+_KEYS = {
+    "breaker": {"name", "state", "rejected"},
+    "cache": {"similarity", "threshold", "age_s", "saved_usd", "saved_tokens"},
+    "route": {"requested_model", "selected_model", "policy", "reason", "score", "fallback_index"},
+    "budget": {"name", "remaining_usd", "remaining_tokens", "used_ratio", "action"},
+    "pii": {"input_count", "output_count", "types", "action"},
+    "queue": {"wait_s"},
+}
+"""Keys whose meaning does not depend on the event: each has one attribute."""
+
+_SECONDS = {"age": "age_s", "wait": "wait_s"}
 
 _STOP_REASONS = {"attempts": "max_attempts"}
 
@@ -34,8 +46,9 @@ _STOP_REASONS = {"attempts": "max_attempts"}
 def decisions(ledger: Ledger) -> dict[str, Any]:
     """Return the `agentprod.*` attributes of what the layers decided.
 
-    A note's data become attributes under the prefix of its layer: figures, flags, short words and lists
-    of them. Anything longer or of another kind is left out, so that no text gets in by mistake.
+    A note's data become `agentprod.{topic}.{key}`, or `agentprod.{topic}.{event}.{key}` where only the event gives a
+    key its meaning; a note without data becomes `agentprod.{topic}.{event}: true`. Values are figures, flags, short
+    words and lists of them. Anything longer or of another kind is left out, so that no text gets in by mistake.
     """
     found: dict[str, Any] = {}
     if "Retry" in ledger.layers:
@@ -73,11 +86,19 @@ def _retries(ledger: Ledger, found: dict[str, Any]) -> None:
 
 
 def _add(note: Note, found: dict[str, Any]) -> None:
-    prefix = _PREFIXES.get(note.layer) or f"agentprod.{_snake(note.layer)}"
+    topic = _TOPICS.get(note.layer) or _snake(note.layer)
+    if not note.data:
+        found[f"agentprod.{topic}.{note.event}"] = True
     for key, value in note.data.items():
         kept = _plain(value)
-        if kept is not None:
-            found[f"{prefix}.{key}"] = kept
+        if kept is None:
+            continue
+        key = _SECONDS.get(key, key)
+        if key not in _KEYS.get(topic, ()):
+            key = f"{note.event}.{key}"
+        attribute = f"agentprod.{topic}.{key}"
+        # Every attempt may queue; what counts is the wait of the call.
+        found[attribute] = kept + found.get(attribute, 0.0) if attribute == name.QUEUE_WAIT else kept
 
 
 def _plain(value: Any) -> Any:

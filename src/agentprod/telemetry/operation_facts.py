@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentprod.errors import Rejected
@@ -9,17 +10,48 @@ from agentprod.telemetry import attributes as name
 from agentprod.telemetry.decisions import decisions
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from agentprod.call import Call
-    from agentprod.ledger import Ledger
     from agentprod.reply import Reply
     from agentprod.telemetry.stream_watch import StreamWatch
     from agentprod.usage import Usage
 
-__all__ = ["StreamOutcome", "billed", "operation_facts", "outcome_of", "stream_facts", "stream_outcome"]
+__all__ = ["Ending", "StreamOutcome", "billed", "operation_facts", "stream_facts", "stream_outcome"]
 
 StreamOutcome = Literal["completed", "closed", "abandoned", "cancelled", "error"]
 
 _HITS = ("hit_exact", "hit_semantic", "stale")
+
+
+@dataclass(slots=True, frozen=True)
+class Ending:
+    """How and when a call ended."""
+
+    call: Call
+    """As it entered."""
+    error: BaseException | None
+    stream: StreamOutcome | None
+    """`None` for a whole reply."""
+    duration: float
+    """Seconds from entry to end."""
+    wall: float
+    """POSIX time of the end."""
+
+    @property
+    def outcome(self) -> str:
+        """`"ok" "error" "cached" "rejected" "cancelled"`."""
+        error, ledger = self.error, self.call.ledger
+        if self.stream == "cancelled" or (error is not None and not isinstance(error, Exception)):
+            return "cancelled"
+        if error is not None:
+            return "rejected" if isinstance(error, Rejected) and not ledger.attempts else "error"
+        return "cached" if ledger.cache in _HITS else "ok"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the caller got an error that is not its own cancellation."""
+        return isinstance(self.error, Exception)
 
 
 def stream_outcome(reply: Reply, outcome: str) -> StreamOutcome | None:
@@ -31,28 +63,18 @@ def stream_outcome(reply: Reply, outcome: str) -> StreamOutcome | None:
     return "error" if outcome == "failed" else reply.stream.left or "closed"
 
 
-def outcome_of(ledger: Ledger, error: BaseException | None, stream: StreamOutcome | None) -> str:
-    """Return how a call ended: `"ok" "error" "cached" "rejected" "cancelled"`."""
-    if stream == "cancelled" or (error is not None and not isinstance(error, Exception)):
-        return "cancelled"
-    if error is not None:
-        return "rejected" if isinstance(error, Rejected) and not ledger.attempts else "error"
-    return "cached" if ledger.cache in _HITS else "ok"
-
-
-def operation_facts(call: Call, outcome: str, usage: Usage | None, duration: float) -> dict[str, Any]:
+def operation_facts(ending: Ending, usage: Usage | None, cost: Decimal | None) -> dict[str, Any]:
     """Return attempts, times, decisions, counts and cost of a call.
 
     Args:
-        call: the call as it entered.
-
-        outcome: what `outcome_of` said.
+        ending: how it ended.
 
         usage: tokens of all attempts, when known.
 
-        duration: seconds from entry to end.
+        cost: USD of all attempts, when known.
     """
-    ledger = call.ledger
+    call, ledger = ending.call, ending.call.ledger
+    outcome = ending.outcome
     found: dict[str, Any] = {
         name.REQUEST_ID: ledger.id,
         name.LAYERS: ledger.layers,
@@ -63,15 +85,18 @@ def operation_facts(call: Call, outcome: str, usage: Usage | None, duration: flo
     spent = sum(attempt.duration or 0.0 for attempt in ledger.attempts)
     waited = found.get(name.RETRY_WAIT, 0.0) + found.get(name.QUEUE_WAIT, 0.0)
     found[name.PROVIDER_TIME] = spent
-    found[name.OVERHEAD] = max(0.0, duration - spent - waited)
+    found[name.OVERHEAD] = max(0.0, ending.duration - spent - waited)
     asked, served = call.target.model, ledger.served
     if served is not None and served.model is not None and asked is not None and served.model != asked:
         found.setdefault(name.ROUTE_REQUESTED, asked)
         found.setdefault(name.ROUTE_SELECTED, served.model)
     if usage is not None:
         _count(usage, found)
-    if call.operation not in ("other", "function"):
-        _price(ledger, usage, outcome, found)
+    if cost is not None:
+        found[name.COST_USD] = float(cost)
+        found[name.COST_SOURCE] = "local"
+    elif usage is not None or (outcome == "ok" and call.operation not in ("other", "function")):
+        found[name.COST_SOURCE] = "unknown"
     return found
 
 
@@ -99,32 +124,21 @@ def billed(usage: Usage) -> dict[str, Any]:
     return found
 
 
-def _price(ledger: Ledger, usage: Usage | None, outcome: str, found: dict[str, Any]) -> None:
-    cost = ledger.cost if usage is not None or not ledger.attempts else None
-    if cost is not None:
-        found[name.COST_USD] = float(cost)
-        found[name.COST_SOURCE] = "local"
-    elif usage is not None or outcome == "ok":
-        found[name.COST_SOURCE] = "unknown"
-
-
-def stream_facts(call: Call, watch: StreamWatch, usage: Usage | None, duration: float) -> dict[str, Any]:
-    """Return chunks, gaps and speed of a stream.
+def stream_facts(ending: Ending, watch: StreamWatch, usage: Usage | None) -> dict[str, Any]:
+    """Return outcome, chunks, gaps and speed of a stream.
 
     Args:
-        call: the call as it entered.
+        ending: how it ended.
 
-        watch: what followed its stream.
+        watch: what followed it.
 
         usage: tokens of all attempts, when known.
-
-        duration: seconds from entry to end.
     """
-    found: dict[str, Any] = {name.STREAM_CHUNKS: watch.count}
+    found: dict[str, Any] = {name.STREAM_OUTCOME: ending.stream, name.STREAM_CHUNKS: watch.count}
     if watch.longest is not None:
         found[name.STREAM_MAX_GAP] = watch.longest
-    first = watch.first_content - call.ledger.started
+    first = watch.first_content - ending.call.ledger.started
     found[name.TIME_TO_FIRST_CHUNK] = first
-    if usage is not None and usage.output_tokens and duration > first:
-        found[name.STREAM_SPEED] = usage.output_tokens / (duration - first)
+    if usage is not None and usage.output_tokens and ending.duration > first:
+        found[name.STREAM_SPEED] = usage.output_tokens / (ending.duration - first)
     return found

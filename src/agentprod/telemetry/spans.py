@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import attach, get_current
-from opentelemetry.trace import SpanKind, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, SpanKind, set_span_in_context
 from opentelemetry.trace.status import Status, StatusCode
 
 from agentprod.telemetry import attributes as name
@@ -14,8 +14,9 @@ from agentprod.telemetry.attempt_spans import AttemptSpan, attempt_identity
 from agentprod.telemetry.content import Content, emit_event
 from agentprod.telemetry.dedupe import Below, Shared, inference_around
 from agentprod.telemetry.drops import drops
+from agentprod.telemetry.finished import finished_call
 from agentprod.telemetry.later import later
-from agentprod.telemetry.operation_facts import billed, operation_facts, outcome_of, stream_facts, stream_outcome
+from agentprod.telemetry.operation_facts import Ending, billed, operation_facts, stream_facts, stream_outcome
 from agentprod.telemetry.stream_watch import StreamWatch, detach
 from agentprod.telemetry.wire_facts import identity, parameters, response_facts, span_name
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from agentprod.ledger import Attempt
     from agentprod.reply import End, Reply
     from agentprod.telemetry.capture import CaptureMode
+    from agentprod.telemetry.metrics import Instruments
     from agentprod.telemetry.operation_facts import StreamOutcome
     from agentprod.usage import Usage
 
@@ -36,14 +38,16 @@ __all__ = ["Operation"]
 
 
 class Operation:
-    """The spans of one call, from its entry to the end of its reply.
+    """The spans and the metrics of one call, from its entry to the end of its reply.
 
     Args:
-        tracer: makes the spans.
+        tracer: makes the spans; `None` when nobody collects spans.
 
         call: the call as it entered.
 
         mode: where message text is recorded.
+
+        instruments: count the call; `None` when nobody collects metrics.
     """
 
     __slots__ = (
@@ -55,40 +59,54 @@ class Operation:
         "_context",
         "_counts",
         "_ended",
+        "_instruments",
         "_mode",
         "_shared",
         "_stopped",
         "_token",
         "_tracer",
         "_watch",
+        "recording",
         "span",
     )
 
-    def __init__(self, tracer: Tracer, call: Call, mode: CaptureMode) -> None:
+    def __init__(self, tracer: Tracer | None, call: Call, mode: CaptureMode, instruments: Instruments | None) -> None:
         self._call = call
         self._tracer = tracer
+        self._mode = mode
+        self._instruments = instruments
         self._ended = False
         self._attempts: dict[int, AttemptSpan] = {}
         self._stopped: list[AttemptSpan] = []
         self._watch: StreamWatch | None = None
-        self._shared: Shared | None = None
-        around = get_current()
-        self._below = Below(around)
-        self._mode = mode
         self._content: Content | None = None
+        self._shared: Shared | None = None
+        self._below: Below | None = None
         self._above = False
+        self._token: Token[Context] | None = None
         # The reply of a function or a file download is not read for counts it cannot have.
         self._counts = call.operation not in ("other", "function")
-        self.span: Span = tracer.start_span(span_name(call), around, SpanKind.CLIENT, identity(call))
-        if self.span.is_recording():
-            self.span.set_attributes(parameters(call))
+        self.span: Span = INVALID_SPAN
+        self.recording = False
+        if tracer is not None:
+            self._start(tracer)
+
+    def _start(self, tracer: Tracer) -> None:
+        call, around = self._call, get_current()
+        self.span = span = tracer.start_span(span_name(call), around, SpanKind.CLIENT, identity(call))
+        self.recording = span.is_recording()
+        if not self.recording and not span.get_span_context().is_valid:
+            return
+        if self.recording:
+            span.set_attributes(parameters(call))
+            self._below = Below(around)
             if self._counts:
                 self._shared = Shared.find(around, call.operation)
                 self._above = inference_around(around)
-            if mode and call.operation != "other":
+            if self._mode and call.operation != "other":
                 self._content = Content(call, call.ledger.environment.scrub)
-        self._context = set_span_in_context(self.span, around)
-        self._token: Token[Context] | None = attach(self._context)
+        self._context = set_span_in_context(span, around)
+        self._token = attach(self._context)
 
     def leave(self, reply: Reply | None) -> None:
         """Give the caller its own context back, innermost span first; that of an open stream is still current."""
@@ -104,6 +122,8 @@ class Operation:
     def observe(self, event: str, attempt: Attempt, data: Any) -> None:
         """Follow the attempts of the call."""
         if event == "attempt_start":
+            assert self._tracer is not None
+            assert self._below is not None
             span = self._tracer.start_span(name.ATTEMPT_SPAN, self._context, attributes=attempt_identity(attempt))
             # Only what happens within an attempt is the call itself: a layer's own calls are calls of their own.
             context = self._below.within(set_span_in_context(span, get_current()))
@@ -130,6 +150,8 @@ class Operation:
 
     def returned(self, reply: Reply) -> None:
         """Follow a reply to its end."""
+        if not self.recording and self._instruments is None:
+            return
         if self._content is not None:
             self._content.see(reply.call)
         stream = reply.stream
@@ -160,46 +182,57 @@ class Operation:
         if self._ended:
             return
         self._ended = True
-        self._below.close()
-        ended_at, duration = time.time_ns(), self._call.runtime.now() - self._call.ledger.started
+        if self._below is not None:
+            self._below.close()
+        if not self.recording and self._instruments is None:
+            self.span.end()
+            return
+        call, ended_at = self._call, time.time_ns()
+        runtime, ledger = call.runtime, call.ledger
+        ending = Ending(call, error, stream, runtime.now() - ledger.started, runtime.wall())
 
         def finish() -> None:
             try:
-                self._describe(reply, error, stream, duration)
+                self._describe(ending, reply)
             except Exception:
                 drops.count("tracer")
             for stopped in self._stopped:
                 stopped.end(self._counts)
             self.span.end(ended_at)
 
-        uncounted = any(attempt.uncounted is not None for attempt in self._call.ledger.attempts)
+        uncounted = any(attempt.uncounted is not None for attempt in ledger.attempts)
         waited_for = self._shared is not None and self._shared.outer
         # Counting tokens and scrubbing text take their time, which is not the caller's; who traces around us needs
         # the counts now.
         if not (uncounted or self._content is not None) or waited_for or not later.submit(finish):
             finish()
 
-    def _describe(
-        self, reply: Reply | None, error: BaseException | None, stream: StreamOutcome | None, duration: float
-    ) -> None:
-        call, usage = self._call, self._usage()
-        outcome = outcome_of(call.ledger, error, stream)
-        found = operation_facts(call, outcome, usage, duration)
-        if usage is not None and not self._shown_elsewhere(reply, usage):
-            found.update(billed(usage))
+    def _describe(self, ending: Ending, reply: Reply | None) -> None:
+        ledger, usage = self._call.ledger, self._usage()
+        cost = ledger.cost if usage is not None or not ledger.attempts else None
+        found = operation_facts(ending, usage, cost)
         if self._watch is not None:
-            found[name.STREAM_OUTCOME] = stream
-            found.update(stream_facts(call, self._watch, usage, duration))
+            found.update(stream_facts(ending, self._watch, usage))
         if reply is not None and self._counts:
             found.update(response_facts((reply.body,) if self._watch is None else self._watch.seen()))
-        if outcome in ("error", "rejected"):
-            found[name.ERROR_TYPE] = type(error).__name__
-            assert error is not None
-            message = self._content.error(error) if self._content is not None else None
-            self.span.set_status(Status(StatusCode.ERROR, message or type(error).__name__))
-        self.span.set_attributes(found)
+        if self.recording:
+            self._show(ending, found, usage, reply)
+        if self._instruments is not None:
+            self._instruments.record(finished_call(ending, found, usage, cost))
+
+    def _show(self, ending: Ending, facts: dict[str, Any], usage: Usage | None, reply: Reply | None) -> None:
+        """Write the facts on the span."""
+        shown = dict(facts)
+        if usage is not None and not self._shown_elsewhere(reply, usage):
+            shown.update(billed(usage))
+        if ending.failed:
+            assert ending.error is not None
+            kind = shown[name.ERROR_TYPE] = type(ending.error).__name__
+            message = self._content.error(ending.error) if self._content is not None else None
+            self.span.set_status(Status(StatusCode.ERROR, message or kind))
+        self.span.set_attributes(shown)
         if self._content is not None:
-            self._record(self._content, found, reply)
+            self._record(self._content, shown, reply)
 
     def _record(self, content: Content, facts: dict[str, Any], reply: Reply | None) -> None:
         """Record message text where it was asked for."""
@@ -225,7 +258,8 @@ class Operation:
         if self._shared is not None and self._shared.outer:
             self._shared.leave(usage)
             return True
-        return self._below.counted or (self._above and reply is not None and self._handed_out(reply))
+        below = self._below is not None and self._below.counted
+        return below or (self._above and reply is not None and self._handed_out(reply))
 
     def _handed_out(self, reply: Reply) -> bool:
         """Whether the caller, and who traces around it, can read counts from the reply."""

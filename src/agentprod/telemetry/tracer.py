@@ -11,11 +11,13 @@ from agentprod.reply import Reply
 from agentprod.telemetry.attributes import SCOPE
 from agentprod.telemetry.capture import capture_mode
 from agentprod.telemetry.drops import drops
+from agentprod.telemetry.meters import find_instruments
 
 if TYPE_CHECKING:
     from opentelemetry import trace
     from opentelemetry.metrics import MeterProvider
 
+    from agentprod.telemetry.metrics import Instruments
     from agentprod.telemetry.spans import Operation
 
 __all__ = ["Tracer"]
@@ -67,6 +69,7 @@ class Tracer(Layer):
         self._provider = tracer_provider
         self._meters = meter_provider
         self._tracer: trace.Tracer | None = None
+        self._instruments: Instruments | None = None
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Trace one call."""
@@ -94,16 +97,17 @@ class Tracer(Layer):
         """Start the span of a call; `None` when nobody collects it or another `Tracer` outside has one."""
         try:
             tracer = self._tracer or self._find()
-            if tracer is None or _TRACED in call.state:
+            instruments = self._instruments or self._find_instruments()
+            if (tracer is None and instruments is None) or _TRACED in call.state:
                 return None
             from agentprod.telemetry.spans import Operation
 
-            operation = Operation(tracer, call, self.capture)
+            operation = Operation(tracer, call, self.capture, instruments)
         except Exception:
             drops.count("tracer")
             return None
         call.state[_TRACED] = operation
-        if operation.span.is_recording():
+        if operation.recording:
             call.observe(operation.observe)
         return operation
 
@@ -120,6 +124,11 @@ class Tracer(Layer):
         watch(provider)
         self._tracer = provider.get_tracer(SCOPE)
         return self._tracer
+
+    def _find_instruments(self) -> Instruments | None:
+        """Return the instruments once somebody collects metrics."""
+        self._instruments = find_instruments(self._meters)
+        return self._instruments
 
     def options(self) -> dict[str, Any]:
         """Return the options that differ from the defaults."""
