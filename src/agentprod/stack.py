@@ -225,6 +225,11 @@ class Stack:
 
     # Looking and changing
 
+    @property
+    def store(self) -> Any:
+        """Where layers without a store of their own keep shared state; `None` for this process's memory."""
+        return self._options["store"]
+
     def __iter__(self) -> Iterator[Any]:
         return iter(self.layers)
 
