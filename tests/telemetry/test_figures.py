@@ -65,7 +65,7 @@ def test_rates(rate: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0, "0ms"), (0.25, "250ms"), (5, "5s"), (90, "90s"), (300, "5m"), (3600, "1h"), (86400, "1d")],
+    [(0.0, "0s"), (0.25, "250ms"), (5, "5s"), (90, "90s"), (300, "5m"), (3600, "1h"), (86400, "1d")],
 )
 def test_windows(seconds: float, text: str) -> None:
     """The length of a window is written as Prometheus writes it."""

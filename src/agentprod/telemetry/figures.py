@@ -37,7 +37,7 @@ def format_span(seconds: float) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:.0f}{unit}"
-    return f"{seconds * 1000:.0f}ms"
+    return f"{seconds * 1000:.0f}ms" if seconds else "0s"
 
 
 def format_count(number: float) -> str:

@@ -46,6 +46,9 @@ _CACHE = METRICS["agentprod.cache.requests"].prometheus
 _TOOLS = METRICS["agentprod.tool.calls"].prometheus
 _BUDGET = METRICS["agentprod.budget.used_ratio"].prometheus
 
+# Its expression reads a week of hours; every few seconds that would keep a server busy.
+_ANOMALY_INTERVAL = 300.0
+
 _CALL_LABELS = {"model": "model", "provider": "provider"}
 _GENAI_LABELS = {
     "model": prometheus_label("gen_ai.request.model"),
@@ -60,8 +63,11 @@ def _sum(metric: str, where: str, window: str, *more: str) -> str:
 
 
 def _share(metric: str, *part: str, whole: str = "", of: str | None = None, labels: Mapping[str, str]) -> _Expression:
+    # A status that never occurred has no series; without the zero a hit rate of nothing would be no data, not 0 %.
     return _Expression(
-        lambda _, where, window: f"{_sum(of or metric, where, window, *part)} / {_sum(metric, where, window, whole)}",
+        lambda _, where, window: (
+            f"({_sum(of or metric, where, window, *part)} or vector(0)) / {_sum(metric, where, window, whole)}"
+        ),
         lambda _, where, window: _sum(metric, where, window, whole),
         labels,
     )
@@ -121,7 +127,7 @@ def rule_file(rules: Iterable[Rule], *, interval: float = 5.0, semconv: Semconv 
 
     A rule keeps firing until its `clear_at`, as in the process. Prometheus has no cool-down: that is Alertmanager's
     `repeat_interval`. A rule whose `where` needs a label no metric has stays in the file as a comment that says so.
-    `cost_anomaly` becomes a comparison with the median of last week's hours.
+    `cost_anomaly` becomes a comparison with the median of last week's hours, in a group judged every five minutes.
 
     Args:
         rules: rules with distinct names.
@@ -131,11 +137,18 @@ def rule_file(rules: Iterable[Rule], *, interval: float = 5.0, semconv: Semconv 
         semconv: which `gen_ai.*` metrics are exported.
     """
     names = _Names(semconv)
-    lines = ["groups:", "  - name: agentprod", f"    interval: {format_span(interval)}", "    rules:"]
-    written = [line for rule in rules for line in _lines(rule, names)]
-    if not any(line.lstrip().startswith("- alert") for line in written):
-        lines[-1] += " []"
-    return "\n".join([*lines, *written]) + "\n"
+    groups = ("agentprod", interval, False), ("agentprod-anomaly", _ANOMALY_INTERVAL, True)
+    chosen = list(rules)
+    lines = ["groups:"]
+    for group, seconds, anomalies in groups:
+        members = [rule for rule in chosen if (rule.metric == "cost_anomaly") == anomalies]
+        if members:
+            written = [line for rule in members for line in _lines(rule, names)]
+            empty = "" if any(line.lstrip().startswith("- alert") for line in written) else " []"
+            lines += [f"  - name: {group}", f"    interval: {format_span(seconds)}", f"    rules:{empty}", *written]
+    if len(lines) == 1:
+        lines = ["groups: []"]
+    return "\n".join(lines) + "\n"
 
 
 def _lines(rule: Rule, names: _Names) -> list[str]:
@@ -161,7 +174,7 @@ def _lines(rule: Rule, names: _Names) -> list[str]:
         "        labels:",
         f"          severity: {rule.severity}",
         "        annotations:",
-        f"          summary: {_quoted(f'{rule.name}: {rule.metric} {rule.op} {shown} over {window}')}",
+        f"          summary: {_quoted(_literal(f'{rule.name}: {rule.metric} {rule.op} {shown} over {window}'))}",
         "          value: '{{ $value | printf \"%.4g\" }}'",
     ]
 
@@ -172,6 +185,11 @@ def _one_line(text: str) -> str:
 
 def _quoted(text: str) -> str:
     return "'" + _one_line(text).replace("'", "''") + "'"
+
+
+def _literal(text: str) -> str:
+    """Return text in which a template finds nothing to fill in."""
+    return text.replace("{{", '{{"{{"}}')
 
 
 def _escaped(value: str) -> str:
