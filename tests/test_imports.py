@@ -21,7 +21,8 @@ SOURCE = Path(__file__).parent.parent / "src"
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "foundation": (
         "errors",
-        "faults",  # knows errors alone; a stream that breaks classifies what broke it
+        "hints",
+        "faults",  # knows errors and hints alone; a stream that breaks classifies what broke it
         "usage",
         "parts",
         "call",

@@ -1,25 +1,24 @@
 """One classifier for every layer: what kind of fault is this, and when may one try again.
 
-SDK exceptions are read by attribute and class name; no SDK and no HTTP library is imported.
-Sources of the codes: OpenAI "Error codes" guide and Anthropic "Errors" reference; of the headers:
-RFC 9110 §10.2.3 (Retry-After), OpenAI "Rate limits" guide, Anthropic "Rate limits" reference.
+Exceptions of SDKs and HTTP libraries are read by attribute and class name; none is imported.
+Sources of the codes: OpenAI "Error codes" guide and Anthropic "Errors" reference.
 """
 
 from __future__ import annotations
 
-import email.utils
 import enum
-import math
+import logging
 import re
 import ssl
-import time
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from agentprod.errors import AgentprodError, CallTimeout, DeadlineExceeded, Rejected, StreamInterrupted
+from agentprod.hints import rate_limit_resets, retry_hint
 
 __all__ = ["Classify", "Failure", "Fault", "classify", "rate_limit_resets", "retry_hint"]
+
+_log = logging.getLogger("agentprod")
 
 
 class Fault(enum.Enum):
@@ -77,9 +76,10 @@ THROTTLED = frozenset({Fault.RATE_LIMIT, Fault.OVERLOADED})
 """Faults that say: less, and later."""
 
 _QUOTA = re.compile(
-    r"insufficient_quota|credit_balance_(exhausted|too_low)|credit balance is too low"
+    r"insufficient_quota|credit_balance_(exhausted|too_low)"
     r"|\w*spend_limit_exceeded|\w*usage_limit_exceeded|billing_\w+"
 )
+_QUOTA_TEXT = re.compile(r"credit balance is too low")
 _OVERFLOW = re.compile(r"context_length_exceeded|request_too_large")
 _OVERFLOW_TEXT = re.compile(
     r"prompt is too long|maximum context length|context window|input length and `max_tokens` exceed|context limit"
@@ -143,8 +143,12 @@ _CONNECTION_NAMES = frozenset(
         "ServerDisconnectedError",
         "ClientConnectionError",
         "ClientPayloadError",
+        "ConnectionError",
+        "gaierror",
     }
 )
+# Python calls them value errors, but it is the provider, or something before it, that sent no JSON or no UTF-8.
+_GARBLED = frozenset({"JSONDecodeError", "UnicodeDecodeError"})
 
 
 def classify(
@@ -159,7 +163,8 @@ def classify(
     Args:
         error: what an attempt raised.
 
-        custom: `(error) -> Fault | None`; `None` leaves the decision to the rules here.
+        custom: `(error) -> Fault | None`; `None` leaves the decision to the rules here. What it raises
+            is logged and counts as `None`, so that it never hides the provider's error.
 
         wall: returns POSIX time, to read dates in Retry-After; the system's by default.
 
@@ -168,18 +173,18 @@ def classify(
     """
     if not isinstance(error, Exception):
         return Failure(Fault.CANCELLED)
-    headers = _headers(error)
-    hint = retry_hint(headers, wall)
-    wish = _should_retry(headers)
-    status = _status(error)
-    if custom is not None:
-        own = custom(error)
-        if own is not None:
-            return Failure(own, hint, status, None, wish)
     if isinstance(error, Rejected):
         return Failure(Fault.REJECTED, error.retry_after)
     if isinstance(error, DeadlineExceeded):
         return Failure(Fault.REJECTED)
+    chain = list(_causes(error))
+    headers = _headers(chain)
+    hint = retry_hint(headers, wall)
+    wish = _should_retry(headers)
+    status = _status(chain)
+    own = None if custom is None else _own(custom, error)
+    if own is not None:
+        return Failure(own, hint, status, None, wish)
     if isinstance(error, StreamInterrupted):
         return Failure(_named(error.fault) or Fault.CONNECTION)
     if isinstance(error, CallTimeout):
@@ -187,36 +192,56 @@ def classify(
     if isinstance(error, AgentprodError):
         return Failure(Fault.UNKNOWN)
     code = None
-    for found in _codes(error):
+    for found in _codes(chain):
         code = code or found
         fault = _by_code(found)
+        if fault is Fault.SERVER and status is not None:
+            fault = _STATUS.get(status, fault)  # "server_error" says less than 503 or 504
         if fault is not None:
             return Failure(fault, hint, status, found, wish, fault is Fault.RATE_LIMIT or status == 529)
     if status is not None and status >= 400:
-        fault = _STATUS.get(status) or (Fault.SERVER if status >= 500 else Fault.BAD_REQUEST)
-        if fault is Fault.BAD_REQUEST and _OVERFLOW_TEXT.search(_message(error)):
-            fault = Fault.CONTEXT_OVERFLOW
+        fault = _STATUS.get(status) or (Fault.SERVER if status >= 500 else _bad_request(chain))
         return Failure(fault, hint, status, code, wish, status in (429, 529))
-    return _by_class(error, hint, status, code, wish)
+    return _by_class(chain, hint, status, code, wish)
 
 
-def _by_class(error: Exception, hint: float | None, status: int | None, code: str | None, wish: bool | None) -> Failure:
-    chain = list(_causes(error))
+def _own(custom: Callable[[BaseException], Any], error: Exception) -> Fault | None:
+    try:
+        found = custom(error)
+    except Exception:
+        _log.exception("classify= failed on a %s; the built-in rules decide", type(error).__name__)
+        return None
+    if found is None or isinstance(found, Fault):
+        return found
+    _log.error("classify= must return an ap.Fault or None, not %s; the built-in rules decide", type(found).__name__)
+    return None
+
+
+def _bad_request(chain: Sequence[BaseException]) -> Fault:
+    """Tell what only the words of a bad request say."""
+    text = " ".join(map(_message, chain))
+    if _QUOTA_TEXT.search(text):
+        return Fault.QUOTA
+    return Fault.CONTEXT_OVERFLOW if _OVERFLOW_TEXT.search(text) else Fault.BAD_REQUEST
+
+
+def _by_class(
+    chain: Sequence[BaseException], hint: float | None, status: int | None, code: str | None, wish: bool | None
+) -> Failure:
     before = any(_names(link) & _BEFORE for link in chain)
     for link in chain:
         names = _names(link)
         if names & _TIMEOUT_NAMES or isinstance(link, TimeoutError):
             return Failure(Fault.TIMEOUT, hint, status, code, wish, before)
-        if names & _CONNECTION_NAMES or isinstance(link, ConnectionError | ssl.SSLError | EOFError):
+        if names & _CONNECTION_NAMES or isinstance(link, ssl.SSLError | EOFError):
             return Failure(Fault.CONNECTION, hint, status, code, wish, before)
-    names = _names(error)
-    if "JSONDecodeError" in names:
-        # A reply or an event that is not JSON: the provider or something before it broke it.
+    names = _names(chain[0])
+    if names & _GARBLED:
         return Failure(Fault.SERVER, hint, status, code, wish)
     if "APIError" in names:
         # openai raises a bare APIError, with neither status nor known code, for an error event in a stream.
-        return Failure(Fault.BAD_REQUEST if code and _BAD.search(code) else Fault.SERVER, hint, status, code, wish)
-    if isinstance(error, TypeError | ValueError):
+        return Failure(_bad_request(chain) if code and _BAD.search(code) else Fault.SERVER, hint, status, code, wish)
+    if isinstance(chain[0], TypeError | ValueError):
         return Failure(Fault.BAD_REQUEST, None, status, code, wish)
     return Failure(Fault.UNKNOWN, hint, status, code, wish)
 
@@ -233,35 +258,49 @@ def _names(error: BaseException) -> set[str]:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from; what was merely being handled then is no cause."""
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
         seen.add(id(link))
         yield link
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+        link = link.__cause__
 
 
-def _status(error: BaseException) -> int | None:
-    for link in _causes(error):
-        response = getattr(link, "response", None)
-        for value in (getattr(link, "status_code", None), getattr(response, "status_code", None)):
-            if isinstance(value, int) and not isinstance(value, bool):
-                return value
+def _get(source: Any, name: str) -> Any:
+    """Return an attribute; `None` when there is none, or when it fails, as some are properties that do."""
+    try:
+        return getattr(source, name, None)
+    except Exception:
+        return None
+
+
+def _status(chain: Sequence[BaseException]) -> int | None:
+    for link in chain:
+        # urllib's and Google's errors say `code`, aiohttp's `status`.
+        for source in (link, _get(link, "response")):
+            for name in ("status_code", "status", "code"):
+                value = _get(source, name)
+                if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600:
+                    return int(value)
     return None
 
 
-def _headers(error: BaseException) -> Mapping[str, str]:
-    for link in _causes(error):
-        headers = getattr(getattr(link, "response", None), "headers", None)
-        if headers is not None and hasattr(headers, "get"):
-            return headers  # type: ignore[no-any-return]
+def _headers(chain: Sequence[BaseException]) -> Mapping[str, str]:
+    for link in chain:
+        for source in (_get(link, "response"), link):
+            headers = _get(source, "headers")
+            if type(headers) is dict:
+                return {str(name).lower(): value for name, value in headers.items()}
+            if headers is not None and hasattr(headers, "get"):
+                return headers  # type: ignore[no-any-return]
     return {}
 
 
-def _codes(error: BaseException) -> Iterator[str]:
-    """Yield the provider's own words for the fault: code first, then type, from attributes and body."""
-    for link in _causes(error):
-        body = getattr(link, "body", None)
+def _codes(chain: Sequence[BaseException]) -> Iterator[str]:
+    """Yield the provider's own words for the fault: code first, then type, from body and attributes."""
+    for link in chain:
+        body = _get(link, "body")
         inner = body.get("error") if isinstance(body, Mapping) else None
         for source in (inner, body):
             if isinstance(source, Mapping):
@@ -270,7 +309,7 @@ def _codes(error: BaseException) -> Iterator[str]:
                     if isinstance(value, str):
                         yield value
         for key in ("code", "type", "error_code"):
-            value = getattr(link, key, None)
+            value = _get(link, key)
             if isinstance(value, str):
                 yield value
 
@@ -284,7 +323,7 @@ def _by_code(code: str) -> Fault | None:
 
 
 def _message(error: BaseException) -> str:
-    body = getattr(error, "body", None)
+    body = _get(error, "body")
     inner = body.get("error", body) if isinstance(body, Mapping) else None
     text = inner.get("message") if isinstance(inner, Mapping) else None
     return (text if isinstance(text, str) else str(error))[:2000].lower()
@@ -293,79 +332,3 @@ def _message(error: BaseException) -> str:
 def _should_retry(headers: Mapping[str, str]) -> bool | None:
     value = headers.get("x-should-retry")
     return {"true": True, "false": False}.get(value) if isinstance(value, str) else None
-
-
-def retry_hint(headers: Mapping[str, str], wall: Callable[[], float] | None = None) -> float | None:
-    """Read how long a provider asks to wait, in seconds; `None` when it does not say anything usable.
-
-    `retry-after-ms` wins over `retry-after` (seconds or an HTTP date), which wins over the longest
-    reset among the rate-limit dimensions that are used up. Zero, negative, NaN, infinite or
-    unreadable values are no hint.
-    """
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name)
-        if not isinstance(value, str):
-            continue
-        try:
-            seconds = float(value) * unit
-        except ValueError:
-            seconds = _until(value, wall) if name == "retry-after" else math.nan
-        if math.isfinite(seconds) and seconds > 0:
-            return seconds
-    resets = [reset for _, remaining, reset in rate_limit_resets(headers, wall) if remaining == 0]
-    return max(resets, default=None)
-
-
-def _until(date: str, wall: Callable[[], float] | None) -> float:
-    try:
-        when = email.utils.parsedate_to_datetime(date).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
-    return when - _wall(wall)
-
-
-def _wall(wall: Callable[[], float] | None) -> float:
-    return wall() if wall is not None else time.time()
-
-
-_DURATION = re.compile("".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in ("d", "h", "m(?!s)", "s", "ms")))
-_RESET = re.compile(r"^(?:x|anthropic)-ratelimit-(?:reset-(?P<dim>[\w-]+)|(?P<dim2>[\w-]+)-reset)$")
-
-
-def rate_limit_resets(
-    headers: Mapping[str, str], wall: Callable[[], float] | None = None
-) -> list[tuple[str, int | None, float]]:
-    """Return `(dimension, remaining, seconds until reset)` for each rate-limit dimension in `headers`.
-
-    Reads OpenAI's (`x-ratelimit-reset-tokens: 6m0s`, `12ms`) and Anthropic's
-    (`anthropic-ratelimit-input-tokens-reset: 2026-…Z`) forms. `remaining` is `None` when absent or
-    negative: Azure sends -1 for "does not apply".
-    """
-    found: list[tuple[str, int | None, float]] = []
-    for name in headers:
-        match = _RESET.match(name.lower())
-        if match is None:
-            continue
-        dim = match["dim"] or match["dim2"]
-        reset = _reset(headers[name], wall)
-        if reset is None:
-            continue
-        remaining = headers.get(f"x-ratelimit-remaining-{dim}") or headers.get(f"anthropic-ratelimit-{dim}-remaining")
-        count = int(remaining) if isinstance(remaining, str) and re.fullmatch(r"\d+", remaining) else None
-        found.append((dim, count, reset))
-    return found
-
-
-def _reset(value: str, wall: Callable[[], float] | None) -> float | None:
-    match = _DURATION.fullmatch(value.strip())
-    if match and match[0]:
-        day, hour, minute, second, milli = (float(group or 0) for group in match.groups())
-        return day * 86400 + hour * 3600 + minute * 60 + second + milli / 1000
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp() - _wall(wall))
-    except ValueError:
-        return None
