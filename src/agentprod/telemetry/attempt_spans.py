@@ -45,7 +45,7 @@ class AttemptSpan:
         self._token: Token[Context] | None = attach(context)
 
     def leave(self) -> None:
-        """Make the span no longer current; whoever made it so has returned."""
+        """Make the span no longer current: what was sent has been answered."""
         token, self._token = self._token, None
         if token is not None:
             detach(token)

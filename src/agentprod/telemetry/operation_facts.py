@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from agentprod.call import Call
-    from agentprod.reply import Reply
+    from agentprod.reply import End, Reply
     from agentprod.telemetry.stream_watch import StreamWatch
     from agentprod.usage import Usage
 
@@ -54,13 +54,17 @@ class Ending:
         return isinstance(self.error, Exception)
 
 
-def stream_outcome(reply: Reply, outcome: str) -> StreamOutcome | None:
+def stream_outcome(reply: Reply, end: End) -> StreamOutcome | None:
     """Return how a stream ended; `None` for a whole reply."""
     if reply.stream is None:
         return None
-    if outcome == "complete":
-        return "completed"
-    return "error" if outcome == "failed" else reply.stream.left or "closed"
+    if end.outcome == "failed":
+        return "error"
+    left = reply.stream.left or "closed"
+    if end.outcome == "complete":
+        # A generator has no terminal marker: one that was left is as complete as it can be.
+        return left if end.partial and reply.call.operation == "function" else "completed"
+    return left
 
 
 def operation_facts(ending: Ending, usage: Usage | None, cost: Decimal | None) -> dict[str, Any]:

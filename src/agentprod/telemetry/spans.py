@@ -112,6 +112,9 @@ class Operation:
         """Give the caller its own context back, innermost span first; that of an open stream is still current."""
         known = self._attempts.get(id(reply.attempt)) if reply is not None else None
         if known is not None:
+            here = get_current()
+            if here is not self._context:
+                known.context = here  # a generator keeps spans of its own open while it waits
             known.leave()
         token, self._token = self._token, None
         if token is not None:
@@ -172,11 +175,11 @@ class Operation:
             reply.on_end(_End(self, reply))
         else:
             # A layer outside may raise yet; then nobody would end the span.
-            self.ended(reply, "complete", None)
+            self._finish(reply, None, None)
 
-    def ended(self, reply: Reply, outcome: str, error: BaseException | None) -> None:
+    def ended(self, reply: Reply, end: End) -> None:
         """End the span of a reply."""
-        self._finish(reply, error, stream_outcome(reply, outcome))
+        self._finish(reply, end.error, stream_outcome(reply, end))
 
     def _finish(self, reply: Reply | None, error: BaseException | None, stream: StreamOutcome | None) -> None:
         if self._ended:
@@ -278,7 +281,7 @@ class _End:
         self._reply = reply
 
     def __call__(self, end: End) -> None:
-        self._operation.ended(self._reply, end.outcome, end.error)
+        self._operation.ended(self._reply, end)
 
 
 class _Settle:
@@ -289,4 +292,4 @@ class _Settle:
         self._reply = reply
 
     async def __call__(self, end: End) -> None:
-        self._operation.ended(self._reply, end.outcome, end.error)
+        self._operation.ended(self._reply, end)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import attach
+from opentelemetry.context import attach, get_current
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -72,6 +72,8 @@ class StreamWatch:
             return await self._source.read()
         finally:
             if token is not None:
+                # A generator that keeps a span open over its `yield` finds it current again.
+                self._context = get_current()
                 detach(token)
             waited = self._now() - started
             if self.longest is None or waited > self.longest:
