@@ -27,8 +27,8 @@ __all__ = [
     "check_ttl",
 ]
 
-MOST = 2**53
-"""Largest amount of a counter: what every store holds exactly. In nano-dollars, nine million dollars."""
+MOST = 2**52
+"""Largest amount of a claim: two of them add up exactly in every store. In nano-dollars, 4.5 million dollars."""
 
 KEPT_LAPSED = 86_400.0
 """Seconds for which a lapsed reservation can still be corrected by a late settlement."""
@@ -288,4 +288,4 @@ def check_claims(group: str, id: str, claims: Sequence[Claim], lease: float) -> 
         check_key(claim.counter)
         check_ttl(claim.ttl)
         if not 0 <= claim.floor <= claim.amount <= MOST or not (claim.limit is None or abs(claim.limit) <= MOST):
-            raise ValueError("a claim has 0 <= floor <= amount, and all its numbers within 2**53")
+            raise ValueError("a claim has 0 <= floor <= amount, and all its numbers within 2**52")

@@ -112,18 +112,22 @@ class LayeredStore:
         return new
 
     def delete(self, *keys: str, prefix: str | None = None, tag: str | None = None) -> int:
-        """See `Store.delete`; in this process it holds even if the far store does not answer."""
-        self._delete_here(keys, prefix, tag)
-        count = self.far.delete(*keys, prefix=prefix, tag=tag)
+        """See `Store.delete`; in this process it holds even if the far store does not answer.
+
+        Returns:
+            How many there were here or in the far store, whichever is more.
+        """
+        here = self._delete_here(keys, prefix, tag)
+        there = self.far.delete(*keys, prefix=prefix, tag=tag)
         self.far.publish(_TOPIC, self._message(keys, prefix, tag))
-        return count
+        return max(here, there)
 
     async def adelete(self, *keys: str, prefix: str | None = None, tag: str | None = None) -> int:
         """Like `delete`."""
-        await asyncio.to_thread(self._delete_here, keys, prefix, tag)  # may wait for a write under way
-        count = await self.far.adelete(*keys, prefix=prefix, tag=tag)
+        here = await asyncio.to_thread(self._delete_here, keys, prefix, tag)  # may wait for a write under way
+        there = await self.far.adelete(*keys, prefix=prefix, tag=tag)
         await self.far.apublish(_TOPIC, self._message(keys, prefix, tag))
-        return count
+        return max(here, there)
 
     def scan(self, prefix: str, *, limit: int = 10_000) -> list[str]:
         """See `Store.scan`."""
@@ -221,20 +225,22 @@ class LayeredStore:
             if told["by"] != self._me:
                 self._delete_near(told["keys"], told["prefix"], told["tag"])
 
-    def _delete_here(self, keys: Sequence[str], prefix: str | None, tag: str | None) -> None:
+    def _delete_here(self, keys: Sequence[str], prefix: str | None, tag: str | None) -> int:
         def doomed(write: PendingWrite) -> bool:
             by_prefix = prefix is not None and write.key.startswith(prefix)
             return write.key in keys or by_prefix or tag in write.tags
 
-        self._delete_near(keys, prefix, tag)
+        count = self._delete_near(keys, prefix, tag)
         self.writes.discard(doomed)
+        return count
 
-    def _delete_near(self, keys: Sequence[str], prefix: str | None, tag: str | None) -> None:
+    def _delete_near(self, keys: Sequence[str], prefix: str | None, tag: str | None) -> int:
         with self._lock:
             self._deletions += 1
-            self.near.delete(*keys, prefix=prefix, tag=tag)
+            count = self.near.delete(*keys, prefix=prefix, tag=tag)
             if tag is not None:
                 self.near.delete(tag=_PROMOTED)
+        return count
 
     def _promoted(self, key: str, entry: Entry | None, deletions: int) -> Entry | None:
         if entry is not None:

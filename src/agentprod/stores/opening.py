@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
@@ -16,7 +16,7 @@ from agentprod.stores.memory import MemoryStore
 
 __all__ = ["StoreLike", "aclose_stores", "close_stores", "open_store"]
 
-StoreLike: TypeAlias = Store | str | list[Store | str] | tuple[Store | str, ...]
+StoreLike: TypeAlias = Store | str | Sequence[Store | str]
 """A store, the URL of one, or two of these: memory first, then what it stands in front of."""
 
 
@@ -70,10 +70,10 @@ def open_store(where: StoreLike) -> Store:
     """
     if isinstance(where, str):
         return _open.once(where, lambda: _make(where))
-    if isinstance(where, list | tuple):
-        return _layered(list(where))
     if isinstance(where, Store):
         return where
+    if isinstance(where, Sequence):
+        return _layered(where)
     raise ConfigError(
         f"store= takes a URL, a store or a list of two of them, not {type(where).__name__}; a store has the methods "
         "of agentprod.stores.Store"
@@ -92,7 +92,7 @@ async def aclose_stores() -> None:
         await store.aclose()
 
 
-def _layered(layers: list[Store | str]) -> Store:
+def _layered(layers: Sequence[Store | str]) -> Store:
     if len(layers) != 2:
         raise ConfigError(f"a list of stores has two, memory and one other, not {len(layers)}")
     near, far = layers

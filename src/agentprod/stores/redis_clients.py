@@ -64,6 +64,10 @@ class RedisClients:
         self.error: type[Exception] = redis.RedisError
         """What its clients raise when they cannot do what they are told."""
         self.unknown_script: type[Exception] = redis.exceptions.NoScriptError
+        try:
+            redis.Redis.from_url(self._url)
+        except ValueError as error:
+            raise ConfigError("redis-py cannot read this URL; it is written redis://host:port/database") from error
         self._lock = threading.Lock()
         self._forget()
 
@@ -126,17 +130,14 @@ class RedisClients:
                 await client.aclose()
 
     def _pair(self, kind: int) -> _Pair:
-        try:
-            quick, patient = (
-                self._kinds[kind].from_url(
-                    self._url,
-                    socket_timeout=seconds,
-                    socket_connect_timeout=seconds,
-                    protocol=2,
-                    retry=self._retries[kind],
-                )
-                for seconds in self._times
+        quick, patient = (
+            self._kinds[kind].from_url(
+                self._url,
+                socket_timeout=seconds,
+                socket_connect_timeout=seconds,
+                protocol=2,
+                retry=self._retries[kind],
             )
-        except ValueError as error:
-            raise ConfigError(f"redis-py does not take this URL: {error}") from error
+            for seconds in self._times
+        )
         return _Pair(quick, patient)
