@@ -14,12 +14,14 @@ from agentprod.safety.pii.spans import Span
 
 __all__ = ["cn_ids", "cn_old_ids", "cn_passports", "cn_plates", "cn_usccs"]
 
-_ID = re.compile(r"[1-9](?:[ \-]?[0-9]){16}[ \-]?[0-9Xx](?![0-9A-Za-z])")
+_ID = re.compile(
+    r"[1-9][0-9]{2}[ \-]?[0-9]{3}[ \-]?(?:19|20)[0-9]{2}[ \-]?[01][0-9][0-3][0-9][ \-]?[0-9]{3}[0-9Xx](?![0-9A-Za-z])"
+)
 _GLUED_ID = re.compile(r"(?:id|sfz|no|card|number|身份证)\Z", re.IGNORECASE)
 
 
 def cn_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
-    """Yield 18-character resident identity numbers in the runs (GB 11643-1999), in any grouping."""
+    """Yield 18-character resident identity numbers in the runs (GB 11643-1999), in the usual groupings."""
     for run in runs:
         if run.digits < 17:
             continue

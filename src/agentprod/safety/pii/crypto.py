@@ -12,9 +12,10 @@ __all__ = ["crypto_addresses"]
 
 # Version bytes of Base58Check addresses: Bitcoin 0 and 5, Litecoin 48 and 50, Dogecoin 30 and 22, Dash 76, Tron 65.
 _VERSIONS = frozenset({0, 5, 22, 30, 48, 50, 65, 76})
-_BASE58 = re.compile(r"[13LMDAX9T](?<![0-9A-Za-z].)[1-9A-HJ-NP-Za-km-z]{24,34}(?![0-9A-Za-z])")
-_BECH32 = re.compile(r"(?:bc|ltc|tb)1[02-9ac-hj-np-z]{11,71}(?![0-9A-Za-z])", re.IGNORECASE)
-_HEX = re.compile(r"0x(?<![0-9A-Za-z]..)[0-9A-Fa-f]{40}(?![0-9A-Za-z])")
+_LONG_WORD = re.compile(r"[0-9A-Za-z](?<![0-9A-Za-z].)[0-9A-Za-z]{24,88}(?![0-9A-Za-z])")
+_BASE58 = re.compile(r"[13LMDAX9T][1-9A-HJ-NP-Za-km-z]{24,34}")
+_BECH32 = re.compile(r"(?:bc|ltc|tb)1[02-9ac-hj-np-z]{11,85}", re.IGNORECASE)
+_HEX = re.compile(r"0x[0-9A-Fa-f]{40}")
 
 
 def crypto_addresses(text: str, start: int = 0) -> Iterator[Span]:
@@ -23,14 +24,11 @@ def crypto_addresses(text: str, start: int = 0) -> Iterator[Span]:
     The mixed-case checksum of `0x` addresses (EIP-55) needs Keccak-256, which the standard library lacks, and is not
     checked; 40 hexadecimal digits behind `0x` are enough.
     """
-    for match in _BASE58.finditer(text, start):
-        if base58check_version(match[0]) in _VERSIONS:
-            yield Span(match.start(), match.end(), "CRYPTO", 1.0)
-    if "1" in text:
-        for match in _BECH32.finditer(text, start):
-            before = text[match.start() - 1 : match.start()]
-            if not (before.isascii() and before.isalnum()) and bech32_prefix(match[0]):
-                yield Span(match.start(), match.end(), "CRYPTO", 1.0)
-    if "0x" in text:
-        for match in _HEX.finditer(text, start):
+    for match in _LONG_WORD.finditer(text, start):
+        word = match[0]
+        if _HEX.fullmatch(word):
             yield Span(match.start(), match.end(), "CRYPTO", 0.85)
+        elif (_BASE58.fullmatch(word) and base58check_version(word) in _VERSIONS) or (
+            _BECH32.fullmatch(word) and bech32_prefix(word)
+        ):
+            yield Span(match.start(), match.end(), "CRYPTO", 1.0)

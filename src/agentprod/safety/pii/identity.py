@@ -9,7 +9,7 @@ from agentprod.safety.pii.checksums import hk_id_ok, iban_ok, tw_id_ok
 from agentprod.safety.pii.numbers import Run, compact, starts_clean
 from agentprod.safety.pii.spans import Span
 
-__all__ = ["hk_ids", "ibans", "tw_ids", "us_ssns"]
+__all__ = ["hk_ids", "ibans", "open_iban", "tw_ids", "us_ssns"]
 
 _SSN = re.compile(r"([0-9]{3})([ \-.]?)([0-9]{2})\2([0-9]{4})(?![0-9A-Za-z]|[\-.][0-9])")
 _SSN_WORD = re.compile(
@@ -68,6 +68,20 @@ def ibans(text: str, start: int = 0) -> Iterator[Span]:
         body = _IBAN_BODY[length].match(text, begin + 4)
         if body and iban_ok(compact(text[begin : body.end()]).upper()) and starts_clean(text, begin, _GLUED_IBAN):
             yield Span(begin, body.end(), "IBAN", 1.0)
+
+
+_OPEN_IBAN = re.compile(r"(?<![0-9A-Za-z])([A-Za-z]{2})[0-9]{2}(?:[ \-]?[0-9A-Za-z]){0,30}[ \-]?\Z")
+
+
+def open_iban(text: str, start: int) -> int:
+    """Return where an IBAN begins that the end of the text has not completed, or the length of the text."""
+    size = len(text)
+    floor = max(start, size - 72)
+    for match in _IBAN_START.finditer(text, max(start, floor)):
+        begin = match.start() - 2
+        if begin >= start and text[begin : begin + 2].upper() in _IBAN_LENGTHS and _OPEN_IBAN.match(text, begin):
+            return begin
+    return size
 
 
 _HK_ID = re.compile(r"[0-9](?<=[A-Za-z][0-9])[0-9]{5}[ ]?[(（]?[0-9Aa][)）]?")

@@ -103,7 +103,7 @@ _SUBSCRIPT = re.compile(r"[\w)\]]\[\Z")
 def _ipv6_addresses(text: str, start: int) -> Iterator[Span]:
     at = start
     while anchor := _IPV6_ANCHOR.search(text, at):
-        floor = max(start, anchor.start() - 39)
+        floor = max(at, anchor.start() - 39)
         left = _IPV6_LEFT.match(text[floor : anchor.start()][::-1])
         begin = anchor.start() - (left.end() if left else 0)
         run = _IPV6_RUN.match(text, begin)
@@ -119,7 +119,7 @@ def _ipv6_addresses(text: str, start: int) -> Iterator[Span]:
 def _is_ipv6(text: str, begin: int, end: int) -> bool:
     value = text[begin:end]
     colons = value.count(":")
-    if colons < 7 and "::" not in value and not (colons == 6 and "." in value):
+    if colons > 8 or (colons < 7 and "::" not in value and not (colons == 6 and "." in value)):
         return False
     around = text[begin - 1 : begin] + text[end : end + 1]
     if any(char.isascii() and (char.isalnum() or char in ":_") for char in around):
@@ -158,7 +158,7 @@ def mac_addresses(text: str, start: int = 0) -> Iterator[Span]:
             yield Span(begin, match.end(), "MAC", 0.9)
 
 
-_URL = re.compile(r"://[A-Za-z0-9\[][^\s\"'<>`，。；！？）】》、\u3400-\u9fff]{1,2000}")
+_URL = re.compile(rf"://[A-Za-z0-9\[][!#-&(-;=?-_a-~{_LATIN}]{{1,2000}}")
 _SCHEME = re.compile(r"[A-Za-z0-9+.\-]{1,20}")
 
 

@@ -11,13 +11,13 @@ __all__ = ["SEPARATORS", "Run", "compact", "number_runs", "starts_clean"]
 SEPARATORS = " .\\-/()（）+"
 """Body of a character class: what may stand between the digits of one number."""
 
-_RUN = re.compile(f"[0-9](?:[{SEPARATORS}]{{0,3}}[0-9]){{5,}}")
+_RUN = re.compile(f"[0-9][0-9{SEPARATORS}]{{4,}}[0-9]")
 _GROUP = re.compile("[0-9]+")
 _NOT_DIGIT = re.compile(r"[^0-9A-Za-z]+")
 
 
 class Run(NamedTuple):
-    """A longest run of digits with at most three separators between two of them.
+    """A longest run of digits and the separators between them.
 
     Args:
         start: offset of the first digit.
@@ -43,7 +43,9 @@ def number_runs(text: str, start: int = 0) -> Iterator[Run]:
             yield Run(lo, hi, (lo,), hi - lo)
             continue
         groups = [group.span() for group in _GROUP.finditer(text, lo, hi)]
-        yield Run(lo, hi, tuple([group[0] for group in groups]), sum([group[1] - group[0] for group in groups]))
+        digits = sum([end - start for start, end in groups])
+        if digits >= 6:
+            yield Run(lo, hi, tuple([start for start, _ in groups]), digits)
 
 
 def compact(value: str) -> str:

@@ -22,6 +22,7 @@ __all__ = ["phones"]
 
 _INTERNATIONAL = re.compile(r"[ ]?[(（]?[0-9]{1,15}(?:[ .\-/()（）]{1,3}[0-9]{1,14}){0,7}")
 _LEADING_ZEROS = re.compile(r"0(?:0|11)[ \-.]{0,2}(?=[(（]?[1-9])")
+_SIX_DIGITS = re.compile(r"[0-9](?:[ .\-/()（）]{0,3}[0-9]){5}")
 _GROUP = re.compile(r"[0-9]+")
 _OTHER = (OTHER, ACCOUNT)
 _BRACKETS = ("((", "（(", "(（", "（（")
@@ -56,18 +57,21 @@ def phones(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     words: _Words | None = None
     for run in runs:
         done = run.start
-        for at in run.starts:
-            if at < done:
+        labelled = LABEL.match(text, run.end) is not None
+        starts = run.starts
+        for place, at in enumerate(starts):
+            if at < done or starts[place + 2 : place + 3] == (at + 4,):
+                # Behind it, or digits one by one, as no number begins.
                 continue
             span = _strong(text, at)
             if not span and run.end - at >= 6:
                 if words is None:
                     words = _Words(text)
-                span = words.judge(at, run.end)
+                span = words.judge(at, labelled=labelled)
             if span:
                 extension = EXTENSION.match(text, span.end)
                 done = extension.end() if extension else span.end
-                yield span._replace(end=done)
+                yield Span(span.start, done, "PHONE", span.score)
 
 
 def _strong(text: str, at: int) -> Span | None:
@@ -76,9 +80,12 @@ def _strong(text: str, at: int) -> Span | None:
     while begin and text[begin - 1] in "(（+" and at - begin < 2 and text[begin - 1 : begin + 1] not in _BRACKETS:
         begin -= 1
     span = None
-    if begin < at or text[at] == "0" or text[at - 2 : at] == "+ ":
+    first = text[at]
+    if begin < at or first == "0" or text[at - 2 : at] == "+ ":
+        if not _SIX_DIGITS.match(text, at):
+            return None
         span = _international(text, begin, at)
-    if not span and text[at] in "18":
+    if not span and first in "18":
         span = _mobile(text, at)
     return span or _shaped(text, begin, at)
 
@@ -162,12 +169,14 @@ class _Words:
         self._words = WORDS.find(lower(text))
         self._ends = [word[0] for word in self._words]
 
-    def judge(self, at: int, run_end: int) -> Span | None:
+    def judge(self, at: int, *, labelled: bool) -> Span | None:
         """Return the 6 to 13 digits at `at` when a word up to 40 characters before, or a label right behind, names them."""
+        if not self._ends and not labelled:
+            return None
         text = self._text
         near = bisect_right(self._ends, at)
         named = near > 0 and at - self._ends[near - 1] <= 40
-        if not named and not LABEL.match(text, run_end):
+        if not named and not labelled:
             return None
         begin = at - 1 if at and text[at - 1] in "(（" else at
         candidate = _CANDIDATE.match(text, begin)

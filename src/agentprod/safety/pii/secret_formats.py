@@ -147,7 +147,7 @@ FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 """Literal beginning and the pattern of the whole credential."""
 
 SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("eyJ", re.compile(rf"eyJ{_W}{{8,4000}}\.{_W}{{8,8000}}(?:\.{_W}{{0,2000}}){{0,3}}")),  # RFC 7519, RFC 7516
+    ("eyJ", re.compile(rf"eyJ(?<![A-Za-z0-9_\-]eyJ){_W}{{8,4000}}\.{_W}{{8,8000}}(?:\.{_W}{{0,2000}}){{0,3}}")),  # RFC 7519, RFC 7516
     (":AA", re.compile(rf":AA(?<=[0-9]:AA){_W}{{32,33}}(?![A-Za-z0-9])")),  # Telegram, after the bot's number
     ("Q~", re.compile(r"Q~(?<=[A-Za-z0-9_~.\-]{3}[0-9]Q~)[A-Za-z0-9_~.\-]{31,34}(?![A-Za-z0-9_~])")),  # Entra ID
     (".atlasv1.", re.compile(rf"\.atlasv1\.{_W}{{60,70}}")),  # Terraform Cloud

@@ -13,7 +13,7 @@ from agentprod.safety.pii.keywords import Keywords, lower
 from agentprod.safety.pii.secret_formats import FORMATS, SHAPES
 from agentprod.safety.pii.spans import Span
 
-__all__ = ["assigned_secrets", "issued_secrets", "private_keys", "url_passwords"]
+__all__ = ["assigned_secrets", "issued_secrets", "open_private_key", "private_keys", "url_passwords"]
 
 _TOKEN_LEFT = re.compile(r"[A-Za-z0-9_~.\-:]{0,80}")
 
@@ -40,10 +40,13 @@ def issued_secrets(text: str, start: int = 0) -> Iterator[Span]:
             at = text.find(literal, match.end() if match else at + 1)
 
 
-_PEM = re.compile(
+_HEADER = (
     r"-----BEGIN[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:(?:\s|\\[rn])*[A-Z][A-Za-z\-]{2,20}: [^\n\\]{0,200}){0,4}"
-    r"(?:[^\-]{0,16384}-----END[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----|(?:(?:\s|\\[rn])*[A-Za-z0-9+/=]{16,100}){0,300})"
+    r"(?:(?:\s|\\[rn]){1,4}[A-Z][A-Za-z\-]{2,20}: [^\n\\]{0,200}){0,4}"
+)
+_PEM_HEADER = re.compile(_HEADER)
+_PEM = re.compile(
+    _HEADER + r"(?:[^\-]{0,16384}-----END[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----|(?:(?:\s|\\[rn]){0,4}[A-Za-z0-9+/=]{16,100}){0,300})"
 )
 
 
@@ -57,7 +60,26 @@ def private_keys(text: str, start: int = 0) -> Iterator[Span]:
         at = text.find("-----BEGIN", match.end() if match else at + 10)
 
 
-_URL_PASSWORD = re.compile(r"://[^\s/@:\"'<>\[\]]{0,64}:([^\s/@:\"'<>]{2,128})@(?=[A-Za-z0-9\[])")
+def open_private_key(text: str, start: int) -> int:
+    """Return where a private key begins that the end of the text has not completed, or the length of the text."""
+    size = len(text)
+    at = text.rfind("-----BEGIN", start)
+    if at < 0 or (key := _PEM.match(text, at)) and text.find("-----END", at, key.end()) > 0:
+        return size
+    header = _PEM_HEADER.match(text, at)
+    if size - at < 1200 and (header or size - at < 80):
+        return at
+    if not header:
+        return size
+    dash = text.find("-", header.end())
+    if dash < 0:
+        return at if size - header.end() <= 16_500 else size
+    ending = "-----END"
+    decided = not ending.startswith(text[dash : dash + 8]) and text[dash : dash + 8] != ending
+    return size if decided or size - dash > 80 else at
+
+
+_URL_PASSWORD = re.compile(r"://[!#-&(-.0-9;=?A-Z\\\^-~]{0,64}:([!#-&(-.0-9;=?A-~]{2,128})@(?=[A-Za-z0-9\[])")
 
 
 def url_passwords(text: str, start: int = 0) -> Iterator[Span]:
@@ -72,18 +94,20 @@ _STEMS = Keywords(
     "app_id app-id appid".split(),
     whole="pass auth salt bearer basic".split(),
 )
+_MOST_TRIES = 16
+_WORD_END = re.compile(r"(?![!-~])")
 _PASSWORDS = frozenset(("passw", "pwd", "passphrase", "pasw", "pass_wd", "pass", "密码", "口令"))
 _STRONG = frozenset(("secret", "token", "credential", "密钥", "令牌", "私钥", "秘钥"))
 _STRONG_KEY = re.compile(r"(?:api|access|account|auth|private|signing|encryption|secret)[_\- ]?\Z", re.IGNORECASE)
 _WEAK_KEY = re.compile(r"[a-z_\-]\Z")
 _VALUE = re.compile(
-    r"(?P<suffix>[A-Za-z0-9_.\-]{0,24})"
+    r"(?P<suffix>[A-Za-z0-9_.\-]{0,24})(?![A-Za-z0-9_])"
     r"(?:\[[\"']?[A-Za-z0-9_\-]{1,30}[\"']?\])?"
     r"\\?[\"'`)\]]{0,2}[ \t]{0,6}(?::?[ ]?(?:string|str|&str|String)[ ]?(?==))?"
     r"(?P<assign>=>|:=|\?=|\|\|:|:{1,3}|={1,3}|：|<=|->|,|[ ]?\bis\b[:：]?|为|是|>|[ ])"
     r"[ \t]{0,6}(?:[A-Za-z]{1,12}\()?(?:bearer |basic |token )?"
     r"(?P<quote>\\?[\"'`]{1,3})?"
-    r"(?P<value>(?(quote)[^\s\"'`<>\\]{4,4096}|[^\s\"'`<>,;&(){}\[\]\\]{4,4096}))",
+    r"(?P<value>(?(quote)[!#-&(-;=?-\[\]-_a-~]{4,4096}|[!#-%*+\--:=?-Z\^_a-z|~]{4,4096}))",
     re.IGNORECASE,
 )
 _NOT_SECRET_SUFFIX = re.compile(
@@ -120,11 +144,16 @@ def assigned_secrets(text: str, start: int = 0) -> Iterator[Span]:
     Values with spaces are not found. References (`${TOKEN}`, `os.environ[…]`), words and examples are left alone.
     """
     done = start
+    word_end = tries = 0
     for end_of_stem, at, stem in _STEMS.find(lower(text)):
-        match = _VALUE.match(text, end_of_stem)
+        match = _VALUE.match(text, end_of_stem) if at >= word_end or tries < _MOST_TRIES else None
         if not match:
             continue
         begin, end = match.span("value")
+        # Values inside one word share their end: without a limit, a word of many names would be read many times over.
+        if at >= word_end:
+            word_end, tries = _WORD_END.search(text, end).start(), 0
+        tries += 1
         if not match["quote"]:
             end -= len(match["value"]) - len(match["value"].rstrip(".:!?。，；！？、）】"))
         if begin >= done and end > begin and _is_secret(text, stem, at, match, end):
@@ -133,6 +162,8 @@ def assigned_secrets(text: str, start: int = 0) -> Iterator[Span]:
 
 
 def _is_secret(text: str, stem: str, at: int, match: re.Match[str], end: int) -> bool:
+    if match["assign"] == " " and stem not in ("bearer", "basic", "auth") and text[at - 1 : at] not in ("-", "_", " "):
+        return False
     strong = stem in _STRONG
     before = text[max(0, at - 48) : at]
     if stem == "key":

@@ -1,0 +1,287 @@
+"""Find, replace, give back: the engine behind `scrub` and the middleware."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+from agentprod.errors import Blocked, ConfigError
+from agentprod.safety.pii.detectors import built_in, find_spans
+from agentprod.safety.pii.entities import ALL, DEFAULT
+from agentprod.safety.pii.folding import fold
+from agentprod.safety.pii.memo import Memo
+from agentprod.safety.pii.overlap import resolve
+from agentprod.safety.pii.placeholders import LITERAL, find_placeholders
+from agentprod.safety.pii.recognizer import Finder, Recognizer, as_recognizer
+from agentprod.safety.pii.scrubbed import Piece, Scrubbed
+from agentprod.safety.pii.spans import Span
+from agentprod.safety.pii.stream import ScrubStream
+from agentprod.safety.pii.strategies import Policy, Strategy, mask, redact
+from agentprod.safety.pii.vault import Form, Vault
+
+__all__ = ["Allow", "Direction", "OnError", "Scrubber"]
+
+Direction = Literal["input", "output", "tool_results"]
+OnError = Literal["block", "redact", "ignore"]
+Allow = str | re.Pattern[str] | Callable[[str, str], bool]
+"""A value to leave alone: the value itself in any case and width, `"@corp.com"` for a mail domain with its
+subdomains, a pattern that matches all of it, or a callable `(entity, value) -> bool`."""
+
+_UNREADABLE = "[UNREADABLE]"
+
+
+class Scrubber:
+    """Replaces personal data and secrets, and puts them back.
+
+    Pure: what it knows of a text comes from the text, the vault and its options. Safe for use by many threads.
+
+    Args:
+        entities: which built-in entities to look for; see `pii.DEFAULT` and the other named sets. The entities of
+            `recognizers` are always looked for.
+
+        strategy: one for all, or one per entity with `"*"` for the rest; see `Strategy`. For secrets a bare
+            `"placeholder"` means `secrets`.
+
+        secrets: strategy of secrets that no map names.
+
+        input, output, tool_results: the same for one direction. `input` and `tool_results` default to `strategy`;
+            `output` to `{"SECRET": "redact", "*": "pass"}`.
+
+        recognizers: your own; see `Recognizer`.
+
+        allow: values to leave alone; see `Allow`.
+
+        threshold: findings below this score are dropped, 0.05 to 1.
+
+        on_error: when a recogniser fails: `"block"` raises `Blocked`, `"redact"` replaces the whole text,
+            `"ignore"` goes on without it.
+
+        memo: how many texts are remembered by a keyed hash, so that an unchanged history is not scanned again. Offsets
+            are kept, never texts. Callables without a window and recognisers that fail are remembered like the others.
+
+    Raises:
+        ConfigError: an option cannot work.
+    """
+
+    def __init__(
+        self,
+        *,
+        entities: Iterable[str] = DEFAULT,
+        strategy: Strategy | Mapping[str, Strategy] = "placeholder",
+        secrets: Strategy = "block",
+        input: Strategy | Mapping[str, Strategy] | None = None,
+        output: Strategy | Mapping[str, Strategy] | None = None,
+        tool_results: Strategy | Mapping[str, Strategy] | None = None,
+        recognizers: Iterable[Recognizer | Finder] = (),
+        allow: Iterable[Allow] = (),
+        threshold: float = 0.5,
+        on_error: OnError = "block",
+        memo: int = 4096,
+    ) -> None:
+        self.entities = frozenset([entities] if isinstance(entities, str) else entities)
+        unknown = sorted(self.entities - ALL)
+        if unknown:
+            raise ConfigError(f"unknown entities {', '.join(map(repr, unknown))}: built in are {', '.join(sorted(ALL))}")
+        if not 0.05 <= threshold <= 1:
+            raise ConfigError(f"threshold must be 0.05 to 1, not {threshold}")
+        if on_error not in ("block", "redact", "ignore"):
+            raise ConfigError(f"on_error must be 'block', 'redact' or 'ignore', not {on_error!r}")
+        if isinstance(recognizers, Recognizer) or callable(recognizers):
+            raise ConfigError("recognizers is a list of recognisers: write recognizers=[…]")
+        self.recognizers = tuple(as_recognizer(recognizer) for recognizer in recognizers)
+        self._detectors = built_in(self.entities)
+        self._allow = tuple(_allow_test(entry) for entry in ([allow] if isinstance(allow, str) else allow))
+        self._threshold = threshold
+        self._on_error = on_error
+        self._memo = Memo(memo)
+        common = Policy(strategy, secrets=secrets)
+        self._policies: dict[Direction, Policy] = {
+            "input": common if input is None else Policy(input, secrets=secrets),
+            "output": Policy({"SECRET": "redact", "*": "pass"} if output is None else output, default="pass", secrets=secrets),
+            "tool_results": common if tool_results is None else Policy(tool_results, secrets=secrets),
+        }
+        # Names and addresses join over characters that otherwise part words.
+        self.window = 64 if self.entities & {"PERSON", "ADDRESS"} else 0
+        names = self.entities | {recognizer.name for recognizer in self.recognizers} | {LITERAL}
+        self._names = names
+
+    def policy(self, direction: Direction = "input") -> Policy:
+        """Return the strategies of a direction."""
+        return self._policies[direction]
+
+    def find(self, text: str, *, before: str = "") -> list[Span]:
+        """Return what is found in a text, disjoint and in order, in offsets of the text.
+
+        Args:
+            text: what to search.
+
+            before: context in front of it, such as the key of a JSON value; it is read, never reported.
+
+        Raises:
+            Blocked: a recogniser failed, and `on_error` is `"block"`.
+        """
+        remembered = self._memo.get(text, before)
+        if remembered is None:
+            spans, _ = self.examine(before + text, len(before))
+            remembered = [span._replace(start=span.start - len(before), end=span.end - len(before)) for span in spans]
+            self._memo.put(text, before, remembered)
+        return remembered
+
+    def examine(self, text: str, start: int) -> tuple[list[Span], list[Span]]:
+        """Return the findings from `start` on, and the spans inside which a stream must not part the text."""
+        folded = fold(text)
+        if start >= len(text):
+            return [], []
+        begin = len(fold(text[:start]).text) if start else 0
+        found: list[Span] = []
+        raw: list[Span] = []
+        failure = ""
+        try:
+            found += (span for span in find_spans(folded.text, self._detectors, begin) if span.entity in self.entities)
+        except Exception as error:
+            failure = f"the built-in detectors failed with {type(error).__name__}"
+        for recognizer in self.recognizers:
+            try:
+                if recognizer.folded:
+                    found += recognizer.find(folded.text, begin)
+                else:
+                    raw += recognizer.find(text, start)
+            except Exception as error:
+                failure = f"recogniser {recognizer.name} failed with {type(error).__name__}"
+        # Raised out here, so that the failing exception, which may quote the text, is not attached.
+        if failure and self._on_error == "block":
+            raise Blocked(
+                f"{failure} on a text of {len(text)} characters, and text that was not examined is not sent: mend it, or "
+                "choose on_error='redact' or 'ignore'",
+                layer="ScrubPII",
+            )
+        if failure and self._on_error == "redact":
+            return [Span(start, len(text), "UNREADABLE", 1.0)], []
+        if folded.places:
+            found = [Span(*folded.original(span.start, span.end), span.entity, span.score) for span in found]
+        found += raw
+        kept = [span for span in found if span.score >= self._threshold and span.end > span.start]
+        if self._allow and kept:
+            kept = self._without_allowed(text, kept)
+        return resolve(text, kept), found
+
+    def _without_allowed(self, text: str, spans: list[Span]) -> list[Span]:
+        allowed = [
+            span for span in spans if any(test(span.entity, text[span.start : span.end]) for test in self._allow)
+        ]
+        return [
+            span for span in spans if not any(other.start <= span.start and span.end <= other.end for other in allowed)
+        ]
+
+    def literals(self, text: str, vault: Vault | None = None) -> list[Span]:
+        """Return what in a text already reads as one of our placeholders."""
+        return [
+            Span(found.start, found.end, LITERAL, 2.0)
+            for found in find_placeholders(text)
+            if found.entity in self._names or (vault is not None and vault.knows(found.entity))
+        ]
+
+    def scrub(
+        self, text: str, vault: Vault | None = None, *, direction: Direction = "input", before: str = "", form: Form = "text"
+    ) -> Scrubbed:
+        """Replace what is found in a text.
+
+        Args:
+            text: any text.
+
+            vault: where reversible placeholders are kept; a new one when `None`.
+
+            direction: whose strategies to use. In `"output"` a placeholder in the text is the model's and is left for
+                `restore`; elsewhere it is the user's own text, and is hidden behind a placeholder of its own.
+
+            before: context in front of the text, see `find`.
+
+            form: `"number"` when the text is the digits of a JSON number.
+
+        Raises:
+            Blocked: a value has the strategy `"block"`, a recogniser failed, or the vault is full.
+        """
+        vault = Vault() if vault is None else vault
+        spans = self.find(text, before=before)
+        if direction != "output" and (literal := self.literals(text, vault)):
+            spans = resolve(text, [*spans, *literal])
+        return self.replace(text, spans, vault, direction=direction, form=form)
+
+    def replace(
+        self, text: str, spans: Iterable[Span], vault: Vault, *, direction: Direction = "input", form: Form = "text"
+    ) -> Scrubbed:
+        """Replace the spans of a text, which must be disjoint and in order."""
+        policy = self._policies[direction]
+        out: list[str] = []
+        pieces: list[Piece] = []
+        done = size = 0
+        for span in spans:
+            value = text[span.start : span.end]
+            replacement, strategy = self._replacement(span.entity, value, policy, vault, form)
+            out += (text[done : span.start], replacement)
+            size += span.start - done
+            pieces.append(Piece(span, strategy, size, size + len(replacement), value if strategy == "placeholder" else ""))
+            size += len(replacement)
+            done = span.end
+        out.append(text[done:])
+        return Scrubbed("".join(out), tuple(pieces), vault)
+
+    def stream(self, vault: Vault | None = None, *, direction: Direction = "output", before: str = "") -> ScrubStream:
+        """Return an object with `feed` and `flush` that scrubs a text which arrives in pieces."""
+        return ScrubStream(self, Vault() if vault is None else vault, direction=direction, before=before)
+
+    def _replacement(self, entity: str, value: str, policy: Policy, vault: Vault, form: Form) -> tuple[str, str]:
+        if entity == LITERAL:
+            return vault.placeholder(LITERAL, value), "placeholder"
+        if entity == "UNREADABLE":
+            return _UNREADABLE, "redact"
+        strategy = policy.of(entity)
+        if strategy == "placeholder":
+            return vault.placeholder(entity, value, form=form), "placeholder"
+        if strategy == "redact":
+            return redact(entity, value), "redact"
+        if strategy == "mask":
+            return mask(entity, value), "mask"
+        if strategy == "pass":
+            return value, "pass"
+        if strategy == "block":
+            raise Blocked(
+                f"{entity} found in the text ({len(value)} characters), and its strategy is 'block': nothing is sent. "
+                f"Remove it, or choose another strategy for {entity}",
+                layer="ScrubPII",
+            )
+        return self._call(strategy, entity, value), "custom"
+
+    def _call(self, strategy: Any, entity: str, value: str) -> str:
+        replacement: Any = None
+        try:
+            replacement = strategy(entity, value)
+            failed = None if isinstance(replacement, str) else f"returned {type(replacement).__name__}"
+        except Exception as error:
+            failed = f"failed with {type(error).__name__}"
+        if failed:
+            raise Blocked(f"the strategy of {entity} {failed} instead of giving a replacement", layer="ScrubPII")
+        return str(replacement)
+
+    def __repr__(self) -> str:
+        own = "".join(f", {recognizer.name}" for recognizer in self.recognizers)
+        return f"<Scrubber {len(self.entities)} entities{own}, {self._policies['input']!r}>"
+
+
+def _allow_test(entry: Allow) -> Callable[[str, str], bool]:
+    if isinstance(entry, re.Pattern):
+        return lambda entity, value: entry.fullmatch(value) is not None
+    if callable(entry):
+        return entry
+    if not isinstance(entry, str) or not entry:
+        raise ConfigError("allow holds strings, patterns and callables (entity, value) -> bool; an empty string allows nothing")
+    wanted = fold(entry).text.lower()
+    if wanted.startswith("@"):
+
+        def same_domain(entity: str, value: str) -> bool:
+            domain = fold(value).text.lower().rpartition("@")[2]
+            return entity == "EMAIL" and (domain == wanted[1:] or domain.endswith("." + wanted[1:]))
+
+        return same_domain
+    return lambda entity, value: fold(value).text.lower() == wanted
