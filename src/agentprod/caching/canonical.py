@@ -116,16 +116,18 @@ def _object(value: Any, kind: type) -> Any:
 
 def _data_object(value: Any, kind: type) -> Any:
     if isinstance(value, type):
-        return {"\0class": [_name(value), _schema(value)]}
+        schema = _schema(value)
+        if schema is None and "<" in value.__qualname__:
+            raise Uncacheable(f"{_name(value)} is a class made by a function, which others may share the name of")
+        return {"\0class": [_name(value), schema]}
     if dataclasses.is_dataclass(value):
         found = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {"\0object": [_name(kind), _mapping(found)]}
     dump = getattr(value, "model_dump", None)
     if callable(dump):
         return {"\0object": [_name(kind), _tagged(dump())]}
-    raw: Any = getattr(value, "tobytes", None)
-    if callable(raw):
-        return {"\0array": [_name(kind), *_array_shape(value), _digest(raw())]}
+    if hasattr(value, "tobytes"):
+        return {"\0array": [_name(kind), *_array_shape(value), _digest(value.tobytes())]}
     if isinstance(value, Mapping):
         return {"\0object": [_name(kind), _mapping(value)]}
     plain: type[Any]
@@ -136,14 +138,17 @@ def _data_object(value: Any, kind: type) -> Any:
 
 
 def _array_shape(value: Any) -> list[Any]:
-    """Return what an array's or image's bytes do not say: element type and shape, or mode and size."""
+    """Return what an array's or image's bytes do not say: element type and shape, or mode, size and palette."""
     dtype = getattr(value, "dtype", None)
-    if dtype is not None and getattr(dtype, "hasobject", False):
-        raise Uncacheable("an array of objects is no data")
-    shape = getattr(value, "shape", None) or getattr(value, "size", None)
-    if shape is None and dtype is None:
+    if dtype is not None:
+        if getattr(dtype, "hasobject", False):
+            raise Uncacheable("an array of objects is no data")
+        return [str(dtype), str(getattr(value, "shape", None))]
+    mode, size, palette = (getattr(value, name, None) for name in ("mode", "size", "getpalette"))
+    if mode is None or size is None:
         raise Uncacheable(f"a {_name(type(value))} has bytes but no shape")
-    return [str(dtype or getattr(value, "mode", "")), str(shape)]
+    colours = palette() if callable(palette) else None
+    return [str(mode), str(size), None if colours is None else _digest(bytes(colours))]
 
 
 def _schema(kind: type) -> Any:

@@ -30,8 +30,9 @@ class CacheStats:
     refreshed: int = 0
     evicted: int = 0
     expired: int = 0
-    entries: int = 0
-    bytes: int = 0
+    entries: int | None = 0
+    """In this process; `None` when a store holds them."""
+    bytes: int | None = 0
     errors: int = 0
     """Look-ups and writes that failed inside the cache; each was treated as a miss."""
     tampered: int = 0

@@ -2,40 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from agentprod.caching.canonical import Uncacheable
+from agentprod.caching.computing import acompute, compute, computed, value_of
 from agentprod.caching.counts import CacheStats, Counts
 from agentprod.caching.entries import Terms
+from agentprod.caching.explaining import Explanation, Seen
 from agentprod.caching.fetching import Fetcher
 from agentprod.caching.keys import Keys, Ticket
 from agentprod.caching.partition import By, check_by, partition_of
 from agentprod.caching.refusals import refuse_call
+from agentprod.caching.seal import Seal
 from agentprod.caching.serving import rebuild, server_of
 from agentprod.caching.shelf import Shelf
+from agentprod.caching.stock import Stock
 from agentprod.caching.terms import Stale, excuses, make_stale
 from agentprod.caching.tiers import Tiers
 from agentprod.caching.values import Classes
+from agentprod.caching.warming import WarmUp, arequest, awarm, request, warm
 from agentprod.caching.warning import Warner
 from agentprod.caching.writing import Writer
-from agentprod.context import seconds
 from agentprod.errors import CacheMiss, ConfigError
+from agentprod.identity import seconds
 from agentprod.layer import Layer
+from agentprod.runtime.drive import drive
 
 if TYPE_CHECKING:
     from agentprod.caching.entries import Entry
     from agentprod.call import Call, CallNext
     from agentprod.reply import Reply
+    from agentprod.stores.opening import StoreLike
 
-__all__ = ["Cache", "CacheStats", "Stale"]
+__all__ = ["Cache", "CacheStats", "Explanation", "Stale", "WarmUp"]
 
 MAX_BYTES = 256_000_000
 
 
-class Cache(Layer):
-    """Answers a request it has answered before."""
+class Cache(Stock, Layer):
+    """Answers a request that it has answered before, and asks once for all who ask the same at once.
+
+    Two requests are the same when everything that decides the answer is: provider, address, model, every
+    parameter as sent, tools, and all messages. Left out are `stream`, labels (`user`, `metadata`) and hints for
+    the provider's own prompt cache. Whole and streamed requests share one answer; a stream is replayed event by
+    event as it came. A hit has no attempts and costs 0.
+
+    Kept are replies that ended by themselves and said something. Not kept: errors, truncated and filtered
+    replies, refusals, empty ones, tool calls (unless `tool_calls`), streams not read to their end, replies of a
+    fallback, flagged ones, and requests whose answer depends on more than themselves: web search, code
+    execution, `store`, `previous_response_id`, sound and images.
+
+    On a plain function it caches results by its qualified name and arguments. What it returns must survive JSON:
+    texts, numbers, lists, dicts, dataclasses, pydantic models; anything else is not cached, with a warning. A
+    method's `self` is no part of the key: use `key=` when it matters.
+
+    A failure of the cache itself is a miss: counted in `stats()`, warned of once, never felt by the call.
+
+    Args:
+        ttl: seconds an answer is kept, spread by ±10 %; fixed when it is stored, so hits do not prolong it.
+
+        max_entries: most answers in this process; the least recently used go first.
+
+        by: who shares answers: `"tenant"` (a user named by the context or the request is kept apart, too),
+            `"user" "team" "conversation" "run" "endpoint" "account" "model"`, `"global"`, or `(call) -> str`.
+
+        key: `(call) -> data` that stands for the request; provider, model and partition stay in the key.
+
+        ignore: names of more parameters, or of arguments of a function, that do not matter.
+
+        stale: seconds after its time in which an answer is still served while it is fetched anew, and when that
+            fails; `Stale(revalidate=…, if_error=…)` for the two apart.
+
+        tool_calls: keep replies that call tools.
+
+        nondeterministic: what to do with requests that may sample, whose temperature is absent or above 0:
+            `"cache"` or `"bypass"`.
+
+        store: where processes share answers: an object, a URL, or `["memory://", url]`; the stack's when `None`,
+            and this process's memory when that has none. Values are JSON, never pickles.
+
+        secret: 16 to 64 bytes; gives names in the store that tell nothing, and values a code that shows changes.
+
+        max_bytes: most bytes of answers in this process.
+
+    Raises:
+        ConfigError: an option out of range.
+        CacheMiss: in a call with `cache="only"` for which nothing is stored.
+    """
 
     needs_usage: ClassVar[bool] = True
 
@@ -50,29 +105,36 @@ class Cache(Layer):
         stale: float | timedelta | Stale | None = None,
         tool_calls: bool = False,
         nondeterministic: Literal["cache", "bypass"] = "cache",
+        store: StoreLike | None = None,
+        secret: str | bytes | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        if isinstance(max_entries, bool) or not isinstance(max_entries, int) or max_entries < 1:
-            raise ConfigError(f"Cache max_entries must be a whole number of at least 1, not {max_entries!r}")
+        for name, bound in (("max_entries", max_entries), ("max_bytes", max_bytes)):
+            if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
+                raise ConfigError(f"Cache {name} must be a whole number of at least 1, not {bound!r}")
         if nondeterministic not in ("cache", "bypass"):
             raise ConfigError(f'Cache nondeterministic must be "cache" or "bypass", not {nondeterministic!r}')
         if key is not None and not callable(key):
-            raise ConfigError("Cache key must be callable: (call) -> what shall be equal for equal answers")
-        self.by = check_by(by, "Cache")
-        self.nondeterministic = nondeterministic
-        terms = Terms(seconds(ttl, "Cache ttl"), *make_stale(stale))
-        self._terms = terms
+            raise ConfigError("Cache key must be callable: (call) -> what is equal for equal answers")
+        if isinstance(ignore, str):
+            raise ConfigError(f'Cache ignore takes a list of names: ignore=["{ignore}"]')
+        self._by = check_by(by, "Cache")
+        self._deterministic_only = nondeterministic == "bypass"
+        self._terms = Terms(seconds(ttl, "Cache ttl"), *make_stale(stale))
         self._keys = Keys(ignore=frozenset(ignore), key=key)
         self._classes = Classes()
         self._counts = Counts()
-        self._warner = Warner("Cache")
+        warner = Warner("Cache")
         self._shelf = Shelf(max_entries, max_bytes)
-        self._tiers = Tiers(self._shelf)
-        writer = Writer(terms, tool_calls=tool_calls, classes=self._classes)
-        self._fetcher = Fetcher(writer, self._tiers, self._counts, self._classes, self._warner)
+        tiers = Tiers(self._shelf, Seal(secret), self._counts, warner)
+        Stock.__init__(self, tiers, warner, store)
+        writer = Writer(self._terms, tool_calls=tool_calls, classes=self._classes)
+        self._fetcher = Fetcher(writer, tiers, self._counts, self._classes, warner)
+        self._seen = Seen()
+        self._shown = {"ttl": self._terms.fresh, **({} if by == "tenant" else {"by": by})}
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
-        """Answer from memory, or ask and remember."""
+        """Answer from the cache, or ask and remember."""
         mode = call.context.cache
         ticket = self._ticket(call)
         if isinstance(ticket, str):
@@ -94,6 +156,7 @@ class Cache(Layer):
             if mode == "only":
                 raise _miss(call, "nothing is stored for this request")
         call.ledger.cache = "miss"
+        self._seen.note(call)
         if mode == "refresh":
             return await self._fetcher.fetch_alone(call, call_next, ticket)
         if stale is None:
@@ -111,20 +174,21 @@ class Cache(Layer):
         """Return where the answer is kept, or why it is kept nowhere."""
         if call.context.cache == "bypass":
             return "asked"
-        reason = refuse_call(call, deterministic_only=self.nondeterministic == "bypass")
+        reason = refuse_call(call, deterministic_only=self._deterministic_only)
         if reason is not None:
             return reason
         try:
-            return self._keys.ticket(call, partition_of(call, self.by, "Cache"))
+            ticket = self._keys.ticket(call, partition_of(call, self._by, "Cache"), self._tiers.epoch)
         except ConfigError:
             raise
         except Uncacheable as error:
             self._warner.uncacheable(call, str(error))
             return "uncacheable"
         except Exception as error:
-            self._counts.add("errors")
-            self._warner.failed("making a key", error)
+            self._failed("making a key", error)
             return "error"
+        call.ledger.state[Ticket] = ticket
+        return ticket
 
     async def _past(self, call: Call, call_next: CallNext, reason: str) -> Reply:
         if call.context.cache == "only":
@@ -138,8 +202,7 @@ class Cache(Layer):
         try:
             return await self._tiers.get(call.runtime, ticket.key)
         except Exception as error:
-            self._counts.add("errors")
-            self._warner.failed("looking up", error)
+            self._failed("looking up", error)
             return None
 
     def _serve(self, call: Call, entry: Entry, age: float) -> Reply | None:
@@ -147,8 +210,7 @@ class Cache(Layer):
         try:
             reply = rebuild(call, entry, self._classes)
         except Exception as error:
-            self._counts.add("errors")
-            self._warner.failed("reading an entry", error)
+            self._failed("reading an entry", error)
             return None
         if reply is None:
             return None
@@ -161,14 +223,109 @@ class Cache(Layer):
         self._counts.hit(entry.usage, fresh)
         return reply
 
+    def _failed(self, what: str, error: Exception) -> None:
+        self._counts.add("errors")
+        self._warner.failed(what, error)
+
+    # Values without a client
+
+    def get_or_compute(self, key: Any, fn: Callable[[], Any], **who: Any) -> Any:
+        """Return the value kept for a key, or what `fn()` returns, which is kept then.
+
+        Concurrent callers of the same key wait for one computation. The partition is that of the context.
+
+        Args:
+            key: a `str`, or any data: a request, a tuple of arguments.
+
+            fn: computes the value, which must survive JSON to be kept.
+
+            who: as for `ap.context`: `ttl=`, `tags=`, `tenant=`, `cache=` …
+
+        Raises:
+            CacheMiss: with `cache="only"`, when nothing is kept.
+            Exception: whatever `fn` raises; nothing is kept then.
+        """
+        return drive(self._computed(computed(self._sync, key, who), lambda call: compute(call, fn)))
+
+    async def aget_or_compute(self, key: Any, fn: Callable[[], Any | Awaitable[Any]], **who: Any) -> Any:
+        """Like `get_or_compute`; `fn` may be async."""
+        return await self._computed(computed(self._async, key, who), lambda call: acompute(call, fn))
+
+    async def _computed(self, call: Call, call_next: CallNext) -> Any:
+        reply = await self.handle(call, call_next)
+        value = value_of(reply)
+        await reply.finish("complete")
+        return value
+
+    def warm_up(self, items: Iterable[Any], fn: Callable[..., Any] | None = None, *, concurrency: int = 4) -> WarmUp:
+        """Fill the cache before it is needed.
+
+        Args:
+            items: `(key, value)` pairs, as `get_or_compute` keeps them; with `fn`, requests as mappings of arguments.
+
+            fn: what asks a request: a method of a wrapped client, such as `client.chat.completions.create`, or a
+                decorated function. What is kept already is not asked again.
+
+            concurrency: how many are asked at once, at least 1.
+
+        Returns:
+            How many went through, and the errors of the others by their position.
+        """
+
+        def keep(item: Any) -> None:
+            name, value = item
+            self.get_or_compute(name, lambda: value, cache="refresh")
+
+        return warm(items, keep if fn is None else lambda item: request(fn, item), concurrency)
+
+    async def awarm_up(
+        self, items: Iterable[Any], fn: Callable[..., Any] | None = None, *, concurrency: int = 4
+    ) -> WarmUp:
+        """Like `warm_up`, with an async `fn`."""
+
+        async def keep(item: Any) -> None:
+            name, value = item
+            await self.aget_or_compute(name, lambda: value, cache="refresh")
+
+        return await awarm(items, keep if fn is None else lambda item: arequest(fn, item), concurrency, self._async)
+
+    def explain(self, request: Mapping[str, Any]) -> Explanation:
+        """Return what would happen to a request, asked in the context in force, and why.
+
+        Args:
+            request: its parameters, as for `create`, or a function's arguments by name. It is taken to go where
+                the latest calls went; a place that has its answer wins.
+        """
+        found = [self._explained(call) for call in self._seen.calls(request, self._sync)]
+        known = [each for each in found if each.age is not None]
+        return (known or found or [Explanation("unknown")])[0]
+
+    def _explained(self, call: Call) -> Explanation:
+        ticket = self._ticket(call)
+        if isinstance(ticket, str):
+            return Explanation("bypass", reason=ticket, target=str(call.target))
+        stored = drive(self._look_up(call, ticket))
+        if stored is None:
+            return Explanation("miss", key=ticket.key, partition=ticket.partition, target=str(call.target))
+        entry, age = stored
+        left = entry.terms.fresh - age
+        answer = "hit" if left > 0 else "stale"
+        return Explanation(answer, None, ticket.key, ticket.partition, str(call.target), age, left)
+
     def stats(self) -> CacheStats:
         """Return what this cache did so far."""
         shelf = self._shelf
-        return self._counts.stats(entries=len(shelf), bytes=shelf.bytes, evicted=shelf.evicted, expired=shelf.expired)
+        mine = self._tiers.store is None
+        return self._counts.stats(
+            entries=len(shelf) if mine else None,
+            bytes=shelf.bytes if mine else None,
+            evicted=shelf.evicted,
+            expired=shelf.expired,
+        )
 
     def options(self) -> dict[str, Any]:
         """Return the options that differ from the defaults."""
-        return {"ttl": self._terms.fresh}
+        return dict(self._shown)
 
 
 def _miss(call: Call, why: str) -> CacheMiss:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentprod.caching.recording import Recorder
 from agentprod.caching.refusals import refuse_ledger
+from agentprod.caching.selecting import Selection
 from agentprod.caching.serving import is_function, rebuild
 from agentprod.caching.shared_stream import Joined, SharedStream
 from agentprod.caching.single_flight import Flight, Flights, Landing, fresh_copy
@@ -61,7 +62,7 @@ class Fetcher:
             if edge in self._unfaithful or (call.streaming and edge not in self._faithful):
                 return await self.fetch_alone(call, call_next, ticket)
         while True:
-            flight, leads = self._flights.board(ticket.key, call.runtime.home())
+            flight, leads = self._flights.board((ticket.key, ticket.epoch), call.runtime.home())
             if leads:
                 self._counts.add("misses")
                 if call.runtime.kind == "sync":
@@ -95,7 +96,7 @@ class Fetcher:
 
             def ended(end: End) -> None:
                 if end.outcome == "complete":
-                    self._keep(call, entry, body)
+                    self._keep(call, entry, body, ticket)
 
             reply.on_end(ended)
         return reply
@@ -153,8 +154,8 @@ class Fetcher:
             entry = None
             if captured is not None:
                 entry, body = captured
-                if self._keep(call, entry, body):
-                    reply.on_end(_Retraction(self._tiers, call, entry))
+                if self._keep(call, entry, body, ticket):
+                    reply.on_settle(_Retraction(self._tiers, call, entry.key))
             self._flights.land(flight, Landing(entry=entry, served=call.ledger.served))
             return None
         if reply.dialect is not call.dialect:
@@ -231,7 +232,7 @@ class Fetcher:
         except Unfaithful as error:
             self._unfaithful.add(call.target.edge)
             self._refuse(call, "unfaithful")
-            self._warner.unfaithful(call, str(error))
+            self._warner.unfaithful(call, f"a {error}")
         except Exception as error:
             self._failed("making an entry", error)
         return None
@@ -260,18 +261,20 @@ class Fetcher:
                 except Exception as error:
                     self._failed("making an entry", error)
                 else:
-                    self._keep(call, entry, body)
+                    self._keep(call, entry, body, ticket)
 
         reply.on_end(ended)
         return recorder
 
-    def _keep(self, call: Call, entry: Entry, body: Any) -> bool:
+    def _keep(self, call: Call, entry: Entry, body: Any, ticket: Ticket) -> bool:
         try:
             reason = self._writer.refusal(call, body)
             if reason is not None:
                 self._refuse(call, reason)
                 return False
-            self._tiers.put(call.runtime, entry)
+            if not self._tiers.put(call.runtime, entry, ticket):
+                self._refuse(call, "invalidated")
+                return False
         except Exception as error:
             self._failed("keeping an entry", error)
             return False
@@ -345,16 +348,16 @@ class _Savings:
 class _Retraction:
     """Takes an entry back when a layer further out dropped the reply, or flagged it."""
 
-    __slots__ = ("_call", "_entry", "_tiers")
+    __slots__ = ("_call", "_key", "_tiers")
 
-    def __init__(self, tiers: Tiers, call: Call, entry: Entry) -> None:
+    def __init__(self, tiers: Tiers, call: Call, key: str) -> None:
         self._tiers = tiers
         self._call = call
-        self._entry = entry
+        self._key = key
 
-    def __call__(self, end: End) -> None:
+    async def __call__(self, end: End) -> None:
         if end.outcome == "discarded" or refuse_ledger(self._call.ledger) is not None:
-            self._tiers.remove(self._call.runtime, self._entry.key)
+            await self._tiers.remove(self._call.runtime, Selection(key=self._key))
 
 
 def _own_trouble(error: BaseException) -> bool:

@@ -30,6 +30,8 @@ class Ticket(NamedTuple):
     key: str
     """64 hex digits."""
     partition: Partition
+    epoch: int
+    """Which invalidations had been when the call came."""
 
 
 class Keys:
@@ -49,7 +51,7 @@ class Keys:
         self._key = key
         self._heads: OrderedDict[tuple[Any, ...], hashlib.blake2b] = OrderedDict()
 
-    def ticket(self, call: Call, partition: Partition) -> Ticket:
+    def ticket(self, call: Call, partition: Partition, epoch: int = 0) -> Ticket:
         """Return where the answer to a call is kept.
 
         Raises:
@@ -57,7 +59,7 @@ class Keys:
         """
         state = self._head(call, partition).copy()
         state.update(self.document(call))
-        return Ticket(state.hexdigest(), partition)
+        return Ticket(state.hexdigest(), partition, epoch)
 
     def document(self, call: Call) -> bytes:
         """Return what of the request goes into the key.

@@ -61,10 +61,11 @@ class Recorder:
                 piece, kind = freeze(value)
             except Unfaithful as error:
                 self._stop("unfaithful")
-                self.unfaithful = str(error)
+                self.unfaithful = f"a {error}"
                 return
             if self._pieces and kind is not self.kind:
-                self._stop("mixed_items")
+                self._stop("unfaithful")
+                self.unfaithful = "items of several classes"
                 return
         self.kind = kind
         self._left -= len(piece)

@@ -40,7 +40,7 @@ class Flight:
 
     __slots__ = ("callers", "home", "job", "key", "landing", "leader_left", "reply", "waiters")
 
-    def __init__(self, key: str, home: object) -> None:
+    def __init__(self, key: object, home: object) -> None:
         self.key = key
         self.home = home
         self.callers = 1
@@ -62,17 +62,17 @@ class Flights:
         # Re-entrant, as all locks here: a stream that is garbage-collected leaves its flight from a finalizer, which
         # may run on a thread that holds the lock.
         self._lock = threading.RLock()
-        self._flights: dict[tuple[str, object], Flight] = {}
+        self._flights: dict[tuple[object, object], Flight] = {}
         self._process = os.getpid()
 
     def __len__(self) -> int:
         return len(self._flights)
 
-    def board(self, key: str, home: object) -> tuple[Flight, bool]:
+    def board(self, key: object, home: object) -> tuple[Flight, bool]:
         """Return the flight of a key, and whether the caller is its leader.
 
         Args:
-            key: of the request.
+            key: of the request; hashable.
 
             home: what waiting callers have in common, `runtime.home()`.
         """

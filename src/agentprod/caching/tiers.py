@@ -1,36 +1,229 @@
-"""Where entries are: near, in this process, and far, where processes share them."""
+"""Where entries are: on a shelf of this process, or in a store that processes share."""
 
 from __future__ import annotations
 
+import atexit
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from agentprod.caching.shelf import Shelf
+from agentprod.caching.seal import PREFIX, Broken, Seal
+from agentprod.caching.selecting import Selection
+from agentprod.stores.base import StoreUnavailable
+from agentprod.stores.layered import LayeredStore
+from agentprod.stores.memory import MemoryStore
+from agentprod.stores.write_behind import WriteBehind
 
 if TYPE_CHECKING:
+    from agentprod.caching.counts import Counts
     from agentprod.caching.entries import Entry
+    from agentprod.caching.keys import Ticket
+    from agentprod.caching.shelf import Shelf
+    from agentprod.caching.warning import Warner
     from agentprod.runtime.runtime import Runtime
+    from agentprod.stores.base import Store
 
-__all__ = ["Tiers"]
+__all__ = ["BUDGET", "Tiers"]
+
+BUDGET = 0.05
+"""Seconds a look-up in a store may take."""
+
+_REMEMBERED = 64
+_MOST_SCANNED = 1_000_000
 
 
 class Tiers:
-    """The places of one cache's entries.
+    """The place of one cache's entries: its shelf, until a store is given.
+
+    A store's values are JSON under a seal. One that fails, is slow or holds something else is a miss. Writes do not
+    wait for it: a store of layers writes behind by itself, any other is written behind here.
 
     Args:
-        shelf: the near one.
+        shelf: the place in this process.
+
+        seal: makes a store's names and values.
+
+        counts, warner: where failures are told.
     """
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, seal: Seal, counts: Counts, warner: Warner) -> None:
         self.shelf = shelf
+        self.store: Store | None = None
+        self.epoch = 0
+        """Counts invalidations."""
+        self._seal = seal
+        self._counts = counts
+        self._warner = warner
+        self._behind: WriteBehind | None = None
+        self._recent: deque[tuple[int, Selection]] = deque(maxlen=_REMEMBERED)
+        self._lock = threading.RLock()
+
+    def use(self, store: Store) -> None:
+        """Keep entries in a store from now on."""
+        self.store = store
+        if isinstance(store, LayeredStore):
+            self._behind = store.writes
+        elif not isinstance(store, MemoryStore):
+            self._behind = WriteBehind(store)
+            _unwritten.add(self._behind)
+
+    # Reading
 
     async def get(self, runtime: Runtime, key: str) -> tuple[Entry, float] | None:
         """Return an entry and its age in seconds; `None` when there is none."""
-        return self.shelf.get(key, runtime.now())
+        store = self.store
+        if store is None:
+            return self.shelf.get(key, runtime.now())
+        name = self._seal.name(key)
+        try:
+            async with runtime.timeout(runtime.now() + BUDGET):
+                found = await runtime.run(lambda: store.get(name), lambda: store.aget(name))
+        except (StoreUnavailable, TimeoutError) as error:
+            self._failed("looking up in the store", error)
+            return None
+        if found is None:
+            return None
+        entry = self._unsealed(name, found.value)
+        if entry is None or entry.key != key or found.age >= entry.terms.whole:
+            return None
+        return entry, max(found.age, 0.0)
 
-    def put(self, runtime: Runtime, entry: Entry) -> None:
-        """Keep an entry."""
-        self.shelf.put(entry, runtime.now())
+    def _unsealed(self, name: str, value: bytes) -> Entry | None:
+        try:
+            return self._seal.entry(name, value)
+        except Broken:
+            self._counts.add("tampered")
+            self._warner.tampered()
+            return None
 
-    def remove(self, runtime: Runtime, key: str) -> None:
-        """Drop an entry."""
-        self.shelf.remove(key)
+    # Writing
+
+    def put(self, runtime: Runtime, entry: Entry, ticket: Ticket, age: float = 0.0) -> bool:
+        """Keep an entry, unless what it is made from was invalidated meanwhile; return whether it is kept.
+
+        Args:
+            runtime: whose time it is.
+
+            entry: the entry.
+
+            ticket: of the call that made it.
+
+            age: how long ago it was made, in seconds.
+        """
+        if self._outdated(entry, ticket.epoch):
+            return False
+        store = self.store
+        if store is None:
+            self.shelf.put(entry, runtime.now(), age)
+            return True
+        name = self._seal.name(entry.key)
+        value, ttl, tags = self._seal.close(name, entry.to_json()), entry.terms.whole - age, tuple(self._tags(entry))
+        if self._behind is None or isinstance(store, LayeredStore):
+            store.set(name, value, ttl=ttl, tags=tags)
+        else:
+            self._behind.put(name, value, ttl, tags)
+        return True
+
+    def _tags(self, entry: Entry) -> list[str]:
+        tags = [self._seal.tag("label", name, value) for name, value in entry.tags.items()]
+        tags += [self._seal.tag("model", model) for model in {entry.model, entry.asked} if model is not None]
+        if entry.tenant is not None:
+            tags.append(self._seal.tag("tenant", entry.tenant))
+        return tags
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until the store has everything; return whether it has."""
+        return self._behind is None or self._behind.flush(timeout=timeout)
+
+    # Removing
+
+    async def remove(self, runtime: Runtime, selection: Selection) -> int:
+        """Drop the entries that are meant, and keep calls on their way from storing such; return how many were there.
+
+        Raises:
+            StoreUnavailable: the store could not be asked.
+        """
+        with self._lock:
+            self.epoch += 1
+            self._recent.append((self.epoch, selection))
+        store = self.store
+        if store is None:
+            return self.shelf.remove_if(selection.__call__)
+        tag = self._only_tag(selection)
+        if tag is not None:
+            self._discard(lambda name, tags: tag in tags)
+            return await runtime.run(lambda: store.delete(tag=tag), lambda: store.adelete(tag=tag))
+        if selection.key is not None and selection._replace(key=None) == Selection():
+            names = [self._seal.name(selection.key)]
+        else:
+            self.flush(1.0)
+            names = [name for name, entry in await self._scan(runtime, store) if selection(entry)]
+        if not names:
+            return 0
+        self._discard(lambda name, tags: name in names)
+        return await runtime.run(lambda: store.delete(*names), lambda: store.adelete(*names))
+
+    def _discard(self, doomed: Callable[[str, tuple[str, ...]], bool]) -> None:
+        if self._behind is not None and not isinstance(self.store, LayeredStore):
+            self._behind.discard(lambda write: doomed(write.key, write.tags))
+
+    def _only_tag(self, selection: Selection) -> str | None:
+        """Return the tag that means what the selection means, when a single one does."""
+        labels = selection.tags or {}
+        if selection.tenant is not None and selection._replace(tenant=None) == Selection():
+            return self._seal.tag("tenant", selection.tenant)
+        if selection.model is not None and selection._replace(model=None) == Selection():
+            return self._seal.tag("model", selection.model)
+        if len(labels) == 1 and selection._replace(tags=None) == Selection():
+            return self._seal.tag("label", *next(iter(labels.items())))
+        return None
+
+    async def all(self, runtime: Runtime) -> list[tuple[Entry, float]]:
+        """Return all entries with their ages in seconds.
+
+        Raises:
+            StoreUnavailable: the store could not be asked.
+        """
+        store = self.store
+        if store is None:
+            return self.shelf.alive(runtime.now())
+        self.flush(1.0)
+        return [(entry, max(0.0, runtime.wall() - entry.stored)) for _, entry in await self._scan(runtime, store)]
+
+    async def _scan(self, runtime: Runtime, store: Store) -> list[tuple[str, Entry]]:
+        names = await runtime.run(
+            lambda: store.scan(PREFIX, limit=_MOST_SCANNED), lambda: store.ascan(PREFIX, limit=_MOST_SCANNED)
+        )
+        found = []
+        for name in names:
+            entry = await self._one(runtime, store, name)
+            if entry is not None:
+                found.append((name, entry))
+        return found
+
+    async def _one(self, runtime: Runtime, store: Store, name: str) -> Entry | None:
+        stored = await runtime.run(lambda: store.get(name, fresh=True), lambda: store.aget(name, fresh=True))
+        return None if stored is None else self._unsealed(name, stored.value)
+
+    def _outdated(self, entry: Entry, epoch: int) -> bool:
+        if epoch == self.epoch:
+            return False
+        with self._lock:
+            later = [selection for when, selection in self._recent if when > epoch]
+            forgotten = self.epoch - epoch > _REMEMBERED
+        return forgotten or any(selection(entry) for selection in later)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        self._counts.add("errors")
+        self._warner.failed(what, error)
+
+
+_unwritten: weakref.WeakSet[WriteBehind] = weakref.WeakSet()
+
+
+@atexit.register
+def _write_what_waits() -> None:
+    for behind in _unwritten:
+        behind.flush()

@@ -52,11 +52,22 @@ def freeze(value: Any) -> tuple[str, type | None]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    if type(one) is not type(other) or is_plain(to_json(other)) is False:
+    """Whether a value that came back is the one that went: of the same class and content, of plain kinds within."""
+    if type(one) is not type(other) or not is_plain(_base(to_json(other))):
         return False
-    dump = getattr(one, "model_dump", None)
     # Private attributes are no data: models are compared by what they hold.
-    return bool(one.model_dump() == other.model_dump() if callable(dump) else one == other)
+    if callable(getattr(one, "model_dump", None)):
+        return bool(one.model_dump() == other.model_dump())
+    return bool(one == other)
+
+
+def _base(value: Any) -> Any:
+    """Return a text, number, list or mapping of a class of its own as one of the built-in class."""
+    kind: type[Any]
+    for kind in (str, bool, int, float, list, dict):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
 
 
 def class_name(kind: type) -> str:

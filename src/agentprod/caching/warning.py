@@ -29,13 +29,25 @@ class Warner:
             "argument out with ignore=, or name what matters with key=",
         )
 
-    def unfaithful(self, call: Call, kind: str) -> None:
+    def unfaithful(self, call: Call, what: str) -> None:
         """A function's value does not survive JSON."""
         self._once(
             f"unfaithful {call.target.base_url}",
-            f"{self._layer} does not cache {call.target}: it returned a {kind}, which JSON cannot bring back equal. "
+            f"{self._layer} does not cache {call.target}: JSON cannot bring back what it returned ({what}). "
             "Return a str, a number, a dict, a list, a dataclass or a pydantic model",
         )
+
+    def tampered(self) -> None:
+        """A store holds what was not written to it."""
+        self._once(
+            "tampered",
+            f"{self._layer} found an entry in its store that it did not write: damaged, forged, or of another secret. "
+            "Such entries are misses; stats().tampered counts them",
+        )
+
+    def unread(self, count: int) -> None:
+        """A file holds lines that are no entries."""
+        self._once(f"unread {count}", f"{self._layer}.load left out {count} lines that are no entries")
 
     def failed(self, what: str, error: Exception) -> None:
         """Something inside the cache failed."""
