@@ -30,6 +30,8 @@ _MAX_ITEMS = 200
 _CONTEXT = 4096
 # Allowed for each number, word or key and the punctuation around it.
 _WORD = 8
+_SHORT = 64
+_LONGEST_KEY = 256
 # Words of the wire formats, which hold no content and would each cost a scrub.
 _PLAIN = frozenset(
     {
@@ -111,9 +113,9 @@ class Capture:
         span_bytes: int = 65536,
         hook: Callable[[Any], Any] | None = None,
     ) -> None:
-        if message_bytes < 256 or span_bytes < message_bytes:
+        if message_bytes < 256 or span_bytes < 2 * message_bytes:
             raise ConfigError(
-                "message_bytes is at least 256 and span_bytes at least message_bytes, "
+                "message_bytes is at least 256 and span_bytes at least twice that, "
                 f"got {message_bytes} and {span_bytes}"
             )
         self._scrub = scrub
@@ -211,22 +213,12 @@ class Capture:
     def _clean(self, value: Any, room: _Room, depth: int) -> Any:
         if isinstance(value, str):
             room.left -= _WORD
-            return value if value in _PLAIN else room.take(self._string(value, max(room.left, 0)))
-        if isinstance(value, dict):
+            # What is short still fits when a long text before it took its share: ids, names, types.
+            return value if value in _PLAIN else room.take(self._string(value, max(room.left - room.spare, _SHORT)))
+        if isinstance(value, dict | list | tuple):
             if depth >= _MAX_DEPTH:
                 return "[nested too deep]"
-            encoded = describe_encoded(value)
-            cleaned = {}
-            for key, item in value.items() if len(value) <= _MAX_ITEMS else list(value.items())[:_MAX_ITEMS]:
-                room.left -= _WORD
-                name = key if key in _PLAIN else room.take(self._string(str(key), 256))
-                cleaned[name] = encoded[key] if key in encoded else self._clean(item, room, depth + 1)
-            return cleaned
-        if isinstance(value, list | tuple):
-            if depth >= _MAX_DEPTH:
-                return "[nested too deep]"
-            items = [self._clean(item, room, depth + 1) for item in value[:_MAX_ITEMS]]
-            return items if len(value) <= _MAX_ITEMS else [*items, f"[{len(value) - _MAX_ITEMS} more left out]"]
+            return self._object(value, room, depth) if isinstance(value, dict) else self._array(value, room, depth)
         room.left -= _WORD
         if value is None or isinstance(value, bool | int):
             return value
@@ -236,6 +228,27 @@ class Capture:
             return self._clean(dict(value), room, depth)
         # Its repr might hold anything; its type is safe to tell.
         return f"[{type(value).__name__}]"
+
+    def _object(self, value: dict[Any, Any], room: _Room, depth: int) -> dict[str, Any]:
+        encoded = describe_encoded(value)
+        cleaned: dict[str, Any] = {}
+        for key, item in value.items():
+            if room.left <= 0 or len(cleaned) >= _MAX_ITEMS:
+                cleaned["…"] = f"[{len(value) - len(cleaned)} more left out]"
+                break
+            room.left -= _WORD
+            name = key if key in _PLAIN else room.take(self._string(str(key), _LONGEST_KEY))
+            cleaned[name] = encoded[key] if key in encoded else self._clean(item, room, depth + 1)
+        return cleaned
+
+    def _array(self, value: Sequence[Any], room: _Room, depth: int) -> list[Any]:
+        cleaned: list[Any] = []
+        for item in value:
+            if room.left <= 0 or len(cleaned) >= _MAX_ITEMS:
+                cleaned.append(f"[{len(value) - len(cleaned)} more left out]")
+                break
+            cleaned.append(self._clean(item, room, depth + 1))
+        return cleaned
 
     def _string(self, text: str, limit: int) -> str:
         text = without_data_urls(text)
@@ -249,12 +262,12 @@ class Capture:
 
 
 class _Room:
-    """Bytes that are left for the strings of a message."""
+    """Bytes that are left for a message, and how many of them a long text leaves to what comes after it."""
 
-    __slots__ = ("left",)
+    __slots__ = ("left", "spare")
 
     def __init__(self, left: int) -> None:
-        self.left = left
+        self.left, self.spare = left, left // 8
 
     def take(self, text: str) -> str:
         self.left -= _bytes(text)

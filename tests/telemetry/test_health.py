@@ -1,0 +1,150 @@
+"""Health: the judgement, and two web apps that tell it."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+
+from agentprod.telemetry.drops import drops
+from agentprod.telemetry.health import asgi_app, assemble_health, prometheus_text, wsgi_app
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "reasons"),
+    [
+        ({}, "ok", []),
+        ({"breakers": {"a": "closed"}, "budgets": {"daily": 0.99}}, "ok", []),
+        ({"breakers": {"a": "open", "b": "closed"}}, "degraded", ["circuit breaker a is open"]),
+        ({"breakers": {"a": "half_open"}}, "degraded", ["circuit breaker a is half_open"]),
+        ({"budgets": {"daily": 1.0}}, "degraded", ["budget daily is used up"]),
+        ({"alerts": ["p95"]}, "degraded", ["alert p95 fires"]),
+        ({"draining": True}, "failing", ["draining"]),
+        (
+            {"breakers": {"a": "open"}},
+            "failing",
+            ["every circuit breaker is open", "circuit breaker a is open"],
+        ),
+    ],
+)
+def test_the_judgement(parts: dict[str, Any], status: str, reasons: list[str]) -> None:
+    """It fails when no call can be answered, and is degraded when something is wrong."""
+    found = assemble_health(**parts)
+    assert (found["status"], found["reasons"]) == (status, reasons)
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_dropped_telemetry_is_shown() -> None:
+    """Drops are part of the picture, not a reason to be unfit."""
+    drops.count("test_health")
+    found = assemble_health(last_success_age=1.5)
+    assert (found["status"], found["last_success_age"]) == ("ok", 1.5)
+    assert found["dropped"]["test_health"] >= 1
+    assert assemble_health(dropped={})["dropped"] == {}
+
+
+def health(status: str = "ok") -> Mapping[str, Any]:
+    return {"status": status}
+
+
+def metrics() -> tuple[bytes, str]:
+    return b"agentprod_requests_total 1.0\n", "text/plain; version=0.0.4"
+
+
+def broken() -> Any:
+    raise RuntimeError("ann@example.com")
+
+
+def test_both_apps_answer_alike() -> None:
+    """ASGI and WSGI answer with the same status, headers and body."""
+    testclient = pytest.importorskip("starlette.testclient", reason="needs starlette")
+    cases = [
+        ("/healthz", health, 200, {"status": "ok"}),
+        ("/healthz", lambda: health("degraded"), 200, {"status": "degraded"}),
+        ("/healthz", lambda: health("failing"), 503, {"status": "failing"}),
+        ("/healthz", broken, 500, "RuntimeError"),
+        ("/metrics", health, 200, metrics()[0].decode()),
+        ("/", health, 404, "only /healthz and /metrics are here"),
+    ]
+    for path, source, status, expected in cases:
+        with testclient.TestClient(asgi_app(source, metrics)) as client:
+            found = client.get(path)
+        assert found.status_code == status
+        assert (found.json() if isinstance(expected, dict) else found.text) == expected
+        assert found.headers["cache-control"] == "no-store"
+        started: list[Any] = []
+        body = wsgi_app(source, metrics)({"PATH_INFO": path}, lambda *given: started.append(given))  # noqa: B023
+        assert int(started[0][0][:3]) == status
+        assert b"".join(body) == found.content
+        assert dict(started[0][1])["Content-Length"] == str(len(found.content))
+
+
+def test_a_head_request_has_no_body() -> None:
+    """HEAD gets the headers of GET."""
+    testclient = pytest.importorskip("starlette.testclient", reason="needs starlette")
+    client = testclient.TestClient(asgi_app(health, metrics))
+    found = client.head("/metrics")
+    assert (found.status_code, found.content) == (200, b"")
+    assert found.headers["content-length"] == str(len(metrics()[0]))
+    assert wsgi_app(health, metrics)({"PATH_INFO": "/metrics", "REQUEST_METHOD": "HEAD"}, lambda *_: None) == [b""]
+
+
+def test_it_can_be_mounted() -> None:
+    """Below another application's path it still finds its own."""
+    applications = pytest.importorskip("starlette.applications", reason="needs starlette")
+    from starlette.routing import Mount
+    from starlette.testclient import TestClient
+
+    outer = applications.Starlette(routes=[Mount("/internal", app=asgi_app(health, metrics))])
+    assert TestClient(outer).get("/internal/healthz").json() == {"status": "ok"}
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_a_real_server_serves_it() -> None:
+    """Behind the standard library's server the app answers over the network."""
+    server = make_server("127.0.0.1", 0, wsgi_app(lambda: health("failing"), metrics), handler_class=Quiet)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}"
+        with urlopen(f"{address}/metrics", timeout=10) as found:
+            assert found.read() == metrics()[0]
+        with pytest.raises(HTTPError) as caught:
+            urlopen(Request(f"{address}/healthz", method="GET"), timeout=10)
+        assert caught.value.code == 503
+        caught.value.close()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_the_exporter_is_asked_for_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`/metrics` is what the Prometheus exporter holds; without it the answer says what to install."""
+    pytest.importorskip("prometheus_client", reason="needs agentprod[prometheus]")
+    body, kind = prometheus_text()
+    assert b"python_info" in body
+    assert kind.startswith("text/plain")
+    real = builtins.__import__
+
+    def without(name: str, *arguments: Any) -> Any:
+        if name == "prometheus_client":
+            raise ImportError(name)
+        return real(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    started: list[Any] = []
+    (text,) = wsgi_app(health)({"PATH_INFO": "/metrics"}, lambda *given: started.append(given))
+    assert started[0][0] == "501 Not Implemented"
+    assert b'pip install "agentprod[prometheus]"' in text
