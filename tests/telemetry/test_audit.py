@@ -409,8 +409,10 @@ def test_a_writer_lives_on_in_a_forked_child(path: Path) -> None:
     writer._lock.release()
     writer.append("parent")
     assert os.waitpid(child, 0)[1] == 0
+    writer.after_fork()
+    writer.append("again")
     writer.close()
-    assert verify(path).lines == 4
+    assert verify(path).lines == 5
 
 
 KILLED = """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import os
 import sys
 from collections.abc import Callable
 from decimal import Decimal
@@ -10,9 +12,10 @@ from decimal import Decimal
 import pytest
 
 from agentprod.errors import ConfigError
-from agentprod.telemetry import sinks
+from agentprod.telemetry import forks, sinks
 from agentprod.telemetry.calls import AttemptRecord, CallRecord, reader
-from agentprod.telemetry.drops import Drops
+from agentprod.telemetry.drops import Drops, drops
+from agentprod.telemetry.monitor import Monitor
 from agentprod.usage import Usage
 from tests.telemetry.records import call_record, failed_call, rejected_call
 
@@ -118,3 +121,36 @@ def test_drops_are_counted_by_reason() -> None:
     counts.after_fork()
     counts.count("b")
     assert counts.snapshot() == {"a": 2, "b": 1}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_can_count_at_once() -> None:
+    """Locks held by other threads at the moment of a fork do not stop the child."""
+    monitor = Monitor()
+    drops._lock.acquire()
+    monitor._lock.acquire()
+    child = os.fork()
+    if not child:
+        drops.count("child")
+        monitor.record(call_record())
+        os._exit(0 if monitor.summary().calls == 1 else 1)
+    drops._lock.release()
+    monitor._lock.release()
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_what_is_gone_is_not_told_of_a_fork() -> None:
+    """Nothing is kept alive only to be told of forks."""
+
+    class Holder:
+        def after_fork(self) -> None:
+            told.append(self)
+
+    told: list[Holder] = []
+    kept, gone = Holder(), Holder()
+    forks.renew_after_fork(kept)
+    forks.renew_after_fork(gone)
+    del gone
+    gc.collect()
+    forks._in_child()
+    assert told == [kept]

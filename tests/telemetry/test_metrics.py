@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import tracemalloc
 from collections.abc import Callable
 from decimal import Decimal
@@ -279,15 +280,38 @@ def test_nothing_raises_into_the_caller(provider: MeterProvider, dropped: Callab
     instruments.record_tool(None)  # type: ignore[arg-type]
     instruments.record_run(None)  # type: ignore[arg-type]
     instruments.breaker_changed("openai", "ajar")
-    instruments.alert_fired(None or [])  # type: ignore[arg-type]
+    instruments.alert_fired([])  # type: ignore[arg-type]
+    assert dropped("metrics") == 5
     with instruments.workflow([]):  # type: ignore[arg-type]
         pass
+    assert dropped("metrics") == 8
     gap = instruments.chunk_gaps(call_record())
     assert gap is not None
-    provider.shutdown()
-    instruments._made["agentprod.requests"] = (None, None)  # type: ignore[assignment]
+    gap("long")  # type: ignore[arg-type]
+    assert dropped("metrics") == 9
+
+
+def test_a_count_of_nothing_is_not_recorded(provider: MeterProvider, reader: InMemoryMetricReader) -> None:
+    """A reply without output tokens has no output in the histogram of tokens."""
+    Instruments(meter_provider=provider).record(call_record(usage=Usage(100, 0)))
+    (tokens,) = points(reader)["gen_ai.client.token.usage"]
+    assert tokens.attributes["gen_ai.token.type"] == "input"
+
+
+def test_instruments_are_made_once(provider: MeterProvider, reader: InMemoryMetricReader) -> None:
+    """Threads that record their first call at once share one set of instruments, also in a forked child."""
+    instruments = Instruments(meter_provider=provider)
+    instruments._lock.acquire()
+    threads = [threading.Thread(target=instruments.record, args=(call_record(),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    instruments._lock.release()
+    for thread in threads:
+        thread.join()
+    instruments._lock.acquire()
+    instruments.after_fork()
     instruments.record(call_record())
-    assert dropped("metrics") >= 8
+    assert values(points(reader)["agentprod.requests"]) == {("gpt-5-mini", "openai", "ok"): 5}
 
 
 def plain_junk(number: int) -> dict[str, Any]:

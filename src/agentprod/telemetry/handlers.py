@@ -122,15 +122,17 @@ class Webhook:
         Raises:
             OSError: the last try failed.
         """
-        for again in range(self._retries, -1, -1):
+        tries, wait = self._retries, self._backoff
+        while True:
             try:
                 self._post(_slack_message(alert))
                 return
             except OSError as error:
                 status = getattr(error, "code", None)
-                if not again or (status is not None and status != 429 and status < 500):
+                if not tries or (status is not None and status != 429 and status < 500):
                     raise
-            self._sleep(self._backoff * 2 ** (self._retries - again))
+            self._sleep(wait)
+            tries, wait = tries - 1, wait * 2
 
     def _post(self, message: Mapping[str, Any]) -> None:
         from urllib.error import HTTPError

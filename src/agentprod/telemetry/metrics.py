@@ -256,7 +256,7 @@ class Instruments:
         from opentelemetry.metrics import NoOpMeterProvider, get_meter_provider
 
         provider = self._given or get_meter_provider()
-        # Until an SDK is set the API hands out a private stand-in; measured, calling through it costs ten times this.
+        # Until an SDK is set the API hands out a private stand-in, for which attributes would be built in vain.
         if isinstance(provider, NoOpMeterProvider) or type(provider).__name__ == "_ProxyMeterProvider":
             return False
         with self._lock:
