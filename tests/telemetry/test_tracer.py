@@ -18,7 +18,18 @@ import agentprod as ap
 from agentprod.telemetry.drops import drops
 from agentprod.telemetry.tracer import Tracer
 from agentprod.testing import Provider, behaviours
-from tests.telemetry.tracing import CLAUDE, HELLO, MODEL, Traces, clean, parent_id, span_id
+from tests.telemetry.tracing import (
+    CLAUDE,
+    HELLO,
+    MODEL,
+    Traces,
+    anthropic_client,
+    clean,
+    openai_client,
+    parent_id,
+    running,
+    span_id,
+)
 
 
 @pytest.fixture
@@ -28,22 +39,18 @@ def traces() -> Traces:
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
+    with running() as server:
+        yield server
 
 
 def client(provider: Provider, traces: Traces, *layers: Any, **options: Any) -> openai.OpenAI:
     stack = ap.Stack(Tracer(tracer_provider=traces.provider), *layers, **options)
-    return stack.wrap(openai.OpenAI(base_url=provider.openai_url, api_key="k"))
+    return stack.wrap(openai_client(provider))
 
 
 def claude(provider: Provider, traces: Traces, *layers: Any) -> anthropic.Anthropic:
     stack = ap.Stack(Tracer(tracer_provider=traces.provider), *layers)
-    return stack.wrap(
-        anthropic.Anthropic(
-            base_url=provider.anthropic_url, api_key="k", open_telemetry={"tracer_provider": traces.provider}
-        )
-    )
+    return stack.wrap(anthropic_client(provider, open_telemetry={"tracer_provider": traces.provider}))
 
 
 def test_a_call_is_one_client_span_with_one_attempt_below(provider: Provider, traces: Traces) -> None:
@@ -371,11 +378,9 @@ def test_a_sampler_sees_what_it_decides_by() -> None:
         def get_description(self) -> str:
             return "looking"
 
-    with Provider() as provider:
+    with running() as provider:
         stack = ap.Stack(Tracer(tracer_provider=TracerProvider(sampler=Looking())))
-        stack.wrap(openai.OpenAI(base_url=provider.openai_url, api_key="k")).chat.completions.create(
-            model=MODEL, messages=HELLO
-        )
+        stack.wrap(openai_client(provider)).chat.completions.create(model=MODEL, messages=HELLO)
         port = provider.port
     assert asked == [
         (
@@ -455,7 +460,7 @@ def test_a_layer_outside_may_raise_without_leaving_a_span_open(provider: Provide
             raise ap.Blocked("no", layer="Late")
 
     stack = ap.Stack(Late(), Tracer(tracer_provider=traces.provider), check="off")
-    made = stack.wrap(openai.OpenAI(base_url=provider.openai_url, api_key="k"))
+    made = stack.wrap(openai_client(provider))
     with clean(), pytest.raises(ap.Blocked):
         made.chat.completions.create(model=MODEL, messages=HELLO)
     assert len(traces.operations()) == 1
@@ -471,7 +476,7 @@ def test_a_span_that_fails_never_reaches_the_caller(provider: Provider, traces: 
 
     before = drops.snapshot().get("tracer", 0)
     made = ap.Stack(Tracer(tracer_provider=Broken())).wrap(  # type: ignore[arg-type]
-        openai.OpenAI(base_url=provider.openai_url, api_key="k")
+        openai_client(provider)
     )
     made.chat.completions.create(model=MODEL, messages=HELLO)
     assert drops.snapshot()["tracer"] == before + 1

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import anthropic
 import openai
 import pytest
 from opentelemetry import _logs
@@ -19,7 +18,17 @@ from agentprod.telemetry.drops import drops
 from agentprod.telemetry.later import Later, later
 from agentprod.telemetry.tracer import Tracer
 from agentprod.testing import Provider, behaviours
-from tests.telemetry.tracing import CLAUDE, HELLO, MODEL, Traces, clean, span_id
+from tests.telemetry.tracing import (
+    CLAUDE,
+    HELLO,
+    MODEL,
+    Traces,
+    anthropic_client,
+    clean,
+    openai_client,
+    running,
+    span_id,
+)
 
 EMAIL = "alice.smith@corp-example.io"
 ASK: list[Any] = [
@@ -37,8 +46,8 @@ def traces() -> Traces:
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    with Provider(behaviours.ok(f"Hello {EMAIL}!", chunks=6)) as running:
-        yield running
+    with running(behaviours.ok(f"Hello {EMAIL}!", chunks=6)) as server:
+        yield server
 
 
 @pytest.fixture
@@ -52,7 +61,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> InMemoryLogRecordExporter:
 
 def client(provider: Provider, traces: Traces, *layers: Any, capture: Any = "span") -> openai.OpenAI:
     stack = ap.Stack(Tracer(tracer_provider=traces.provider, capture=capture), *layers)
-    return stack.wrap(openai.OpenAI(base_url=provider.openai_url, api_key="k"))
+    return stack.wrap(openai_client(provider))
 
 
 def told(traces: Traces) -> str:
@@ -101,7 +110,7 @@ def test_text_on_the_span_is_scrubbed(provider: Provider, traces: Traces, stream
 def test_text_of_anthropic(provider: Provider, traces: Traces, streaming: bool) -> None:
     """Instructions outside the messages have an attribute of their own."""
     stack = ap.Stack(Tracer(tracer_provider=traces.provider, capture="span"))
-    claude = stack.wrap(anthropic.Anthropic(base_url=provider.anthropic_url, api_key="k"))
+    claude = stack.wrap(anthropic_client(provider))
     reply: Any = claude.messages.create(
         model=CLAUDE, max_tokens=9, system="Be brief.", messages=ASK[1:], stream=streaming
     )

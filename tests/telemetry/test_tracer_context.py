@@ -13,8 +13,7 @@ from opentelemetry.trace import Span, get_current_span
 
 import agentprod as ap
 from agentprod.telemetry.tracer import Tracer
-from agentprod.testing import Provider
-from tests.telemetry.tracing import HELLO, MODEL, Traces, clean, parent_id, span_id
+from tests.telemetry.tracing import HELLO, MODEL, Traces, clean, openai_client, parent_id, running, span_id
 
 
 @pytest.fixture
@@ -81,9 +80,9 @@ def test_a_layer_s_own_work_is_below_the_operation(traces: Traces) -> None:
 def test_between_two_chunks_the_caller_has_its_own_context(traces: Traces) -> None:
     """A span opened while a stream is being read is a child of the caller's span, never of the call."""
     tracer = traces.provider.get_tracer("user")
-    with Provider() as provider, clean():
+    with running() as provider, clean():
         stack = ap.Stack(Tracer(tracer_provider=traces.provider))
-        client = stack.wrap(openai.OpenAI(base_url=provider.openai_url, api_key="k"))
+        client = stack.wrap(openai_client(provider))
         with tracer.start_as_current_span("around") as around:
             stream = client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
             assert current() is around
@@ -102,7 +101,7 @@ def test_between_two_chunks_of_an_async_stream(traces: Traces) -> None:
     tracer = traces.provider.get_tracer("user")
 
     async def main() -> None:
-        with Provider() as provider:
+        with running() as provider:
             stack = ap.Stack(Tracer(tracer_provider=traces.provider))
             client = stack.wrap(openai.AsyncOpenAI(base_url=provider.openai_url, api_key="k"))
             with tracer.start_as_current_span("around") as around:

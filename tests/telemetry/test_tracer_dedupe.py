@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import anthropic
 import openai
 import pytest
 from opentelemetry import context as otel
@@ -19,7 +18,7 @@ import agentprod as ap
 from agentprod.telemetry import dedupe
 from agentprod.telemetry.tracer import Tracer
 from agentprod.testing import Provider, behaviours
-from tests.telemetry.tracing import CLAUDE, HELLO, MODEL, Traces, clean
+from tests.telemetry.tracing import CLAUDE, HELLO, MODEL, Traces, anthropic_client, clean, openai_client, running
 
 USAGE = ap.Usage(input_tokens=1105, output_tokens=7)
 KEY = "opentelemetry.genai.client.inference.context"
@@ -32,13 +31,13 @@ def traces() -> Traces:
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    with Provider(behaviours.ok("one two three", usage=USAGE)) as running:
-        yield running
+    with running(behaviours.ok("one two three", usage=USAGE)) as server:
+        yield server
 
 
 def client(provider: Provider, traces: Traces) -> openai.OpenAI:
     stack = ap.Stack(Tracer(tracer_provider=traces.provider))
-    return stack.wrap(openai.OpenAI(base_url=provider.openai_url, api_key="k"))
+    return stack.wrap(openai_client(provider))
 
 
 def instrumented(traces: Traces, attributes: dict[str, Any], count: str = "gen_ai.usage.input_tokens") -> Any:
@@ -62,11 +61,7 @@ def answer(text: str) -> dict[str, Any]:
 def test_native_tracing_of_anthropic(provider: Provider, traces: Traces, streaming: bool) -> None:
     """With the SDK's own spans on, the viewer bills the call once."""
     stack = ap.Stack(Tracer(tracer_provider=traces.provider))
-    claude = stack.wrap(
-        anthropic.Anthropic(
-            base_url=provider.anthropic_url, api_key="k", open_telemetry={"tracer_provider": traces.provider}
-        )
-    )
+    claude = stack.wrap(anthropic_client(provider, open_telemetry={"tracer_provider": traces.provider}))
     reply: Any = claude.messages.create(model=CLAUDE, max_tokens=9, messages=HELLO, stream=streaming)
     for _ in reply if streaming else ():
         pass
@@ -216,7 +211,7 @@ def test_an_error_around_leaves_the_counts_with_us(provider: Provider, traces: T
             raise ap.Blocked("no", layer="Reject")
 
     stack = ap.Stack(Tracer(tracer_provider=traces.provider), Reject())
-    made = stack.wrap(openai.OpenAI(base_url=provider.openai_url, api_key="k"))
+    made = stack.wrap(openai_client(provider))
     with (
         traces.provider.get_tracer("someone").start_as_current_span("chat", attributes=OUTER[0]),
         pytest.raises(ap.Blocked),

@@ -18,7 +18,7 @@ import agentprod as ap
 from agentprod.telemetry.meters import find_instruments
 from agentprod.telemetry.tracer import Tracer
 from agentprod.testing import Provider, behaviours
-from tests.telemetry.tracing import HELLO, MODEL, Traces, clean
+from tests.telemetry.tracing import HELLO, MODEL, Traces, clean, openai_client, running
 
 
 class Meters:
@@ -50,12 +50,12 @@ def meters() -> Meters:
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    with Provider(behaviours.ok("one two", usage=ap.Usage(100, 7))) as running:
-        yield running
+    with running(behaviours.ok("one two", usage=ap.Usage(100, 7))) as server:
+        yield server
 
 
 def client(provider: Provider, *layers: Any, tracer: Tracer, **options: Any) -> openai.OpenAI:
-    return ap.Stack(tracer, *layers, **options).wrap(openai.OpenAI(base_url=provider.openai_url, api_key="k"))
+    return ap.Stack(tracer, *layers, **options).wrap(openai_client(provider))
 
 
 TRACER_PROVIDERS = [None, TracerProvider(), TracerProvider(sampler=ALWAYS_OFF)]

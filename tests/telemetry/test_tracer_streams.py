@@ -8,7 +8,6 @@ import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-import anthropic
 import openai
 import pytest
 from opentelemetry.trace import StatusCode
@@ -17,7 +16,7 @@ import agentprod as ap
 from agentprod.telemetry.later import later
 from agentprod.telemetry.tracer import Tracer
 from agentprod.testing import FakeClock, Provider, behaviours
-from tests.telemetry.tracing import CLAUDE, HELLO, MODEL, Traces, clean
+from tests.telemetry.tracing import CLAUDE, HELLO, MODEL, Traces, anthropic_client, clean, openai_client, running
 
 # 48 tokens by o200k_base; one chunk per sentence.
 SENTENCES = (
@@ -43,13 +42,13 @@ def traces() -> Traces:
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    with Provider(behaviours.ok(STORY, chunks=SENTENCES)) as running:
-        yield running
+    with running(behaviours.ok(STORY, chunks=SENTENCES)) as server:
+        yield server
 
 
 def sync_client(provider: Provider, traces: Traces) -> openai.OpenAI:
     stack = ap.Stack(Tracer(tracer_provider=traces.provider), ap.Retry(wait=0))
-    return stack.wrap(openai.OpenAI(base_url=provider.openai_url, api_key="k"))
+    return stack.wrap(openai_client(provider))
 
 
 def async_client(provider: Provider, traces: Traces) -> openai.AsyncOpenAI:
@@ -346,7 +345,7 @@ def test_an_anthropic_stream_cut_short_counts_what_came(provider: Provider, trac
     """Of a cut message the input is what the provider said, the output what was delivered."""
     provider.script(behaviours.ok(STORY, chunks=SENTENCES, usage=ap.Usage(input_tokens=1234, output_tokens=500)))
     stack = ap.Stack(Tracer(tracer_provider=traces.provider))
-    client = stack.wrap(anthropic.Anthropic(base_url=provider.anthropic_url, api_key="k"))
+    client = stack.wrap(anthropic_client(provider))
     with clean(), client.messages.create(model=CLAUDE, max_tokens=99, messages=HELLO, stream=True) as stream:
         for event in stream:
             if event.type == "content_block_delta":
@@ -371,7 +370,7 @@ def test_stopping_at_the_finish_reason_is_complete(provider: Provider, traces: T
 def test_helpers_of_the_sdk_are_streams_too(provider: Provider, traces: Traces) -> None:
     """`messages.stream` ends its span like any other stream."""
     stack = ap.Stack(Tracer(tracer_provider=traces.provider))
-    client = stack.wrap(anthropic.Anthropic(base_url=provider.anthropic_url, api_key="k"))
+    client = stack.wrap(anthropic_client(provider))
     with clean(), client.messages.stream(model=CLAUDE, max_tokens=99, messages=HELLO) as stream:
         assert stream.get_final_text() == STORY
     assert traces.operation["agentprod.stream.outcome"] == "completed"

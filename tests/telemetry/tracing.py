@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import anthropic
+import openai
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -15,10 +17,37 @@ from opentelemetry.trace import get_current_span
 
 from agentprod.telemetry.drops import drops
 from agentprod.telemetry.later import later
+from agentprod.testing import Provider
 
 MODEL = "gpt-5-mini"
 CLAUDE = "claude-opus-4-5"
 HELLO: list[Any] = [{"role": "user", "content": "Tell me a story about a lighthouse."}]
+
+
+_opened: list[Any] = []
+
+
+@contextmanager
+def running(script: Any = None) -> Iterator[Provider]:
+    """Run a scripted provider, and close the clients that were made for it."""
+    with Provider(script) as provider:
+        yield provider
+        while _opened:
+            _opened.pop().close()
+
+
+def openai_client(provider: Provider) -> openai.OpenAI:
+    """Return a client of the provider."""
+    client = openai.OpenAI(base_url=provider.openai_url, api_key="k")
+    _opened.append(client)
+    return client
+
+
+def anthropic_client(provider: Provider, **options: Any) -> anthropic.Anthropic:
+    """Return a client of the provider."""
+    client = anthropic.Anthropic(base_url=provider.anthropic_url, api_key="k", **options)
+    _opened.append(client)
+    return client
 
 
 class Traces:
