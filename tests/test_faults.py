@@ -238,6 +238,7 @@ def test_an_unknown_exception() -> None:
     """What nobody knows is unknown, and so is an error of this library that is no refusal."""
     assert fault(RuntimeError("x")) is ap.Fault.UNKNOWN
     assert fault(ap.SuspendedError("x")) is ap.Fault.UNKNOWN
+    assert fault(ap.ConfigError("x")) is ap.Fault.BAD_REQUEST
 
 
 @pytest.mark.parametrize(

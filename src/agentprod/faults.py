@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from agentprod.errors import AgentprodError, CallTimeout, DeadlineExceeded, Rejected, StreamInterrupted
+from agentprod.errors import AgentprodError, CallTimeout, ConfigError, DeadlineExceeded, Rejected, StreamInterrupted
 from agentprod.hints import rate_limit_resets, retry_hint
 
 __all__ = ["Classify", "Failure", "Fault", "classify", "rate_limit_resets", "retry_hint"]
@@ -190,7 +190,7 @@ def classify(
     if isinstance(error, CallTimeout):
         return Failure(Fault.IDLE if error.phase == "idle" else Fault.TIMEOUT)
     if isinstance(error, AgentprodError):
-        return Failure(Fault.UNKNOWN)
+        return Failure(Fault.BAD_REQUEST if isinstance(error, ConfigError) else Fault.UNKNOWN)
     code = None
     for found in _codes(chain):
         code = code or found

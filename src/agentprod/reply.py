@@ -71,6 +71,8 @@ class Reply:
 
     # Defaults that few replies change stand in the class: making one is on the way of every call.
     attempt: Attempt | None = None
+    accounts: Any = None
+    """What the token counts stand in, when that is not to be `native`."""
     safe: Any = None
     ended: bool = False
     """Whether the hooks have run."""

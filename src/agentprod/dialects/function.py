@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -10,9 +9,10 @@ from typing import Any, ClassVar
 from agentprod.dialects.base import Dialect, Fragment, Reader
 from agentprod.dialects.openai_chat import OpenAIChat
 from agentprod.dialects.paths import leaves
+from agentprod.dialects.values import from_json, to_json
 from agentprod.parts import Part
 
-__all__ = ["CHAT_FUNCTION", "FUNCTION", "Arguments", "ChatFunction", "Function", "from_json", "to_json"]
+__all__ = ["CHAT_FUNCTION", "FUNCTION", "Arguments", "ChatFunction", "Function", "call_with", "from_json", "to_json"]
 
 
 class Arguments(Mapping[str, Any]):
@@ -44,8 +44,12 @@ class Arguments(Mapping[str, Any]):
             return {**{f"arg{n}": value for n, value in enumerate(self.args)}, **self.kwargs}
         found = dict(self._signature.bind(*self.args, **self.kwargs).arguments)
         for parameter in self._signature.parameters.values():
-            if parameter.kind is parameter.VAR_KEYWORD:
-                found.update(found.pop(parameter.name, {}))
+            if parameter.kind is parameter.VAR_KEYWORD and parameter.name in found:
+                rest = found.pop(parameter.name)
+                if rest.keys() & self._signature.parameters.keys():  # f(a, /, **free) called as f(1, a=2)
+                    found[f"**{parameter.name}"] = rest
+                else:
+                    found.update(rest)
         return found
 
     def __getitem__(self, name: str) -> Any:
@@ -65,28 +69,33 @@ def call_with(
     signature: inspect.Signature | None, request: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the positional and keyword arguments that pass `request` to a function of this signature."""
-    if signature is None:
-        return (), dict(request)
     rest = dict(request)
+    if signature is None:
+        count = next(n for n in range(len(rest) + 1) if f"arg{n}" not in rest)
+        return tuple(rest.pop(f"arg{n}") for n in range(count)), rest
+    parameters = signature.parameters.values()
+    spread = [value for p in parameters if p.kind is p.VAR_POSITIONAL for value in rest.pop(p.name, ())]
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    for parameter in signature.parameters.values():
+    left_out: list[Any] = []
+    for parameter in parameters:
         if parameter.kind is parameter.VAR_KEYWORD:
-            continue
-        if parameter.name not in rest:
-            continue
-        value = rest.pop(parameter.name)
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            args.extend(value)
-        elif parameter.kind is parameter.POSITIONAL_ONLY:
-            args.append(value)
-        else:
-            kwargs[parameter.name] = value
-    if any(p.kind is p.VAR_POSITIONAL and request.get(p.name) for p in signature.parameters.values()):
-        # Positional parameters before *args must be passed by position too.
-        named = [p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-        args = [kwargs.pop(name) for name in named if name in kwargs] + args
+            kwargs.update(rest.pop(f"**{parameter.name}", {}))
+        elif parameter.kind is parameter.POSITIONAL_ONLY or (spread and parameter.kind is _EITHER):
+            # What stands before *args must be passed by position, and so must a default that stands before such.
+            if parameter.name in rest:
+                args += [*left_out, rest.pop(parameter.name)]
+                left_out = []
+            else:
+                left_out.append(parameter.default)
+        elif parameter.name in rest:
+            kwargs[parameter.name] = rest.pop(parameter.name)
+    if spread:
+        args += [*left_out, *spread]
     return tuple(args), {**kwargs, **rest}
+
+
+_EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 class Function(Dialect):
@@ -109,8 +118,9 @@ class Function(Dialect):
 
     def map_text(self, request: Mapping[str, Any], fn: Callable[[str, Part], str]) -> Mapping[str, Any]:
         """Return the arguments with `fn(text, part)` for every string."""
-        changed = super().map_text(dict(request), fn)
-        return request if changed == dict(request) else changed
+        plain = dict(request)
+        changed = super().map_text(plain, fn)
+        return request if changed is plain else changed
 
     def body_fragments(self, body: Any, request: Mapping[str, Any]) -> Iterator[Fragment]:
         """Yield every string in the value."""
@@ -125,6 +135,20 @@ class Function(Dialect):
 
 class ChatFunction(OpenAIChat):
     """A function that takes `(model, messages, …)` as OpenAI's chat does, and returns what it likes."""
+
+    def request_fragments(self, request: Mapping[str, Any]) -> Iterator[Fragment]:
+        """Yield message texts, of messages that are models (a reply handed back) too."""
+        yield from super().request_fragments(_dumped_messages(request))
+
+    def map_text(self, request: Mapping[str, Any], fn: Callable[[str, Part], str]) -> Mapping[str, Any]:
+        """Return the request with `fn(text, part)` for every text; a message that is a model becomes a dict then."""
+        dumped = _dumped_messages(request)
+        changed = super().map_text(dumped, fn)
+        return request if changed is dumped else changed
+
+    def last_user_text(self, request: Mapping[str, Any]) -> str | None:
+        """Return the last message's text when it is a user's and all text."""
+        return super().last_user_text(_dumped_messages(request))
 
     def text(self, body: Any) -> str:
         """Return the text, of a completion or of a plain string."""
@@ -166,6 +190,13 @@ class ChatFunction(OpenAIChat):
         return super().join(events) if chunks else FUNCTION.join(events)
 
 
+def _dumped_messages(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    messages = request.get("messages")
+    if not isinstance(messages, list | tuple) or all(isinstance(message, Mapping) for message in messages):
+        return request
+    return {**request, "messages": [to_json(message) for message in messages]}
+
+
 class _EitherReader(Reader):
     """Reads chat chunks as such, and anything else as plain items."""
 
@@ -192,35 +223,3 @@ class _EitherReader(Reader):
 
 FUNCTION = Function()
 CHAT_FUNCTION = ChatFunction()
-
-_PLAIN = (str, int, float, bool, type(None), dict, list)
-
-
-def to_json(value: Any) -> Any:
-    """Return what a function returned as JSON-able data where its kind allows: models and dataclasses are dumped."""
-    if isinstance(value, _PLAIN):
-        return value
-    dump = getattr(value, "model_dump", None)
-    if callable(dump) and not isinstance(value, type):
-        return dump(mode="json")
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    return value
-
-
-def from_json(data: Any, kind: Any) -> Any:
-    """Return `data` as an instance of `kind`, the class a function returned or is annotated with.
-
-    Raises:
-        TypeError: the class has no way to be built from JSON.
-    """
-    if data is None or not isinstance(kind, type) or isinstance(data, kind):
-        return data
-    build = getattr(kind, "model_validate", None)
-    if callable(build):
-        return build(data)
-    if dataclasses.is_dataclass(kind) and isinstance(data, dict):
-        return kind(**data)
-    if issubclass(kind, str | dict | list | int | float):
-        return kind(data)
-    raise TypeError(f"a {kind.__name__} cannot be rebuilt from JSON; return a dict, a dataclass or a pydantic model")

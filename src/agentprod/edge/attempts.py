@@ -42,7 +42,10 @@ async def send_attempt(call: Call) -> Reply:
     if reply.stream is None:
         attempt.duration = now() - started
         attempt.outcome = "ok"
-        attempt.unread = (reply.dialect, reply.load, reply.native)
+        accounts = reply.accounts
+        attempt.unread = (
+            (reply.dialect, reply.load, reply.native) if accounts is None else (call.dialect, None, accounts)
+        )
         for observer in observers:
             notify(observer, "attempt_end", attempt, None)
     else:
@@ -56,6 +59,7 @@ async def send_attempt(call: Call) -> Reply:
 
 
 def _failed(call: Call, attempt: Attempt, error: BaseException) -> None:
+    error = getattr(error, "carried", error)
     failure = classify(error, call.classify, wall=call.runtime.wall)
     attempt.duration = call.runtime.now() - attempt.started
     attempt.outcome = "abandoned" if failure.fault is Fault.CANCELLED else "failed"

@@ -136,6 +136,7 @@ class Entry:
 
     def failed(self, call: Call, error: BaseException) -> None:
         """Close the account of a call that raised, and leave it on the error."""
+        error = getattr(error, "carried", error)
         self.close(call, "failed" if isinstance(error, Exception) else "abandoned", error)
         attach(error, call.ledger)
         attempts = call.ledger.attempts

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import inspect
+import types
 import typing
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,7 @@ from agentprod.edge.iterators import AsyncItems, AsyncIteratorSource, Items, Ite
 from agentprod.edge.limits import first_limit
 from agentprod.errors import ConfigError
 from agentprod.lateness import late
+from agentprod.meta import attach
 from agentprod.reply import Reply
 from agentprod.stream import EventStream
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from agentprod.edge.entry import Entry
     from agentprod.ledger import Attempt
 
-__all__ = ["FunctionEdge", "Kind", "Stopped"]
+__all__ = ["FunctionEdge", "Kind", "Stopped", "without_partials"]
 
 Kind = Literal["sync", "async", "generator", "async_generator"]
 
@@ -33,7 +35,8 @@ class Stopped(Exception):
 
     def __init__(self, error: StopIteration) -> None:
         super().__init__()
-        self.error = error
+        self.carried = error
+        """What layers and accounts speak of instead."""
 
 
 class FunctionEdge:
@@ -61,13 +64,14 @@ class FunctionEdge:
     ) -> None:
         self.fn = fn
         self.kind = kind
-        self.name = name or getattr(fn, "__qualname__", None) or type(fn).__qualname__
+        named = without_partials(fn)
+        self.name = name or getattr(named, "__qualname__", None) or type(named).__qualname__
         self._model = model
         self._signature = _signature(fn)
         self.dialect = dialect or _dialect(self._signature)
         self._value_kind = _annotated(fn)
         self._runtime_kind = "async" if kind in ("async", "async_generator") else "sync"
-        module = getattr(fn, "__module__", None) or "function"
+        module = getattr(named, "__module__", None) or "function"
         self._provider = provider or "function"
         self._base = f"{module}.{self.name}"
         self._target = self._make_target(model)
@@ -80,6 +84,9 @@ class FunctionEdge:
             "generator": self._send_generator,
             "async_generator": self._send_generator,
         }[kind]
+        self._call = fn
+        if kind == "async" and not _says_async(fn):
+            self._call = _checked(fn, self.name)
 
     def _make_target(self, model: str | None) -> Target:
         return Target(self._provider, self._base, model, self, "", None if model else self.name, self._runtime_kind)
@@ -115,22 +122,41 @@ class FunctionEdge:
             except StopIteration as stop:
                 raise Stopped(stop) from None
         if type(value) not in _VALUES:
-            if hasattr(value, "__await__"):
-                _close_unawaited(value)
-                raise ConfigError(
-                    f"{self.name} looks synchronous and returned an awaitable; decorate it with "
-                    f'stack.decorate({self.name}, kind="async")'
-                )
             if call.streaming and _iterates(value):
                 return await self._open(call, value)
+            if hasattr(value, "__await__") or isinstance(value, _GENERATORS):
+                raise self._other_kind(value)
+            return _told(call, value)
         return Reply(call, value, to_json)
 
     async def _send_async(self, call: Call, attempt: Attempt) -> Reply:
         args, kwargs = self._arguments(call)
         value = await self._await(call, args, kwargs)
-        if call.streaming and _iterates(value):
-            return await self._open(call, value)
+        if type(value) not in _VALUES:
+            if call.streaming and _iterates(value):
+                return await self._open(call, value)
+            if isinstance(value, _GENERATORS):
+                raise self._other_kind(value)
+            return _told(call, value)
         return Reply(call, value, to_json)
+
+    def _other_kind(self, value: Any) -> ConfigError:
+        """Return the error for a function that turned out to be of another kind than it looked."""
+        close = getattr(value, "close", None)
+        if callable(close):
+            close()  # a coroutine that nobody awaits would say so when it is collected
+        if self.kind == "async":
+            return ConfigError(
+                f"{self.name} looks asynchronous and returned a generator, whose items would go past the stack; "
+                "make it an async generator itself (async for … : yield …)"
+            )
+        kind = "async_generator" if hasattr(value, "__anext__") else "generator"
+        if hasattr(value, "__await__"):
+            kind = "async"
+        return ConfigError(
+            f"{self.name} looks synchronous and returned {'an awaitable' if kind == 'async' else 'a generator'}; "
+            f'decorate it with stack.decorate({self.name}, kind="{kind}")'
+        )
 
     async def _send_generator(self, call: Call, attempt: Attempt) -> Reply:
         args, kwargs = self._arguments(call)
@@ -145,12 +171,12 @@ class FunctionEdge:
     async def _await(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         until, phase = first_limit(call)
         if until is None:
-            return await self.fn(*args, **kwargs)
+            return await self._call(*args, **kwargs)
         alarm = call.runtime.alarm()
         alarm.enter(until)
         try:
-            return await self.fn(*args, **kwargs)
-        except asyncio.CancelledError as error:
+            return await self._call(*args, **kwargs)
+        except BaseException as error:
             if alarm.claims(error):
                 raise late(phase, call.target, call.limits) from None
             raise
@@ -175,7 +201,7 @@ class FunctionEdge:
     async def _open(self, call: Call, iterator: Any) -> Reply:
         until, phase = first_limit(call)
         guarded = until is not None or call.limits.idle is not None or call.limits.stream_until is not None
-        source = AsyncIteratorSource(iterator) if hasattr(iterator, "__anext__") else IteratorSource(iter(iterator))
+        source = AsyncIteratorSource(aiter(iterator)) if _is_async(iterator) else IteratorSource(iter(iterator))
         stream = EventStream(source, call, alarm=call.runtime.alarm() if guarded else None)
         reply = Reply(call, iterator, stream=stream)
         try:
@@ -189,13 +215,18 @@ class FunctionEdge:
         """Return the reply as the function would have: its value, or an iterator."""
         native = reply.native
         if reply.stream is not None:
-            return (AsyncItems if self._runtime_kind == "async" else Items)(reply.stream, native)
+            is_async = self._runtime_kind == "async" if native is None else _is_async(native)
+            return (AsyncItems if is_async else Items)(reply.stream, native)
         if native is not None and not reply.edited:
             return native
-        return from_json(reply.body, self._value_kind if native is None else type(native))
+        value = from_json(reply.body, self._value_kind if native is None else type(native))
+        if type(value) not in _VALUES:
+            attach(value, reply.ledger)
+        return value
 
 
 _VALUES = frozenset({str, dict, list, int, float, bool, type(None)})
+_GENERATORS = (types.GeneratorType, types.AsyncGeneratorType)
 
 
 def _signature(fn: Callable[..., Any]) -> inspect.Signature | None:
@@ -213,17 +244,53 @@ def _dialect(signature: inspect.Signature | None) -> Dialect:
 def _annotated(fn: Callable[..., Any]) -> Any:
     """Return the class a function says it returns, when it is one that can be rebuilt from JSON."""
     try:
+        fn = without_partials(fn)
         found = typing.get_type_hints(fn if inspect.isroutine(fn) else type(fn).__call__).get("return")
     except Exception:  # annotations are the user's, and may name what cannot be imported here
         return None
     return found if isinstance(found, type) else None
 
 
+def _told(call: Call, value: Any) -> Reply:
+    """Return the reply that is an object, with the account of the call on it."""
+    reply = Reply(call, value, to_json)
+    # Not the object itself, which leads to the account: the two would keep each other alive.
+    reply.accounts = {} if call.dialect is FUNCTION else {"usage": to_json(getattr(value, "usage", None))}
+    attach(value, call.ledger)
+    return reply
+
+
 def _iterates(value: Any) -> bool:
-    return hasattr(value, "__next__") or hasattr(value, "__anext__") or hasattr(value, "__aiter__")
+    return hasattr(value, "__next__") or _is_async(value)
 
 
-def _close_unawaited(value: Any) -> None:
-    close = getattr(value, "close", None)
-    if callable(close):
-        close()
+def _is_async(iterator: Any) -> bool:
+    return hasattr(iterator, "__anext__") or hasattr(iterator, "__aiter__")
+
+
+def without_partials(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the callable that partials were made of."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return fn
+
+
+def _says_async(fn: Callable[..., Any]) -> bool:
+    """Whether a callable itself is marked as async, not only what it wraps."""
+    fn = without_partials(fn)
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(type(fn), "__call__", fn))  # noqa: B004
+
+
+def _checked(fn: Callable[..., Any], name: str) -> Callable[..., Awaitable[Any]]:
+    """Return `fn` held to what was said or guessed of it: that it returns awaitables."""
+
+    def call(*args: Any, **kwargs: Any) -> Awaitable[Any]:
+        found = fn(*args, **kwargs)
+        if not hasattr(found, "__await__"):
+            raise ConfigError(
+                f"{name} looks asynchronous and returned a {type(found).__name__}; decorate it with "
+                f'stack.decorate({name}, kind="sync")'
+            )
+        return found  # type: ignore[no-any-return]
+
+    return call

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from agentprod import switch
 from agentprod.ambient import ambient
-from agentprod.edge.function_edge import FunctionEdge, Kind, Stopped
+from agentprod.edge.function_edge import FunctionEdge, Kind, Stopped, without_partials
+from agentprod.edge.iterators import NO_SEND
 from agentprod.errors import ConfigError
 from agentprod.runtime.drive import drive
 
@@ -45,17 +46,20 @@ def marker_of(fn: Any) -> Marker | None:
 
 
 def kind_of(fn: Callable[..., Any]) -> Kind:
-    """Tell how a callable answers, looking through partials, bound methods and callable objects."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    if not inspect.isroutine(fn) and not inspect.isclass(fn):
-        fn = getattr(type(fn), "__call__", fn)  # noqa: B004 - the method itself is wanted
-    fn = inspect.unwrap(fn)
-    if inspect.isasyncgenfunction(fn):
-        return "async_generator"
-    if inspect.isgeneratorfunction(fn):
-        return "generator"
-    return "async" if inspect.iscoroutinefunction(fn) else "sync"
+    """Tell how a callable answers, looking through partials and into callable objects.
+
+    Not through `functools.wraps`: a wrapper may run the loop itself. What looks sync and turns out
+    otherwise is an error at its first call, which names `kind=`.
+    """
+    fn = without_partials(fn)
+    for found in (fn, getattr(type(fn), "__call__", fn)):  # noqa: B004 - the method itself is wanted
+        if inspect.isasyncgenfunction(found):
+            return "async_generator"
+        if inspect.isgeneratorfunction(found):
+            return "generator"
+        if inspect.iscoroutinefunction(found):
+            return "async"
+    return "sync"
 
 
 def wrap_function(entry: Entry, edge: FunctionEdge, stack: Any) -> Callable[..., Any]:
@@ -63,10 +67,12 @@ def wrap_function(entry: Entry, edge: FunctionEdge, stack: Any) -> Callable[...,
     fn = edge.fn
     make = {"sync": _sync, "async": _async, "generator": _generator, "async_generator": _async_generator}[edge.kind]
     wrapper = make(entry, edge)
-    functools.update_wrapper(wrapper, fn if hasattr(fn, "__name__") else type(fn).__call__, updated=())
-    if not hasattr(fn, "__name__"):
+    if hasattr(fn, "__name__"):
+        functools.update_wrapper(wrapper, fn)
+    else:  # an object: what it holds is its own, only what it says of itself is copied
+        functools.update_wrapper(wrapper, without_partials(fn), updated=())
         wrapper.__name__ = wrapper.__qualname__ = edge.name
-    wrapper.__wrapped__ = fn  # type: ignore[attr-defined]
+        wrapper.__wrapped__ = fn  # type: ignore[attr-defined]
     setattr(wrapper, _MARKER, Marker(wrapper, stack, edge, entry))
     return wrapper
 
@@ -81,7 +87,7 @@ def _sync(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
         try:
             reply = drive(entry.carry(edge.enter(entry, here, args, kwargs)))
         except Stopped as stopped:
-            raise stopped.error from None
+            raise stopped.carried from None
         return edge.leave(reply)
 
     return wrapper
@@ -102,14 +108,13 @@ def _async(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
 def _generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
     fn, stack_id = edge.fn, entry.stack_id
 
-    def wrapper(*args: Any, **kwargs: Any) -> Iterator[Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         here = ambient()
         if not switch.active or stack_id in here.inside:
-            yield from fn(*args, **kwargs)
-            return
+            return (yield from fn(*args, **kwargs))
         items = edge.leave(drive(entry.carry(edge.enter(entry, here, args, kwargs))))
         try:
-            yield from items
+            return (yield from items)
         finally:
             items.close()
 
@@ -128,7 +133,8 @@ def _async_generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
         items = edge.leave(await entry.carry(edge.enter(entry, here, args, kwargs)))
         try:
             async for item in items:
-                yield item
+                if (yield item) is not None:
+                    raise TypeError(NO_SEND)
         finally:
             await items.aclose()
 

@@ -15,17 +15,29 @@ if TYPE_CHECKING:
 __all__ = ["AsyncItems", "AsyncIteratorSource", "Items", "IteratorSource"]
 
 
+NO_SEND = (
+    "a stack reads a generator's items one ahead, so nothing can be sent into it; "
+    "pass what it needs as arguments, or decorate the function that makes one item"
+)
+
+
 class IteratorSource:
     """Reads a plain iterator or generator."""
+
+    returned: Any = None
+    """What a generator returned at its end."""
 
     def __init__(self, iterator: Iterator[Any]) -> None:
         self._iterator = iterator
 
     async def read(self) -> list[Event] | None:
         """Return the next item."""
-        for item in self._iterator:
-            return [Event(to_json(item), native=item)]
-        return None
+        try:
+            item = next(self._iterator)
+        except StopIteration as stop:
+            self.returned = stop.value
+            return None
+        return [Event(to_json(item), native=item)]
 
     async def close(self) -> None:
         """Close the generator, or whatever has a `close`."""
@@ -88,9 +100,18 @@ class Items:
         if not self._ready:
             batch = drive(self._stream.pull())
             if batch is None:
-                raise StopIteration
+                raise StopIteration(getattr(self._stream.source, "returned", None))
             self._ready = batch
         return native(self._ready.pop(0))
+
+    def send(self, value: Any) -> Any:
+        """Refuse: what a caller sends would go past the layers."""
+        raise TypeError(NO_SEND)
+
+    def throw(self, error: BaseException) -> Any:
+        """Leave the stream and raise `error`."""
+        self.close()
+        raise error
 
     def close(self) -> None:
         """Leave the stream."""

@@ -137,6 +137,7 @@ class Retry(Layer):
 
     def _decide(self, call: Call, error: Exception, number: int) -> float | None:
         """Return how long to wait before the next attempt, or `None` to give up; notes the reason."""
+        error = getattr(error, "carried", error)
         failure = classify(error, call.classify, wall=call.runtime.wall)
         reason = self._refusal(failure, error, number, call)
         if reason is None:
