@@ -21,6 +21,7 @@ SOURCE = Path(__file__).parent.parent / "src"
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "foundation": (
         "errors",
+        "callsite",
         "hints",
         "faults",  # knows errors and hints alone; a stream that breaks classifies what broke it
         "usage",
@@ -50,7 +51,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     ),
     "ground": ("dialects", "stores"),
     "features": ("reliability", "caching", "routing", "budget", "safety", "telemetry"),
-    "edge": ("edge", "stack"),
+    "edge": ("edge", "defaults", "stack"),
     "top": ("presets", "batch", "__main__", "__init__"),
 }
 # agentprod.testing is for users' tests: it takes the package as a user does or any part below "top",

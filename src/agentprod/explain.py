@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from agentprod.order import CANONICAL, RULES, check, layer_name
+from agentprod.order import CANONICAL, RULES, check, layer_name, rules_of, shown
 
 if TYPE_CHECKING:
     from agentprod.stack import Stack
@@ -18,11 +18,12 @@ def explain(stack: Stack) -> str:
     names = [layer_name(layer) for layer in stack.layers]
     lines = ["outermost"]
     for position, (name, layer) in enumerate(zip(names, stack.layers, strict=True)):
-        lines.append(f"  {position + 1}. {_shown(layer)}")
+        lines.append(f"  {position + 1}. {shown(layer)}")
+        inside = names[position + 1 :]
         lines.extend(
-            f"       outside {rule.inner}: otherwise {rule.reason}"
-            for rule in RULES
-            if rule.outer == name and rule.inner in names[position + 1 :]
+            f"       outside {rule.inner if rule.inner != '*' else 'everything'}: otherwise {rule.reason}"
+            for rule in rules_of(stack.layers)
+            if rule.outer == name and (rule.inner in inside or (rule.inner == "*" and position == 0 and inside))
         )
     lines.append("  → the provider" if names else "  (no layers) → the provider")
     findings = check(stack.layers)
@@ -30,10 +31,6 @@ def explain(stack: Stack) -> str:
     if not findings and names:
         lines.append("The order is as recommended.")
     return "\n".join(lines)
-
-
-def _shown(layer: Any) -> str:
-    return getattr(layer, "__name__", None) or repr(layer)
 
 
 def order_table(names: Sequence[str] = CANONICAL) -> str:

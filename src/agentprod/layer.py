@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
-__all__ = ["Layer", "Place"]
+from agentprod.errors import ConfigError
+
+__all__ = ["Layer", "Place", "check_layer"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,3 +68,20 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.options().items())})"
+
+
+def check_layer(found: Any) -> None:
+    """Refuse what is no layer.
+
+    Raises:
+        ConfigError: it has no `async def handle` and is no `async def` function either.
+    """
+    if inspect.isclass(found):
+        raise ConfigError(f"{found.__name__} is a class; write {found.__name__}() to make a layer of it")
+    if hasattr(found, "decorate") and not hasattr(found, "handle"):
+        raise ConfigError("a stack is no layer; write Stack(*one, *another) to join two")
+    if not inspect.iscoroutinefunction(getattr(found, "handle", found)):
+        raise ConfigError(
+            f"a {type(found).__name__} is no layer; a layer has `async def handle(self, call, call_next)` "
+            "or is itself an `async def` function of (call, call_next)"
+        )

@@ -5,11 +5,27 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CANONICAL", "RULES", "Finding", "Inside", "Outside", "Rule", "check", "layer_name"]
+from agentprod.callsite import outside_level
+from agentprod.errors import OrderError, OrderWarning
+
+__all__ = [
+    "CANONICAL",
+    "RULES",
+    "Finding",
+    "Inside",
+    "Outside",
+    "Rule",
+    "check",
+    "enforce_order",
+    "layer_name",
+    "rules_of",
+    "shown",
+]
 
 CANONICAL = (
     "Tracer",
@@ -145,6 +161,12 @@ def layer_name(layer: Any) -> str:
     return getattr(layer, "__name__", None) or type(layer).__name__
 
 
+def shown(layer: Any) -> str:
+    """Return a layer as text, for people."""
+    text = getattr(layer, "__name__", None) or repr(layer)
+    return f"{type(layer).__name__}()" if " object at 0x" in text else text
+
+
 def check(layers: Sequence[Any]) -> list[Finding]:
     """Return what is wrong with an order, harmful findings first.
 
@@ -157,7 +179,7 @@ def check(layers: Sequence[Any]) -> list[Finding]:
         for name, why in ONCE.items()
         if names.count(name) > 1
     ]
-    for rule in (*RULES, *_declared(layers)):
+    for rule in rules_of(layers):
         for outer, inner in _violations(names, rule):
             findings.append(
                 Finding(
@@ -170,8 +192,32 @@ def check(layers: Sequence[Any]) -> list[Finding]:
     return sorted(unique, key=lambda finding: not finding.harmful)
 
 
-def _declared(layers: Iterable[Any]) -> list[Rule]:
-    rules = []
+def enforce_order(layers: Sequence[Any], check_as: str, known: Sequence[Finding] = ()) -> None:
+    """Raise or warn about what is wrong with an order, at the caller's line.
+
+    Args:
+        layers: outermost first.
+
+        check_as: `"warn"`, `"error"` or `"off"`.
+
+        known: findings that have been told before.
+
+    Raises:
+        OrderError: an order that does harm, or with `"error"` one that costs something.
+    """
+    if check_as == "off":
+        return
+    for finding in check(layers):
+        if finding in known:
+            continue
+        if finding.harmful or check_as == "error":
+            raise OrderError(finding.message + '. Pass check="off" to Stack if you mean it')
+        warnings.warn(finding.message, OrderWarning, stacklevel=outside_level())
+
+
+def rules_of(layers: Iterable[Any]) -> list[Rule]:
+    """Return the rules that hold for these layers: the built-in ones and those that layers declare."""
+    rules = list(RULES)
     for layer in layers:
         for wish in getattr(layer, "order", ()):
             name = layer_name(layer)

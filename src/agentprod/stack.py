@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from agentprod import layer as _layer
 from agentprod.board import Board
 from agentprod.call import Call, CallNext, Handler
+from agentprod.defaults import default_estimator, default_pricer, default_scrub
 from agentprod.edge.attempts import send_attempt
 from agentprod.edge.entry import Entry
 from agentprod.edge.function_edge import FunctionEdge
 from agentprod.edge.functions import KINDS, check_callable, kind_of, marker_of, wrap_function
-from agentprod.errors import ConfigError, OrderError, OrderWarning
-from agentprod.layer import Place
+from agentprod.errors import ConfigError
+from agentprod.layer import Place, check_layer
 from agentprod.ledger import Environment
+from agentprod.order import Finding, enforce_order, layer_name, shown
 from agentprod.order import check as check_order
-from agentprod.order import layer_name
 from agentprod.runtime.clock import Clock, SystemClock
 from agentprod.runtime.runtime import AsyncRuntime, SyncRuntime
-from agentprod.usage import Usage
 
 if TYPE_CHECKING:
     from agentprod.dialects.base import Dialect
     from agentprod.edge.function_edge import Kind
-    from agentprod.faults import Classify
+    from agentprod.faults import Classify, Fault
     from agentprod.ledger import Pricer
 
 __all__ = ["Stack"]
@@ -90,10 +88,11 @@ class Stack:
     ) -> None:
         if check not in ("warn", "error", "off"):
             raise ConfigError(f'check must be "warn", "error" or "off", not {check!r}')
-        if classify is not None and not callable(classify):
-            raise ConfigError("classify must be callable: (exception) -> ap.Fault | None")
+        for name, hook in (("classify", classify), ("prices", prices)):
+            if hook is not None and not callable(hook):
+                raise ConfigError(f"{name} must be callable: {_HOOKS[name]}")
         for found in layers:
-            _check_layer(found)
+            check_layer(found)
         self.layers: tuple[Any, ...] = layers
         self._options: dict[str, Any] = {
             "store": store,
@@ -103,8 +102,7 @@ class Stack:
             "prices": prices,
             "buffer": buffer,
         }
-        if check != "off":
-            _enforce(layers, check)
+        enforce_order(layers, check)
         self._id = next(_ids)
         self._names = tuple(layer_name(found) for found in layers)
         self._clock: Clock = clock or SystemClock()
@@ -197,8 +195,9 @@ class Stack:
         if marker is not None:
             joined = self._join(marker.stack)
             edge = marker.edge
+            bound = marker.entry.bound
         else:
-            joined = self
+            joined, bound = self, None
             edge = FunctionEdge(fn, kind or kind_of(fn), dialect=dialect, provider=provider, model=model, name=name)
         joined.attach(
             Place(
@@ -207,7 +206,8 @@ class Stack:
                 edge.kind in ("generator", "async_generator"),
             )
         )
-        return wrap_function(joined.entry, edge, joined)  # type: ignore[return-value]
+        entry = joined.entry if bound is None else joined.entry.bind(bound)
+        return wrap_function(entry, edge, joined)  # type: ignore[return-value]
 
     def __call__(self, fn: F) -> F:
         """Decorate `fn` with this stack."""
@@ -221,7 +221,14 @@ class Stack:
                 check(place)
 
     def _join(self, inner: Stack) -> Stack:
-        return self._with((*self.layers, *inner.layers), inner._options)
+        outer, under = self._options, inner._options
+        options = {**under, **{name: value for name, value in outer.items() if value is not None}}
+        if outer["check"] == "warn":
+            options["check"] = "error" if under["check"] == "error" else "warn"
+        options["buffer"] = outer["buffer"] or under["buffer"]
+        options["classify"] = _either(outer["classify"], under["classify"])
+        known = (*check_order(self.layers), *check_order(inner.layers))
+        return _rebuilt((*self.layers, *inner.layers), options, known)
 
     # Looking and changing
 
@@ -281,9 +288,8 @@ class Stack:
             raise ConfigError(f"the stack has no {name}; it has {', '.join(self._names) or 'no layers'}")
         return self._names.index(name)
 
-    def _with(self, layers: Sequence[Any], under: dict[str, Any] | None = None) -> Stack:
-        options = {**(under or {}), **{k: v for k, v in self._options.items() if v is not None}}
-        return Stack(*layers, **options)
+    def _with(self, layers: Sequence[Any]) -> Stack:
+        return _rebuilt(layers, self._options, check_order(self.layers))
 
     def explain(self) -> str:
         """Return the stack as text: each layer, what it is for, and what is wrong with the order."""
@@ -292,40 +298,33 @@ class Stack:
         return explain(self)
 
     def __repr__(self) -> str:
-        return f"Stack({', '.join(_shown(found) for found in self.layers)})"
+        return f"Stack({', '.join(shown(found) for found in self.layers)})"
 
 
-def _shown(layer: Any) -> str:
-    return getattr(layer, "__name__", None) or repr(layer)
+_HOOKS = {
+    "classify": "(exception) -> ap.Fault | None",
+    "prices": "(provider, model, usage) -> USD | None",
+}
 
 
-def default_pricer(provider: str, model: str | None, usage: Any) -> Any:
-    """Price an attempt by the built-in prices."""
-    return None
+def _rebuilt(layers: Sequence[Any], options: dict[str, Any], known: Sequence[Finding]) -> Stack:
+    """Return a stack of these layers; what was wrong with their order before has been said before."""
+    for found in layers:
+        check_layer(found)
+    enforce_order(layers, options["check"], known)
+    made = Stack(*layers, **{**options, "check": "off"})
+    made._options["check"] = options["check"]
+    return made
 
 
-def default_estimator(request: Mapping[str, Any], model: str | None, text: str) -> Usage:
-    """Count the tokens of a request and of the text that came back."""
-    from agentprod.budget.tokens import count_request, count_tokens
+def _either(outer: Classify | None, inner: Classify | None) -> Classify | None:
+    if outer is None or inner is None:
+        return outer or inner
 
-    return Usage(count_request(request, model).tokens, count_tokens(text, model or ""), estimated=True)
+    def classify(error: BaseException) -> Fault | None:
+        return outer(error) or inner(error)
 
-
-def default_scrub(text: str) -> str:
-    """Name the personal data and secrets of a text instead of showing them."""
-    from agentprod.safety.pii.detectors import built_in, find_spans
-    from agentprod.safety.pii.entities import DEFAULT
-    from agentprod.safety.pii.folding import fold
-    from agentprod.safety.pii.overlap import resolve
-
-    folded = fold(text)
-    pieces: list[str] = []
-    done = 0
-    for span in resolve(folded.text, find_spans(folded.text, built_in(DEFAULT))):
-        start, end = folded.original(span.start, span.end)
-        pieces += (text[done:start], f"[{span.entity}]")
-        done = end
-    return "".join((*pieces, text[done:]))
+    return classify
 
 
 def _compose(layers: Sequence[Any], innermost: Handler) -> Handler:
@@ -340,38 +339,6 @@ def _bound(handle: Callable[[Call, CallNext], Any], call_next: Handler) -> Handl
         return handle(call, call_next)
 
     return handler
-
-
-def _check_layer(found: Any) -> None:
-    if inspect.isclass(found):
-        raise ConfigError(f"{found.__name__} is a class; write {found.__name__}() to make a layer of it")
-    if isinstance(found, Stack):
-        raise ConfigError("a stack is no layer; write Stack(*one, *another) to join two")
-    handle = getattr(found, "handle", None)
-    if handle is None and callable(found) and inspect.iscoroutinefunction(found):
-        return
-    if handle is None or not inspect.iscoroutinefunction(handle):
-        raise ConfigError(
-            f"a {type(found).__name__} is no layer; a layer has `async def handle(self, call, call_next)` "
-            "or is itself an `async def` function of (call, call_next)"
-        )
-
-
-def _enforce(layers: Sequence[Any], check: str) -> None:
-    for finding in check_order(layers):
-        if finding.harmful or check == "error":
-            raise OrderError(finding.message + '. Pass check="off" to Stack if you mean it')
-        warnings.warn(finding.message, OrderWarning, stacklevel=_outside_level())
-
-
-def _outside_level() -> int:
-    """Return the stack level of the first frame outside this library."""
-    level = 1
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "agentprod":
-        frame = frame.f_back
-        level += 1
-    return level - 1
 
 
 def _client_method(stack: Stack, fn: Any) -> Any:

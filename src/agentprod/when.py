@@ -7,8 +7,8 @@ from typing import Any
 
 from agentprod.call import Call, CallNext
 from agentprod.errors import ConfigError
-from agentprod.layer import Layer, Place
-from agentprod.order import layer_name
+from agentprod.layer import Layer, Place, check_layer
+from agentprod.order import layer_name, shown
 from agentprod.reply import Reply
 
 __all__ = ["when"]
@@ -41,6 +41,9 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
             predicate = lambda call: call.operation == operation  # noqa: E731
         elif not callable(predicate):
             raise ConfigError(f"when takes a predicate (call) -> bool or an operation, not {predicate!r}")
+        check_layer(layer)
+        if otherwise is not None:
+            check_layer(otherwise)
         self._predicate = predicate
         self.layer = layer
         self.otherwise = otherwise
@@ -73,10 +76,17 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
 
     def attach(self, place: Place) -> None:
         """Let both layers refuse the place."""
+        self._tell("attach", place)
+
+    def join_stack(self, stack: Any) -> None:
+        """Let both layers know their stack."""
+        self._tell("join_stack", stack)
+
+    def _tell(self, hook: str, argument: Any) -> None:
         for found in (self.layer, self.otherwise):
-            check = getattr(found, "attach", None)
-            if callable(check):
-                check(place)
+            method = getattr(found, hook, None)
+            if callable(method):
+                method(argument)
 
     def __repr__(self) -> str:
-        return f"when(…, {self.layer!r})"
+        return f"when(…, {shown(self.layer)}{'' if self.otherwise is None else f', {shown(self.otherwise)}'})"

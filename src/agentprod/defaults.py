@@ -1,0 +1,39 @@
+"""What a stack does where it was told nothing: price, estimate, scrub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agentprod.usage import Usage
+
+__all__ = ["default_estimator", "default_pricer", "default_scrub"]
+
+
+def default_pricer(provider: str, model: str | None, usage: Any) -> Any:
+    """Price an attempt by the built-in prices."""
+    return None
+
+
+def default_estimator(request: Mapping[str, Any], model: str | None, text: str) -> Usage:
+    """Count the tokens of a request and of the text that came back."""
+    from agentprod.budget.tokens import count_request, count_tokens
+
+    return Usage(count_request(request, model).tokens, count_tokens(text, model or ""), estimated=True)
+
+
+def default_scrub(text: str) -> str:
+    """Name the personal data and secrets of a text instead of showing them."""
+    from agentprod.safety.pii.detectors import built_in, find_spans
+    from agentprod.safety.pii.entities import DEFAULT
+    from agentprod.safety.pii.folding import fold
+    from agentprod.safety.pii.overlap import resolve
+
+    folded = fold(text)
+    pieces: list[str] = []
+    done = 0
+    for span in resolve(folded.text, find_spans(folded.text, built_in(DEFAULT))):
+        start, end = folded.original(span.start, span.end)
+        pieces += (text[done:start], f"[{span.entity}]")
+        done = end
+    return "".join((*pieces, text[done:]))
