@@ -46,7 +46,7 @@ class Country:
     capital: Place
 
 
-class Colour(str, enum.Enum):
+class Colour(enum.StrEnum):
     """A text that is more than a text."""
 
     RED = "red"
@@ -156,7 +156,10 @@ SAME: list[tuple[tuple[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], 
     (((b"ab",), {}), ((bytes(bytearray(b"ab")),), {})),
     (((np.arange(3),), {}), ((np.array([0, 1, 2]),), {})),
     (((Decimal("1.0"),), {}), ((Decimal("1.0"),), {})),
-    (((datetime.datetime(2026, 1, 2, 3),), {}), ((datetime.datetime(2026, 1, 2, 3),), {})),
+    (
+        ((datetime.datetime(2026, 1, 2, 3, tzinfo=datetime.UTC),), {}),
+        ((datetime.datetime(2026, 1, 2, 3, tzinfo=datetime.UTC),), {}),
+    ),
     (((uuid.UUID(int=1),), {}), ((uuid.UUID(int=1),), {})),
     (((PurePosixPath("/a"),), {}), ((PurePosixPath("/a"),), {})),
     (((float("nan"),), {}), ((float("nan"),), {})),
@@ -192,7 +195,7 @@ DIFFERENT: list[Any] = [
     float("-inf"),
     datetime.date(2026, 1, 2),
     "2026-01-02",
-    datetime.datetime(2026, 1, 2),
+    datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC),
     datetime.timedelta(1),
     Place("a", 1),
     {"name": "a", "inhabitants": 1},

@@ -119,7 +119,7 @@ def test_only_never_asks() -> None:
 def test_only_says_when_a_request_is_never_stored(openai_with: OpenAIWith, provider: Provider) -> None:
     """What the cache refuses as such cannot be had from it."""
     client = openai_with(provider, Cache())
-    with ap.context(cache="only"), pytest.raises(ap.CacheMiss, match="never stored .store"):
+    with ap.context(cache="only"), pytest.raises(ap.CacheMiss, match=r"never stored \(store\)"):
         client.chat.completions.create(**CHAT, store=True)
     assert not provider.requests
 

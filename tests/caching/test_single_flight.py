@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import traceback
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -347,17 +348,44 @@ def test_values_that_cannot_be_copied_are_not_shared() -> None:
     cache = Cache()
 
     @cache
-    def connect() -> Any:
-        if barrier.n_waiting < 4:
+    def connect(first: bool) -> Any:
+        if not first:
             barrier.wait(WAIT)
         return object()
 
-    with pytest.warns(ap.AgentprodWarning), ThreadPoolExecutor(4) as pool:
-        barrier = threading.Barrier(1)
-        connect()
-        barrier = threading.Barrier(4)
-        futures = [pool.submit(connect) for _ in range(4)]
+    with pytest.warns(ap.AgentprodWarning):
+        connect(True)
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(connect, False) for _ in range(4)]
         assert len({id(future.result(WAIT)) for future in futures}) == 4
+
+
+def test_waiters_for_a_value_that_cannot_be_copied_ask_for_themselves() -> None:
+    """Found out while others wait, they all go on side by side."""
+    entered, release = threading.Event(), threading.Event()
+    barrier = threading.Barrier(3)
+    cache = Cache()
+    calls = []
+
+    @cache
+    def connect() -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            entered.set()
+            release.wait(WAIT)
+        else:
+            barrier.wait(WAIT)
+        return object()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with ThreadPoolExecutor(4) as pool:
+            futures = [pool.submit(connect)]
+            assert entered.wait(WAIT)
+            futures += [pool.submit(connect) for _ in range(3)]
+            joined(cache, 4)
+            release.set()
+            assert len({id(future.result(WAIT)) for future in futures}) == 4
 
 
 def test_joiners_of_a_value_get_copies() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from agentprod.usage import Usage
@@ -96,6 +96,6 @@ class Entry:
 
 
 def _usage_json(usage: Usage) -> dict[str, Any]:
-    found = asdict(usage)
+    found = {each.name: getattr(usage, each.name) for each in fields(Usage)}
     found["server_tool_calls"] = dict(usage.server_tool_calls)
     return {name: value for name, value in found.items() if value}

@@ -16,7 +16,7 @@ from agentprod.caching.keys import Keys, Ticket
 from agentprod.caching.partition import By, check_by, partition_of
 from agentprod.caching.refusals import refuse_call
 from agentprod.caching.seal import Seal
-from agentprod.caching.serving import rebuild, server_of
+from agentprod.caching.serving import Server
 from agentprod.caching.shelf import Shelf
 from agentprod.caching.stock import Stock
 from agentprod.caching.terms import Stale, excuses, make_stale
@@ -129,7 +129,8 @@ class Cache(Stock, Layer):
         tiers = Tiers(self._shelf, Seal(secret), self._counts, warner)
         Stock.__init__(self, tiers, warner, store)
         writer = Writer(self._terms, tool_calls=tool_calls, classes=self._classes)
-        self._fetcher = Fetcher(writer, tiers, self._counts, self._classes, warner)
+        self._server = Server(self._classes, self._counts, warner)
+        self._fetcher = Fetcher(writer, self._server, tiers, self._counts, warner)
         self._seen = Seen()
         self._shown = {"ttl": self._terms.fresh, **({} if by == "tenant" else {"by": by})}
 
@@ -139,14 +140,14 @@ class Cache(Stock, Layer):
         ticket = self._ticket(call)
         if isinstance(ticket, str):
             return await self._past(call, call_next, ticket)
-        stale = None
+        stale, over = None, self._fetcher.over
         if mode != "refresh":
             found = await self._look_up(call, ticket)
             if found is not None:
                 entry, age = found
                 late = age - entry.terms.fresh
                 if late < 0 or late < entry.terms.revalidate or mode == "only":
-                    reply = self._serve(call, entry, age)
+                    reply = self._server.serve(call, entry, age)
                     if reply is not None:
                         if late >= 0 and mode != "only":
                             self._fetcher.refresh(call, call_next, ticket)
@@ -160,11 +161,11 @@ class Cache(Stock, Layer):
         if mode == "refresh":
             return await self._fetcher.fetch_alone(call, call_next, ticket)
         if stale is None:
-            return await self._fetcher.fetch(call, call_next, ticket)
+            return await self._fetcher.fetch(call, call_next, ticket, over)
         try:
-            return await self._fetcher.fetch(call, call_next, ticket)
+            return await self._fetcher.fetch(call, call_next, ticket, over)
         except Exception as error:
-            reply = self._serve(call, *stale) if excuses(error, call) else None
+            reply = self._server.serve(call, *stale) if excuses(error, call) else None
             if reply is None:
                 raise
             call.ledger.note("Cache", "stale_if_error", error=type(error).__name__)
@@ -204,24 +205,6 @@ class Cache(Stock, Layer):
         except Exception as error:
             self._failed("looking up", error)
             return None
-
-    def _serve(self, call: Call, entry: Entry, age: float) -> Reply | None:
-        """Return the reply of a hit; `None` when the entry turns out to be of no use."""
-        try:
-            reply = rebuild(call, entry, self._classes)
-        except Exception as error:
-            self._failed("reading an entry", error)
-            return None
-        if reply is None:
-            return None
-        fresh = age < entry.terms.fresh
-        ledger = call.ledger
-        ledger.cache = "hit_exact" if fresh else "stale"
-        ledger.served = server_of(call, entry)
-        ledger.saved_usage = entry.usage
-        ledger.note("Cache", "hit" if fresh else "stale", age=age)
-        self._counts.hit(entry.usage, fresh)
-        return reply
 
     def _failed(self, what: str, error: Exception) -> None:
         self._counts.add("errors")

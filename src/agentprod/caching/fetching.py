@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentprod.caching.recording import Recorder
 from agentprod.caching.refusals import refuse_ledger
 from agentprod.caching.selecting import Selection
-from agentprod.caching.serving import is_function, rebuild
+from agentprod.caching.serving import is_function, joined
 from agentprod.caching.shared_stream import Joined, SharedStream
 from agentprod.caching.single_flight import Flight, Flights, Landing, fresh_copy
 from agentprod.caching.values import Unfaithful
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from agentprod.caching.counts import Counts
     from agentprod.caching.entries import Entry
     from agentprod.caching.keys import Ticket
+    from agentprod.caching.serving import Server
     from agentprod.caching.tiers import Tiers
-    from agentprod.caching.values import Classes
     from agentprod.caching.warning import Warner
     from agentprod.caching.writing import Writer
     from agentprod.call import Call, CallNext
@@ -42,11 +42,11 @@ REFRESH_SECONDS = 300.0
 class Fetcher:
     """Gets answers that are not stored, and stores them."""
 
-    def __init__(self, writer: Writer, tiers: Tiers, counts: Counts, classes: Classes, warner: Warner) -> None:
+    def __init__(self, writer: Writer, server: Server, tiers: Tiers, counts: Counts, warner: Warner) -> None:
         self._writer = writer
+        self._server = server
         self._tiers = tiers
         self._counts = counts
-        self._classes = classes
         self._warner = warner
         self._flights = Flights()
         # Functions whose values or items are known to come back equal, or not to.
@@ -55,8 +55,23 @@ class Fetcher:
         self._refreshing: dict[tuple[str, object], float] = {}
         self._lock = threading.RLock()
 
-    async def fetch(self, call: Call, call_next: CallNext, ticket: Ticket) -> Reply:
-        """Ask, or wait for somebody who is asking the same."""
+    @property
+    def over(self) -> int:
+        """How many flights are over; to be read before a look-up whose miss leads to `fetch`."""
+        return self._flights.over
+
+    async def fetch(self, call: Call, call_next: CallNext, ticket: Ticket, over: int) -> Reply:
+        """Ask, or wait for somebody who is asking the same.
+
+        Args:
+            call: the call.
+
+            call_next: whom it goes to.
+
+            ticket: where its answer is kept.
+
+            over: how many flights were over before the look-up that found nothing.
+        """
         if is_function(call):
             edge = call.target.edge
             if edge in self._unfaithful or (call.streaming and edge not in self._faithful):
@@ -64,6 +79,10 @@ class Fetcher:
         while True:
             flight, leads = self._flights.board((ticket.key, ticket.epoch), call.runtime.home())
             if leads:
+                # One that ended since may have brought what was missing.
+                reply = await self._brought(flight, call, ticket) if self.over != over else None
+                if reply is not None:
+                    return reply
                 self._counts.add("misses")
                 if call.runtime.kind == "sync":
                     return await self._lead(flight, call, call_next, ticket)
@@ -79,6 +98,22 @@ class Fetcher:
             if reply is None:
                 return await self.fetch_alone(call, call_next, ticket)
             return reply
+
+    async def _brought(self, flight: Flight, call: Call, ticket: Ticket) -> Reply | None:
+        try:
+            found = await self._tiers.get(call.runtime, ticket.key)
+        except BaseException as error:
+            self._flights.land(flight, Landing(error=error))
+            if not isinstance(error, Exception):
+                raise
+            self._failed("looking up", error)
+            return None
+        if found is None or found[1] >= found[0].terms.fresh:
+            return None
+        reply = self._server.serve(call, *found)
+        if reply is not None:
+            self._flights.land(flight, Landing(entry=found[0]))
+        return reply
 
     async def fetch_alone(self, call: Call, call_next: CallNext, ticket: Ticket) -> Reply:
         """Ask for this caller only."""
@@ -156,7 +191,7 @@ class Fetcher:
                 entry, body = captured
                 if self._keep(call, entry, body, ticket):
                     reply.on_settle(_Retraction(self._tiers, call, entry.key))
-            self._flights.land(flight, Landing(entry=entry, served=call.ledger.served))
+            self._flights.land(flight, Landing(entry=entry))
             return None
         if reply.dialect is not call.dialect:
             # Another wire format, which is translated further out: each caller's own business.
@@ -164,40 +199,30 @@ class Fetcher:
             return None
         recorder = self._record(call, reply, ticket)
         shared = SharedStream(reply, recorder, flight, self._flights, pumped=flight.job is not None)
-        self._flights.land(flight, Landing(stream=shared, served=call.ledger.served))
+        self._flights.land(flight, Landing(stream=shared))
         return shared
 
     # Joining
 
     async def _join(self, flight: Flight, landing: Landing, call: Call) -> Reply | None:
         """Return a joiner's reply; `None` when it has to ask for itself after all."""
-        if landing.stream is not None and call.streaming:
-            reply: Reply | None = self._view(call, landing.stream, leads=False)
-        elif landing.stream is not None:
-            reply = await self._drained(call, landing.stream)
-        else:
+        shared = landing.stream
+        if shared is None:
             self._flights.leave(flight)
-            reply = None if landing.entry is None else self._copy(call, landing.entry)
-        if reply is None:
-            return None
-        ledger = call.ledger
-        ledger.cache = "hit_exact"
-        ledger.served = landing.served
-        ledger.note("Cache", "joined")
-        if reply.stream is None or landing.entry is not None:
-            saved = landing.entry.usage if landing.entry is not None else reply.usage
-            ledger.saved_usage = saved
-            self._counts.hit(saved, joined=True)
+            return None if landing.entry is None else self._server.join(call, landing.entry)
+        reply: Reply | None
+        if call.streaming:
+            reply = self._view(call, shared, leads=False)
+            assert reply.stream is not None
+            reply.on_end(_Savings(self._counts, call.ledger, reply.stream))
         else:
-            reply.on_end(_Savings(self._counts, ledger, reply.stream))
+            reply = await self._drained(call, shared)
+            if reply is None:
+                return None
+            call.ledger.saved_usage = reply.usage
+            self._counts.hit(reply.usage, joined=True)
+        joined(call, shared.reply.ledger.served)
         return reply
-
-    def _copy(self, call: Call, entry: Entry) -> Reply | None:
-        try:
-            return rebuild(call, entry, self._classes)
-        except Exception as error:
-            self._failed("reading an entry", error)
-            return None
 
     async def _drained(self, call: Call, shared: SharedStream) -> Reply | None:
         """Read a stream to its end for a caller who wants the whole; `None` when it broke."""

@@ -11,11 +11,13 @@ from agentprod.reply import Reply
 from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
+    from agentprod.caching.counts import Counts
     from agentprod.caching.entries import Entry
     from agentprod.caching.values import Classes
+    from agentprod.caching.warning import Warner
     from agentprod.call import Call
 
-__all__ = ["is_function", "rebuild", "server_of"]
+__all__ = ["Server", "is_function", "joined", "rebuild"]
 
 
 def is_function(call: Call) -> bool:
@@ -43,7 +45,62 @@ def rebuild(call: Call, entry: Entry, classes: Classes) -> Reply | None:
     return Reply(call, stream=EventStream(Replay(events, natives), call))
 
 
-def server_of(call: Call, entry: Entry) -> Target:
+class Server:
+    """Serves hits, and tells what they saved.
+
+    Args:
+        classes: the classes of functions' values.
+
+        counts, warner: where hits and failures are told.
+    """
+
+    def __init__(self, classes: Classes, counts: Counts, warner: Warner) -> None:
+        self._classes = classes
+        self._counts = counts
+        self._warner = warner
+
+    def serve(self, call: Call, entry: Entry, age: float) -> Reply | None:
+        """Return the reply of a hit; `None` when the entry turns out to be of no use."""
+        reply = self.copy(call, entry)
+        if reply is None:
+            return None
+        fresh = age < entry.terms.fresh
+        ledger = call.ledger
+        ledger.cache = "hit_exact" if fresh else "stale"
+        ledger.served = _served(call, entry)
+        ledger.saved_usage = entry.usage
+        ledger.note("Cache", "hit" if fresh else "stale", age=age)
+        self._counts.hit(entry.usage, fresh)
+        return reply
+
+    def join(self, call: Call, entry: Entry) -> Reply | None:
+        """Return the reply of a caller who shared another's call; `None` when its answer is of no use."""
+        reply = self.copy(call, entry)
+        if reply is None:
+            return None
+        joined(call, _served(call, entry))
+        call.ledger.saved_usage = entry.usage
+        self._counts.hit(entry.usage, joined=True)
+        return reply
+
+    def copy(self, call: Call, entry: Entry) -> Reply | None:
+        """Return the reply an entry holds; `None` when it cannot be read, or needs a class that is not known here."""
+        try:
+            return rebuild(call, entry, self._classes)
+        except Exception as error:
+            self._counts.add("errors")
+            self._warner.failed("reading an entry", error)
+            return None
+
+
+def joined(call: Call, served: Target | None) -> None:
+    """Write down that a caller shared another's call."""
+    call.ledger.cache = "hit_exact"
+    call.ledger.served = served
+    call.ledger.note("Cache", "joined")
+
+
+def _served(call: Call, entry: Entry) -> Target:
     """Return the target that an answer came from, for its price."""
     target = call.target
     if entry.model == target.model and entry.provider == target.provider:

@@ -120,8 +120,7 @@ class SharedStream:
             await self.inner.close("abandoned")
             raise
         finally:
-            if not self.ended:
-                self._end(self._interruption())
+            self._end(self._interruption())
 
     async def _pull(self) -> None:
         try:
@@ -165,7 +164,10 @@ class SharedStream:
         for waiter in waiters:
             waiter.set()
 
-    def _interruption(self) -> StreamInterrupted:
+    def _interruption(self) -> StreamInterrupted | None:
+        """Return what those who read on get when the stream is closed now; `None` when it is whole."""
+        if self.ended or self.inner.reader.sealed:
+            return None
         text = self.inner.text()
         return StreamInterrupted(
             f"The stream from {self.inner.target} was left by the caller who was reading it, after {len(text)} "
@@ -179,14 +181,22 @@ class SharedStream:
 
     async def detach(self, consumer: Joined) -> None:
         """Count a consumer out; after the last one the upstream stream is closed."""
-        if not self._count_out(consumer):
-            return
-        if self._pumped and self.flight.job is not None:
+        if self.inner.reader.sealed and not self.ended:
+            # All is read but the end of the connection, which nobody need wait for. First the answer is stored,
+            # then the flight can be left: who asks in between finds one or the other.
+            await self._stop()
+        if self._count_out(consumer):
+            await self._stop()
+
+    async def _stop(self) -> None:
+        """Close the upstream stream."""
+        with self._lock:
+            if self.ended or (self._pulling and not self._pumped):
+                return
+            self._pulling = True
             waiter = self.inner.runtime.waiter()
-            with self._lock:
-                if self.ended:
-                    return
-                self._waiters.append(waiter)
+            self._waiters.append(waiter)
+        if self._pumped and self.flight.job is not None:
             self.flight.job.cancel()
             await waiter.wait()
         else:

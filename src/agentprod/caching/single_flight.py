@@ -11,7 +11,7 @@ from agentprod.lateness import late
 if TYPE_CHECKING:
     from agentprod.caching.entries import Entry
     from agentprod.caching.shared_stream import SharedStream
-    from agentprod.call import Call, Target
+    from agentprod.call import Call
     from agentprod.reply import Reply
     from agentprod.runtime.runtime import Job
     from agentprod.runtime.waiter import Waiter
@@ -28,7 +28,6 @@ class Landing(NamedTuple):
     """A stream that has begun."""
     error: BaseException | None = None
     """What the leader's call raised."""
-    served: Target | None = None
 
 
 class Flight:
@@ -64,6 +63,8 @@ class Flights:
         self._lock = threading.RLock()
         self._flights: dict[tuple[object, object], Flight] = {}
         self._process = os.getpid()
+        self.over = 0
+        """How many flights are over."""
 
     def __len__(self) -> int:
         return len(self._flights)
@@ -142,6 +143,7 @@ class Flights:
     def _remove(self, flight: Flight) -> None:
         if self._flights.get((flight.key, flight.home)) is flight:
             del self._flights[flight.key, flight.home]
+            self.over += 1
 
 
 def _landing_of(flight: Flight) -> Landing | None:
