@@ -126,8 +126,9 @@ def _data_object(value: Any, kind: type) -> Any:
     dump = getattr(value, "model_dump", None)
     if callable(dump):
         return {"\0object": [_name(kind), _tagged(dump())]}
-    if hasattr(value, "tobytes"):
-        return {"\0array": [_name(kind), *_array_shape(value), _digest(value.tobytes())]}
+    raw: Any = getattr(value, "tobytes", None)
+    if raw is not None:
+        return {"\0array": [_name(kind), *_array_shape(value), _digest(bytes(raw()))]}
     if isinstance(value, Mapping):
         return {"\0object": [_name(kind), _mapping(value)]}
     plain: type[Any]
