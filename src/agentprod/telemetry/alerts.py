@@ -21,6 +21,7 @@ from agentprod.telemetry.metric_names import Semconv
 from agentprod.telemetry.prometheus_rules import rule_file
 from agentprod.telemetry.rolling import Rolling
 from agentprod.telemetry.rules import SEVERITIES, SIGNALS, Reading, Rule, default_rules
+from agentprod.telemetry.totals import Slice
 
 __all__ = ["Alert", "Alerts"]
 
@@ -112,7 +113,8 @@ class Alerts:
             self._due = now + self._interval
             self._count()
             self._costs.advance(wall)
-            sent = [alert for state in self._states if (alert := self._judge(state, now, wall)) is not None]
+            seen: dict[tuple[Group, float], Slice] = {}
+            sent = [alert for state in self._states if (alert := self._judge(state, seen, now, wall)) is not None]
         for alert in sent:
             self._dispatcher.send(alert)
         return sent
@@ -191,19 +193,21 @@ class Alerts:
             if len(self._budgets) > _MAX_BUDGETS:
                 del self._budgets[next(iter(self._budgets))]
 
-    def _read(self, rule: Rule, now: float, wall: float) -> Reading:
+    def _read(self, rule: Rule, seen: dict[tuple[Group, float], Slice], now: float, wall: float) -> Reading:
         signal = SIGNALS[rule.metric]
         if signal.read is not None:
-            _, rolling = self._groups[_group(rule)]
-            return signal.read(rolling.view(rule.window, now))
+            place = _group(rule), rule.window
+            if place not in seen:
+                seen[place] = self._groups[place[0]][1].view(rule.window, now)
+            return signal.read(seen[place])
         if rule.metric == "cost_anomaly":
             return self._costs.score(wall), len(self._costs.hours)
         recent = [used for used, at in self._budgets.values() if now - at <= rule.window]
         return (max(recent), len(recent)) if recent else (None, 0)
 
-    def _judge(self, state: _State, now: float, wall: float) -> Alert | None:
+    def _judge(self, state: _State, seen: dict[tuple[Group, float], Slice], now: float, wall: float) -> Alert | None:
         rule = state.rule
-        value, count = self._read(rule, now, wall)
+        value, count = self._read(rule, seen, now, wall)
         if not state.active:
             if value is None or count < rule.min_count or not rule.breached(value):
                 state.since = None
@@ -265,16 +269,17 @@ class _State:
         )
 
 
+Group = frozenset[tuple[str, str]]
 Filters = list[tuple[Callable[[CallRecord], Any], str]]
 
 
-def _group(rule: Rule) -> frozenset[tuple[str, str]]:
+def _group(rule: Rule) -> Group:
     return frozenset(rule.where.items())
 
 
-def _groups(rules: Iterable[Rule], interval: float) -> dict[frozenset[tuple[str, str]], tuple[Filters, Rolling]]:
+def _groups(rules: Iterable[Rule], interval: float) -> dict[Group, tuple[Filters, Rolling]]:
     """Return one set of rolling windows for each filter that rules use."""
-    lengths: dict[frozenset[tuple[str, str]], set[float]] = {}
+    lengths: dict[Group, set[float]] = {}
     for rule in rules:
         if SIGNALS[rule.metric].read is not None:
             lengths.setdefault(_group(rule), set()).add(rule.window)

@@ -15,7 +15,7 @@ from math import isfinite
 from typing import Any, NewType
 
 from agentprod.errors import ConfigError
-from agentprod.telemetry.binary import describe_encoded, without_data_urls
+from agentprod.telemetry.binary import TYPE_KEYS, describe_encoded, without_data_urls
 from agentprod.telemetry.drops import drops
 
 __all__ = ["Capture", "CaptureMode", "ScrubbedText", "capture_mode"]
@@ -24,6 +24,8 @@ ScrubbedText = NewType("ScrubbedText", str)
 """Text that went through a `Capture`."""
 
 _ERROR_BYTES = 500
+# A constant, for `dict | list | tuple` would be built anew for every value.
+_CONTAINERS = (dict, list, tuple)
 _MAX_DEPTH = 24
 _MAX_ITEMS = 200
 # What a scrubber may need to see behind a place to know what stands there: a private key is about 3,300 characters.
@@ -41,6 +43,7 @@ _PLAIN = frozenset(
         *("reasoning", "image_url", "url", "source", "media_type", "mime_type", "modality", "base64", "data", "blob"),
     }
 )
+_LONGEST_PLAIN = max(map(len, _PLAIN))
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -134,22 +137,8 @@ class Capture:
             that says how many are missing stands between them.
         """
         try:
-            made = [self._message(message) for message in messages[:1]]
-            left = self._span_bytes - 256 - sum(size for _, _, size in made)
-            latest = []
-            for message in reversed(messages[1:]):
-                one = self._message(message)
-                left -= one[2] + 1
-                if left < 0:
-                    break
-                latest.append(one)
-            missing = len(messages) - len(made) - len(latest)
-            if missing:
-                made.append(_as_json(_note(f"[{missing} messages left out]")))
-            made += reversed(latest)
-            if self._hook is not None:
-                return self._hooked([cleaned for cleaned, _, _ in made])
-            return f"[{','.join(text for _, text, _ in made)}]"
+            whole, text = self._together(messages) or self._one_by_one(messages)
+            return text if self._hook is None else self._hooked(whole)
         except Exception:
             drops.count("capture")
             return None
@@ -195,6 +184,34 @@ class Capture:
         value = self._hook(value)
         return None if value is None else _as_json(value)[1]
 
+    def _together(self, messages: Sequence[Any]) -> tuple[list[Any], str] | None:
+        """Return all messages as data and as JSON text, if together they are no more than one may be; else `None`."""
+        cleaned, left = [], self._message_bytes
+        for message in messages:
+            room = _Room(self._message_bytes - 64)
+            cleaned.append(self._clean(message, room, 0))
+            left -= self._message_bytes - 64 - room.left
+            if left < 0:
+                return None
+        _, text, size = _as_json(cleaned)
+        return (cleaned, text) if size <= self._message_bytes else None
+
+    def _one_by_one(self, messages: Sequence[Any]) -> tuple[list[Any], str]:
+        """Return the first message and as many of the latest as fit, as data and as JSON text."""
+        made, latest = [self._message(messages[0])], []
+        left = self._span_bytes - 256 - made[0][2]
+        for message in reversed(messages[1:]):
+            one = self._message(message)
+            left -= one[2] + 1
+            if left < 0:
+                break
+            latest.append(one)
+        missing = len(messages) - len(made) - len(latest)
+        if missing:
+            made.append(_as_json(_note(f"[{missing} messages left out]")))
+        made += reversed(latest)
+        return [cleaned for cleaned, _, _ in made], f"[{','.join(text for _, text, _ in made)}]"
+
     def _message(self, message: Any) -> tuple[Any, str, int]:
         """Return a message that is fit to record, as data and as JSON text, and its size in bytes."""
         # Counting escapes exactly for every string would cost more than the JSON itself. They are counted once, in the
@@ -213,14 +230,16 @@ class Capture:
     def _clean(self, value: Any, room: _Room, depth: int) -> Any:
         if isinstance(value, str):
             room.left -= _WORD
+            if len(value) <= _LONGEST_PLAIN and value in _PLAIN:
+                return value
             # What is short still fits when a long text before it took its share: ids, names, types.
-            return value if value in _PLAIN else room.take(self._string(value, max(room.left - room.spare, _SHORT)))
-        if isinstance(value, dict | list | tuple):
+            return room.take(self._string(value, max(room.left - room.spare, _SHORT)))
+        if isinstance(value, _CONTAINERS):
             if depth >= _MAX_DEPTH:
                 return "[nested too deep]"
             return self._object(value, room, depth) if isinstance(value, dict) else self._array(value, room, depth)
         room.left -= _WORD
-        if value is None or isinstance(value, bool | int):
+        if value is None or isinstance(value, int):
             return value
         if isinstance(value, float):
             return value if isfinite(value) else str(value)
@@ -230,7 +249,7 @@ class Capture:
         return f"[{type(value).__name__}]"
 
     def _object(self, value: dict[Any, Any], room: _Room, depth: int) -> dict[str, Any]:
-        encoded = describe_encoded(value)
+        encoded = describe_encoded(value) if not TYPE_KEYS.isdisjoint(value) else None
         cleaned: dict[str, Any] = {}
         for key, item in value.items():
             if room.left <= 0 or len(cleaned) >= _MAX_ITEMS:
@@ -238,7 +257,7 @@ class Capture:
                 break
             room.left -= _WORD
             name = key if key in _PLAIN else room.take(self._string(str(key), _LONGEST_KEY))
-            cleaned[name] = encoded[key] if key in encoded else self._clean(item, room, depth + 1)
+            cleaned[name] = encoded[key] if encoded and key in encoded else self._clean(item, room, depth + 1)
         return cleaned
 
     def _array(self, value: Sequence[Any], room: _Room, depth: int) -> list[Any]:
@@ -253,12 +272,12 @@ class Capture:
     def _string(self, text: str, limit: int) -> str:
         text = without_data_urls(text)
         window = 4 * limit + 2 * _CONTEXT
+        if len(text) <= window:
+            return _cut(self._scrub(text), limit, 0)
         scrubbed = self._scrub(text[:window])
-        if len(text) > window:
-            # What stood near the end of the window was scrubbed without sight of what follows, so it is not used.
-            scrubbed = scrubbed[: max(0, len(scrubbed) - _CONTEXT)]
-            return _cut(scrubbed, limit, len(text) - window + _CONTEXT)
-        return _cut(scrubbed, limit, 0)
+        # What stood near the end of the window was scrubbed without sight of what follows, so it is not used.
+        scrubbed = scrubbed[: max(0, len(scrubbed) - _CONTEXT)]
+        return _cut(scrubbed, limit, len(text) - window + _CONTEXT)
 
 
 class _Room:

@@ -14,6 +14,8 @@ from agentprod.telemetry.drops import drops
 
 __all__ = ["JsonFormatter", "TextFormatter", "call_fields", "log_call", "setup"]
 
+_EVENT = "llm.call"
+
 logger = logging.getLogger("agentprod")
 logger.addHandler(logging.NullHandler())
 
@@ -32,7 +34,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": record.getMessage(),
         }
-        line.update((name, value) for name, value in record.__dict__.items() if name not in _STANDARD)
+        line.update(record.__dict__)
+        for name in _STANDARD:
+            line.pop(name, None)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return _encode(line)
@@ -87,7 +91,10 @@ def log_call(record: CallRecord) -> None:
     level = logging.WARNING if record.failed else logging.INFO
     try:
         if logger.isEnabledFor(level):
-            logger.log(level, "llm.call", extra=call_fields(record))
+            # What `logger.log` does, without looking for the line of code it was called from, which is this one.
+            line = logger.makeRecord(logger.name, level, "", 0, _EVENT, (), None)
+            line.__dict__.update(call_fields(record))
+            logger.handle(line)
     except Exception:
         drops.count("log")
 
