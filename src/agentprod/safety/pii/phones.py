@@ -43,7 +43,9 @@ _SHAPES = re.compile(
     r"|1[ .\-]?[(（][2-9][0-9]{2}[)）][ .\-]{0,2}[0-9]{3}[ .\-][0-9]{4}"
     # Trunk zero; five and four digits are a US postal code.
     r"|0(?:10|2[0-9]|[3-9][0-9]{2})[ \-][2-8][0-9]{6,7}\-[0-9]{1,6}"
-    r"|0(?![0-9]{4}\-[0-9]{4}(?![0-9]))[0-9]{1,4}(?:[ .]|[ ]?[\-/][ ]?)[0-9]{2,8}(?:[ .\-][0-9]{2,8}){0,4}"
+    r"|0(?![0-9]{4}\-[0-9]{4}(?![0-9]))[1-9][0-9]{0,3}(?:[ .]|[ ]?[\-/][ ]?)[0-9]{2,8}(?:[ .\-][0-9]{2,8}){0,4}"
+    # The same without a separator: 10 or 11 digits, as most of Europe, Japan, India and China dial.
+    r"|0[1-9](?!([0-9])\2+(?![0-9]))[0-9]{8,9}"
     # Russia, and service numbers.
     r"|8[ \-]?[(（]?[0-9]{3}[)）]?[ \-]?[0-9]{3}[ \-][0-9]{2}[ \-][0-9]{2}"
     r"|[48]00[ \-][0-9]{3,4}[ \-][0-9]{3,4}"
@@ -143,6 +145,9 @@ def _mobile(text: str, at: int) -> Span | None:
     match = _CN_MOBILE.match(text, at)
     if not match or not starts_clean(text, at, GLUED):
         return None
+    if at > 1 and text[at - 1] == "-" and text[at - 2] in " =(,":
+        # A negative number.
+        return None
     if match.end() - at == 11 and (UNIT.match(text, match.end()) or label_before(text, at) in _OTHER):
         return None
     return Span(at, match.end(), "PHONE", 0.85)
@@ -154,7 +159,10 @@ def _shaped(text: str, begin: int, at: int) -> Span | None:
         return None
     value = match[0]
     digits = compact(value)
-    if len(digits) < (9 if value[0] == "0" else 8 if value[0] in "(（" else 7) or _is_date(value):
+    if len(digits) < (9 if value[0] == "0" else 8 if value[0] in "(（" else 7) or _is_date(value) or _is_filler(value, digits):
+        return None
+    if match.start() > 1 and text[match.start() - 1] == ":" and text[match.start() - 2].isdigit():
+        # Seconds of a time, with their fraction.
         return None
     if _is_amount(text, match.start(), match.end()) or label_before(text, match.start()) in _OTHER:
         return None
@@ -217,6 +225,14 @@ _DATE = re.compile(
     r"|(?:19|20)[0-9]{2}[ ]?[\-/][ ]?(?:19|20)[0-9]{2}(?![0-9])"
 )
 _COMPACT_DATE = re.compile(r"((?:19|20)[0-9]{2})([0-9]{2})([0-9]{2})(?:[ .\-]?[0-9]{4,6})?")
+_DOTTED_QUAD = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+
+
+def _is_filler(value: str, digits: str) -> bool:
+    """Tell whether digits count up, hardly differ, or are four octets."""
+    return digits in "01234567890123456789" or len(set(digits)) < 3 or _DOTTED_QUAD.fullmatch(value) is not None
+
+
 _CURRENCY = "$€£¥￥₹"
 
 
