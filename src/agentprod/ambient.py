@@ -9,7 +9,7 @@ from typing import Any
 
 from agentprod.identity import NOBODY, Context
 
-__all__ = ["Ambient", "ambient", "change", "restore"]
+__all__ = ["Ambient", "ambient", "change"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Ambient:
     """Who wants to hear of calls that start here."""
     inside: frozenset[int] = frozenset()
     """Stacks whose layers' own calls this code makes."""
+    entered: tuple[tuple[object, Context], ...] = ()
+    """Who said something of the context, each with what was in force before."""
 
 
 _here: contextvars.ContextVar[Ambient] = contextvars.ContextVar("agentprod", default=Ambient())  # noqa: B039 - it is frozen
@@ -29,18 +31,10 @@ ambient: Callable[[], Ambient] = _here.get
 """Returns what is in force here."""
 
 
-def change(**changes: Any) -> contextvars.Token[Ambient]:
-    """Change parts of what code from here on inherits; return what takes it back."""
-    return _here.set(replace(_here.get(), **changes))
+def change(**changes: Any) -> None:
+    """Change parts of what code from here on inherits.
 
-
-def restore(token: contextvars.Token[Ambient]) -> None:
-    """Take a change back.
-
-    In another task or thread than the change was made in, as FastAPI's sync dependencies do it, there
-    is nothing to take back: that one has its own value.
+    To take a change back is another change, of the same part: what others changed meanwhile stays.
+    A token could not do that, nor be used in another task or thread than it was made in.
     """
-    try:
-        _here.reset(token)
-    except ValueError:
-        pass
+    _here.set(replace(_here.get(), **changes))

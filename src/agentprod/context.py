@@ -8,7 +8,7 @@ from concurrent.futures import Executor, Future
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from agentprod.ambient import Ambient, ambient, change, restore
+from agentprod.ambient import ambient, change
 from agentprod.errors import ConfigError
 from agentprod.identity import CacheMode, Context, make_context, seconds
 
@@ -39,7 +39,7 @@ class context:  # noqa: N801 - reads as the verb it is: `with ap.context(user="u
 
         tags: mapping of labels, added to those outside.
 
-        deadline: seconds (or `timedelta`) from now in which calls must end, streams included.
+        deadline: seconds (or `timedelta`) from entering the block in which calls must end, streams included.
 
         cache: `"default"`, `"bypass"` (neither read nor write), `"refresh"` (write only) or `"only"`
             (raise `CacheMiss` instead of calling the provider).
@@ -52,19 +52,24 @@ class context:  # noqa: N801 - reads as the verb it is: `with ap.context(user="u
 
     def __init__(self, **options: Any) -> None:
         self._context = make_context(options)
-        self._token: contextvars.Token[Ambient] | None = None
 
     def __enter__(self) -> Context:
-        merged = self._context.over(ambient().context)
-        self._token = change(context=merged)
+        here = ambient()
+        merged = self._context.beginning().over(here.context)
+        change(context=merged, entered=(*here.entered, (self, here.context)))
         return merged
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._token is not None:
-            restore(self._token)
-            self._token = None
+        # What to go back to stands beside what is in force, not in this object: tasks and threads may share one.
+        # Where it is not in force, as in the thread of a generator that another thread began, nothing is taken back.
+        entered = ambient().entered
+        for position in range(len(entered) - 1, -1, -1):
+            owner, before = entered[position]
+            if owner is self:
+                change(context=before, entered=entered[:position])
+                return
 
     async def __aenter__(self) -> Context:
         return self.__enter__()

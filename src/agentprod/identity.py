@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -43,8 +43,6 @@ class Context:
         """Return this context with what it leaves open taken from `other`; of two deadlines the earlier one."""
         if other is NOBODY:
             return self
-        if self is NOBODY:
-            return other
         merged = {f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(Context)}
         merged["tags"] = {**other.tags, **self.tags}
         merged["cache"] = self.cache if self.cache != "default" else other.cache
@@ -52,6 +50,10 @@ class Context:
         nearer = self if mine <= theirs else other
         merged["deadline"], merged["entered"] = nearer.deadline, nearer.entered
         return Context(**merged)
+
+    def beginning(self) -> Context:
+        """Return this context with its deadline counted from now."""
+        return self if self.deadline is None else replace(self, entered=time.monotonic())
 
     def _expires(self) -> float:
         return float("inf") if self.deadline is None else self.entered + self.deadline
@@ -79,6 +81,8 @@ def make_context(options: Mapping[str, Any]) -> Context:
     for name in ("user", "team", "tenant", "conversation", "run", "request_id"):
         if name in values and not isinstance(values[name], str):
             raise ConfigError(f"context {name} must be a str, not {type(values[name]).__name__}; write {name}=str(...)")
+        if values.get(name) == "":
+            raise ConfigError(f"context {name} must not be empty; leave it out where nobody is known")
     if values.get("cache", "default") not in get_args(CacheMode):
         raise ConfigError(f"context cache must be one of {', '.join(get_args(CacheMode))}, not {values['cache']!r}")
     if "tags" in values:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from agentprod.ambient import ambient, change, restore
+from agentprod.ambient import ambient, change
 
 if TYPE_CHECKING:
     from agentprod.call import Call
@@ -23,11 +23,16 @@ everywhere: tuple[Listener, ...] = ()
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
     """Let `listener` hear of calls that start within the block, also in tasks and propagated threads."""
-    token = change(listeners=(*ambient().listeners, listener))
+    change(listeners=(*ambient().listeners, listener))
     try:
         yield
     finally:
-        restore(token)
+        left = list(ambient().listeners)
+        if listener in left:
+            left.reverse()  # of equal ones, the one that began last
+            left.remove(listener)
+            left.reverse()
+            change(listeners=tuple(left))
 
 
 def listen(listener: Listener) -> Callable[[], None]:

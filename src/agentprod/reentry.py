@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agentprod.ambient import ambient, change, restore
+from agentprod.ambient import ambient, change
 
 __all__ = ["entered"]
 
@@ -13,8 +13,9 @@ __all__ = ["entered"]
 @contextmanager
 def entered(stack_id: int) -> Iterator[None]:
     """Mark the block as running inside that stack."""
-    token = change(inside=ambient().inside | {stack_id})
+    before = ambient().inside
+    change(inside=before | {stack_id})
     try:
         yield
     finally:
-        restore(token)
+        change(inside=before)
