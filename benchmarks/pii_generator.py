@@ -6,6 +6,7 @@ cannot hide behind the same mistake in its test data.
     python benchmarks/pii_generator.py --seed 7 --rows 20 --carriers other
 """
 
+# ruff: noqa: E501 - tables of values and sentences
 from __future__ import annotations
 
 import argparse

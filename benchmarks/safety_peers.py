@@ -18,8 +18,10 @@ Found = tuple[int, int, str]
 Detect = Callable[[str], Iterable[Found]]
 
 SAME = {
-    "EMAIL_ADDRESS": "EMAIL", "PHONE_NUMBER": "PHONE", "IP_ADDRESS": "IP", "IBAN_CODE": "IBAN", "MAC_ADDRESS": "MAC", "SSN": "US_SSN",
-    "SOCIAL_SECURITY_NUMBER": "US_SSN", "CREDIT_CARD_NUMBER": "CREDIT_CARD", "CREDENTIAL": "SECRET", "CN_BANK_CARD": "CREDIT_CARD",
+    "EMAIL_ADDRESS" : "EMAIL", "PHONE_NUMBER" : "PHONE", "IP_ADDRESS" : "IP", "IBAN_CODE" : "IBAN", "MAC_ADDRESS" :
+    "MAC", "SSN" : "US_SSN",
+    "SOCIAL_SECURITY_NUMBER" : "US_SSN", "CREDIT_CARD_NUMBER" : "CREDIT_CARD", "CREDENTIAL" : "SECRET",
+    "CN_BANK_CARD" : "CREDIT_CARD",
 }  # fmt: skip
 """What systems call the same thing; Chinese bank cards count as cards for everyone."""
 
@@ -124,8 +126,13 @@ def detect_secrets() -> Detect:
 
 
 PEERS: dict[str, Callable[[], Detect]] = {
-    "naive 4 patterns": naive, "LangChain": langchain, "Presidio patterns": presidio, "scrubadub": scrubadub, "datafog": datafog, "detect-secrets": detect_secrets,
-}  # fmt: skip
+    "naive 4 patterns": naive,
+    "LangChain": langchain,
+    "Presidio patterns": presidio,
+    "scrubadub": scrubadub,
+    "datafog": datafog,
+    "detect-secrets": detect_secrets,
+}
 
 
 def load(names: Iterable[str] = PEERS) -> tuple[dict[str, Detect], list[str]]:

@@ -114,16 +114,56 @@ def count_false(title: str, texts: list[str], systems: dict[str, Detect], per: f
                 print(f"      {example}")
 
 
-ASSIGNED = (
-    '{i}_api_token = "{v}"', "{I}_TOKEN={v}", "{i}Token: {v}", "<{i}Token>{v}</{i}Token>", 'var {i}Token string = "{v}"', '"{i}_token": "{v}",', "{i}_secret: '{v}'",
-    '"{i}_token" => "{v}"', "--{i}-api-key {v}", "{i}.client_secret={v}", 'headers = {{"Authorization": "Bearer {v}"}}', "密钥：{v}", "https://h.example/?api_key={v}&q=1",
-    'curl -H "X-Api-Key: {v}"', "ENV {I}_API_KEY {v}",
-)  # fmt: skip
-PASSWORDS = ('password = "{v}"', "PASSWORD={v}", "db_pass: {v}", '"password": "{v}"', "my password is {v}", "密码：{v}", "mysql://root:{v}@db:3306/x", "--password {v}", "<password>{v}</password>")
-HARMLESS = """password = os.environ["DB_PASSWORD"]|password: ${DB_PASSWORD}|"password": "string"|api_key = config.get("api_key")|api_key = "YOUR_API_KEY"|tokens: 128000
-max_tokens=4096|token_type: bearer|SECRET_KEY = env("SECRET_KEY")|The secret of success is hard work.|password is required|key = "user.profile.name"|if password == confirm_password:
-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855|commit 9fceb02d0ae598e95dc970b74767f19372d61af8|密码长度为8-16位|令牌桶算法 速率为1000|private_key_path: ~/.ssh/id_rsa
-secret_name: my-app-database-credentials|model = "gpt-4o-2024-08-06"|password_hash_rounds = 12|token = next(tokens)|AKIAIOSFODNN7EXAMPLE|请输入密码：|keyboard = "QWERTY-104"|monkey = "banana12345678\""""
+ASSIGNED = """{i}_api_token = "{v}"
+{I}_TOKEN={v}
+{i}Token: {v}
+<{i}Token>{v}</{i}Token>
+var {i}Token string = "{v}"
+"{i}_token": "{v}",
+{i}_secret: '{v}'
+"{i}_token" => "{v}"
+--{i}-api-key {v}
+{i}.client_secret={v}
+headers = {{"Authorization": "Bearer {v}"}}
+密钥：{v}
+https://h.example/?api_key={v}&q=1
+curl -H "X-Api-Key: {v}"
+ENV {I}_API_KEY {v}""".splitlines()
+PASSWORDS = """password = "{v}"
+PASSWORD={v}
+db_pass: {v}
+"password": "{v}"
+my password is {v}
+密码：{v}
+mysql://root:{v}@db:3306/x
+--password {v}
+<password>{v}</password>""".splitlines()
+HARMLESS = """password = os.environ["DB_PASSWORD"]
+password: ${DB_PASSWORD}
+"password": "string"
+api_key = config.get("api_key")
+api_key = "YOUR_API_KEY"
+tokens: 128000
+max_tokens=4096
+token_type: bearer
+SECRET_KEY = env("SECRET_KEY")
+The secret of success is hard work.
+password is required
+key = "user.profile.name"
+if password == confirm_password:
+sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+commit 9fceb02d0ae598e95dc970b74767f19372d61af8
+密码长度为8-16位
+令牌桶算法 速率为1000
+请输入密码：
+private_key_path: ~/.ssh/id_rsa
+secret_name: my-app-database-credentials
+model = "gpt-4o-2024-08-06"
+password_hash_rounds = 12
+token = next(tokens)
+AKIAIOSFODNN7EXAMPLE
+keyboard = "QWERTY-104"
+monkey = "banana12345678\"""".splitlines()
 
 
 def secret_rows(seed: int, rows: int) -> list[Row]:
@@ -135,7 +175,9 @@ def secret_rows(seed: int, rows: int) -> list[Row]:
             value = "".join(rng.choices(rng.choice(alphabets), k=rng.choice((16, 20, 24, 32, 40, 64))))
             template = rng.choice(ASSIGNED)
         else:
-            value = rng.choice(("hunter2", "P@ssw0rd!", "s3cr3t", "Qwerty123", "xK9#mQ2$", "Zaq12wsx")) + rng.choice(("", "x7", "!4"))
+            value = rng.choice(("hunter2", "P@ssw0rd!", "s3cr3t", "Qwerty123", "xK9#mQ2$", "Zaq12wsx")) + rng.choice(
+                ("", "x7", "!4")
+            )
             template = rng.choice(PASSWORDS)
         name = rng.choice(("acme", "billing", "weather", "maps", "mail"))
         text = template.format(i=name, I=name.upper(), v=value)
@@ -161,7 +203,9 @@ def main() -> None:
         read = lambda name: [json.loads(line) for line in (folder / name).open(encoding="utf-8")]  # noqa: E731
         measure("English, development set", read("en_structured_dev.jsonl"), systems, ENGLISH, options.misses)
         rows = read("neg_numbers_dates.jsonl")
-        count_false("Numbers and dates", [row["text"] for row in rows], systems, len(rows) / 1000, "1,000 rows", options.misses)
+        count_false(
+            "Numbers and dates", [row["text"] for row in rows], systems, len(rows) / 1000, "1,000 rows", options.misses
+        )
     else:
         print("AGENTPROD_DATA is not set: the two development sets are left out")
 
@@ -180,7 +224,7 @@ def main() -> None:
     text = generator.log_text(seed, 400_000)
     count_false("Generated logs", text.split("\n"), systems, len(text) / 1e6, "MB", options.misses)
     measure("Secrets", secret_rows(seed, rows), secret_finders, ["SECRET"], options.misses)
-    count_false("No secrets", HARMLESS.replace("\n", "|").split("|"), secret_finders, 1, "26 lines", options.misses)
+    count_false("No secrets", HARMLESS, secret_finders, 1, "26 lines", options.misses)
 
 
 if __name__ == "__main__":

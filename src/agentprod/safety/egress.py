@@ -32,7 +32,8 @@ _IN_TAG = re.compile(
 )
 _OPEN = re.compile(
     r"(?:!?\[[^\[\]\n]{0,300}(?:\](?:\([^)]{0,2300})?)?|!|<[A-Za-z][^>]{0,2048}|<|[A-Za-z][A-Za-z0-9+.\-]{0,20}(?::(?:/|\\)?)?"
-    r"|(?:[A-Za-z][A-Za-z0-9+.\-]{1,20}:(?://|\\\\)|www\.)[^\s<>\"'`，。；！？）】》、]{0,2048}|\n[ ]{0,3}(?:\[[^\]\n]{0,100}(?:\](?::[ \t]{0,4}<?[^\s>]{0,2048})?)?)?)\Z",
+    r"|(?:[A-Za-z][A-Za-z0-9+.\-]{1,20}:(?://|\\\\)|www\.)[^\s<>\"'`，。；！？）】》、]{0,2048}"
+    r"|\n[ ]{0,3}(?:\[[^\]\n]{0,100}(?:\](?::[ \t]{0,4}<?[^\s>]{0,2048})?)?)?)\Z",
     re.IGNORECASE,
 )
 _REACH = 2900
@@ -88,11 +89,7 @@ class Egress:
 
     def find(self, text: str) -> list[Address]:
         """Return the addresses in a text that are not allowed, in order."""
-        found: list[Address] = []
-        for match in _ADDRESS.finditer(text):
-            if address := self.judge(match):
-                found.append(address)
-        return found
+        return [address for match in _ADDRESS.finditer(text) if (address := self.judge(match))]
 
     def filter(self, text: str) -> str:
         """Return the text without the addresses that are not allowed; labels and descriptions stay."""

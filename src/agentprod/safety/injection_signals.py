@@ -4,6 +4,7 @@ A weight is the chance, taken by itself, that a text with this signal is an atta
 sets and on benign prompts full of the same trigger words; see `injection` for what they reach.
 """
 
+# ruff: noqa: E501 - one signal per line reads better than one in five
 from __future__ import annotations
 
 import re
@@ -52,7 +53,9 @@ _AI = r"(?:ai|chatbot|bot|assistant|model|gpt|character|entity|being|persona|cha
 _FREE = r"(?:unfiltered|uncensored|unrestricted|amoral|jailbroken|unchained|limitless)"
 _WICKED = r"(?:unethical|immoral|evil|malevolent)"
 _MACHINE = r"(?:ai|chatbot|bot|assistant|language model|gpt|chatgpt)"
-_SECRET = r"(?:password|pass ?code|secret(?: key| code| word)?|api key|access code|credentials?|confidential \w+|private key)"
+_SECRET = (
+    r"(?:password|pass ?code|secret(?: key| code| word)?|api key|access code|credentials?|confidential \w+|private key)"
+)
 _SECRET_WORDS = "passw|passc|secret|api key|access code|credential|confidential|private key"
 _MODE = r"(?:on|enabled?|activated?|output|chatgpt|gpt|respon\w+|confirm|access|password|is now)"
 
@@ -65,11 +68,8 @@ _TABLE: tuple[tuple[str, float, float, str, str], ...] = (
     ("override", 0.6, 0.8, "ignore|disregard|forget|override|bypass", rf"\b(?:ignore|disregard|forget|override|bypass) (?:about )?(?:all (?:of )?)?your (?:\w+ )?{_ORDERS}\b"),
     ("override", 0.5, 0.6, "forget|ignore|disregard|mind", r"(?:^|[.!?\n] ?)(?:forget|ignore|disregard|never ?mind) (?:about )?(?:that|this|it|what i (?:just )?said|all that)\b[,.: ]+(?:and |now |instead |can |could |please |tell |give |write |do )"),
     ("override", 0.6, 0.85, "new |your ", r"(?:^|[\n.!*#\[] ?)new (?:instructions?|task|rules?|orders?)(?: (?:are|is|follow))?\s?:|\byour (?:new|real|actual|true) (?:instructions?|task|purpose|goal|objective) (?:is|are)\b"),
-    ("override", 0.75, 0.85, "忽略|无视|忘|理会|抛弃|覆盖|跳过",
-     r"(?:忽略|无视|忘记|忘掉|不要理会|不用理会|抛弃|覆盖|跳过)(?:掉|你)?(?:所有|一切|全部|任何)?(?:之前|以上|上面|前面|先前|此前|原来|原有|上述|系统|你的)(?:给你|收到|设定)?的?(?:所有|全部|一切)?(?:的)?(?:指令|指示|提示词?|规则|要求|命令|设定|限制)"),
-    ("override", 0.75, 0.85, "ignor|olvid|descart|omite|caso omiso|desestima|esque|desconsidere|dimentica|oubli|compte|vergiss|missachte|забудь|игнорир|внимания",
-     r"(?:ignora|olvida|descarta|omite|haz caso omiso de|desestima|esque[cç]a|ignore|desconsidere|dimentica|oubli(?:e|ez)|ignor(?:e|ez)|ne tiens? pas compte|ignoriere?n?|vergiss|missachte|"
-     r"игнорир\w*|забудь\w*|не обращай внимания на)\b.{0,30}?(?:instrucc?i\w+|[oó]rdenes|indicacion\w+|instruç\w+|istruzion\w+|consignes?|anweisung\w*|befehl\w*|vorgaben|инструкци\w+|указани\w+|команд\w+)"),
+    ("override", 0.75, 0.85, "忽略|无视|忘|理会|抛弃|覆盖|跳过", r"(?:忽略|无视|忘记|忘掉|不要理会|不用理会|抛弃|覆盖|跳过)(?:掉|你)?(?:所有|一切|全部|任何)?(?:之前|以上|上面|前面|先前|此前|原来|原有|上述|系统|你的)(?:给你|收到|设定)?的?(?:所有|全部|一切)?(?:的)?(?:指令|指示|提示词?|规则|要求|命令|设定|限制)"),
+    ("override", 0.75, 0.85, "ignor|olvid|descart|omite|caso omiso|desestima|esque|desconsidere|dimentica|oubli|compte|vergiss|missachte|забудь|игнорир|внимания", r"(?:ignora|olvida|descarta|omite|haz caso omiso de|desestima|esque[cç]a|ignore|desconsidere|dimentica|oubli(?:e|ez)|ignor(?:e|ez)|ne tiens? pas compte|ignoriere?n?|vergiss|missachte|игнорир\w*|забудь\w*|не обращай внимания на)\b.{0,30}?(?:instrucc?i\w+|[oó]rdenes|indicacion\w+|instruç\w+|istruzion\w+|consignes?|anweisung\w*|befehl\w*|vorgaben|инструкци\w+|указани\w+|команд\w+)"),
     ("override", 0.75, 0.85, "無視|忘れ|무시|잊", r"(?:以前|上記|これまで|前)の(?:すべての)?(?:指示|命令|プロンプト|ルール)を?(?:無視|忘れ)|(?:이전|위의?|앞의?) ?(?:모든 ?)?(?:지시|명령|프롬프트|지침)\w* ?(?:을|를)? ?(?:무시|잊)"),
     # Another self without rules
     ("persona", 0.75, 0.8, "anything|dan|stan|gpt|evilbot|mongo|ucar|alphabreak", r"\bdo[ -]anything[ -]now\b|\bdan mode\b|\b(?:named?|called|as|being|you are|you're) (?:\w+ ){0,2}(?:\"|')?(?:dan|stan|betterdan|evilbot|devilgpt|freegpt|ucar|mongo tom|alphabreak)\b(?! (?:brown|smith|lee))|\bdan can do\b|\b(?:named|called) (?:\"|')?(?:aim|dude|maximum|omega|machiavelli)\b|\b(?:devil|evil|chaos|free|dark|worm|anti|basedgpt)[ -]?gpt\b"),

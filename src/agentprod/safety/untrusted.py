@@ -1,7 +1,8 @@
 """Mark text that comes from elsewhere, so that a model can tell it from its orders (spotlighting).
 
 Works without detection: whatever a web page or a tool says, it stands between delimiters that its author could not
-know. Source of the method: Hines et al., "Defending Against Indirect Prompt Injection Attacks With Spotlighting" (2024).
+know. Source of the method: Hines et al., "Defending Against Indirect Prompt Injection Attacks With Spotlighting",
+2024.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ SPOTLIGHT_RULE = (
 
 _KEY = os.urandom(16)
 _TEMPLATE = re.compile(
-    r"<\|[A-Za-z0-9_ ]{1,40}\|>|<｜[^｜>\n]{1,40}｜>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</?s>|<\[/?(?:BOS|EOS)\]>"
+    r"<\|[A-Za-z0-9_ ]{1,40}\|>|<｜[^｜>\n]{1,40}｜>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</?s>"
+    r"|<\[/?(?:BOS|EOS)\]>"
     r"|</?untrusted\b[^>\n]{0,200}>?",
     re.IGNORECASE,
 )

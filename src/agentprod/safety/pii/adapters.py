@@ -24,7 +24,12 @@ def _load(module: str, extra: str) -> Any:
 
 
 def presidio(
-    analyzer: Any = None, *, language: str = "en", entities: Iterable[str] | None = None, score: float = 0.5, timeout: float | None = None
+    analyzer: Any = None,
+    *,
+    language: str = "en",
+    entities: Iterable[str] | None = None,
+    score: float = 0.5,
+    timeout: float | None = None,
 ) -> Recognizer:
     """Return a recogniser that asks Microsoft Presidio.
 
@@ -57,7 +62,11 @@ def presidio(
 
 
 def spacy(
-    model: Any = "en_core_web_sm", *, labels: Mapping[str, str] | None = None, score: float = 0.6, timeout: float | None = None
+    model: Any = "en_core_web_sm",
+    *,
+    labels: Mapping[str, str] | None = None,
+    score: float = 0.6,
+    timeout: float | None = None,
 ) -> Recognizer:
     """Return a recogniser that asks a spaCy model for named entities.
 

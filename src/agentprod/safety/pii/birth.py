@@ -17,7 +17,8 @@ MONTHS = (
 ).split()
 _MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
 _BIRTH = re.compile(
-    r"(?:(?<![a-z])born(?: on| in)?|(?<![a-z])d\.?o\.?b(?![a-z])\.?|birth[ _\-]?(?:date|day)|date[ _]of[ _]birth|birthdate|birthday|出生年月日?|"
+    r"(?:(?<![a-z])born(?: on| in)?|(?<![a-z])d\.?o\.?b(?![a-z])\.?|birth[ _\-]?(?:date|day)|date[ _]of[ _]birth"
+    r"|birthdate|birthday|出生年月日?|"
     r"出生日期|出生时间|出生于|生于|生日|出生)"
     r"[\"')）]{0,2}[ ]{0,2}(?:[:：=是为]|is|was|on|the)?[ ]{0,2}[\"'(（]?(?:on |the )?"
     r"(?P<date>"

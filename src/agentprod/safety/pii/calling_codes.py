@@ -53,8 +53,7 @@ _LENGTHS = """
 _BY_CODE = {
     code: (int(least), int(most))
     for least, most, codes in (
-        (*lengths.split("-"), codes)
-        for lengths, codes in (line.split(":") for line in _LENGTHS.strip().splitlines())
+        (*lengths.split("-"), codes) for lengths, codes in (line.split(":") for line in _LENGTHS.strip().splitlines())
     )
     for code in codes.split()
 }

@@ -11,9 +11,7 @@ __all__ = ["canonical"]
 _NOT_ALNUM = re.compile(r"[\W_]+")
 _NOT_DIGIT = re.compile(r"[^0-9]+")
 _CHINESE_MOBILE = re.compile(r"(?:00)?86(?=1[3-9][0-9]{9}\Z)")
-_COMPACT = frozenset(
-    "CREDIT_CARD CN_BANK_CARD IBAN US_SSN CN_ID CN_USCC CN_PASSPORT CN_PLATE HK_ID TW_ID MAC".split()
-)
+_COMPACT = frozenset("CREDIT_CARD CN_BANK_CARD IBAN US_SSN CN_ID CN_USCC CN_PASSPORT CN_PLATE HK_ID TW_ID MAC".split())
 
 
 def canonical(entity: str, value: str) -> str:

@@ -41,11 +41,14 @@ _CHINESE = ("62", "81", "9558", "9559", "9843", "6013", "6016", "603367", "621",
 
 _GLUED = re.compile(r"(?:card|visa|amex|cc|no|number|mastercard|acct|account|pan)\.?\Z", re.IGNORECASE)
 _CARD_WORD = re.compile(
-    r"(?:card|visa|master ?card|amex|american express|maestro|(?<![a-z])cc(?![a-z])|credit|debit|tarjeta|carte|karte|carta|"
+    r"(?:card|visa|master ?card|amex|american express|maestro|(?<![a-z])cc(?![a-z])|credit|debit|tarjeta|carte"
+    r"|karte|carta|"
     r"cart[aã]o|kaart|карт|カード|카드|卡)",
     re.IGNORECASE,
 )
-_BANK_WORD = re.compile(r"银行卡|储蓄卡|借记卡|工资卡|信用卡|卡号|账号|帐号|账户|开户|收款|打款|转账|银行|bank ?card|unionpay|银联", re.I)
+_BANK_WORD = re.compile(
+    r"银行卡|储蓄卡|借记卡|工资卡|信用卡|卡号|账号|帐号|账户|开户|收款|打款|转账|银行|bank ?card|unionpay|银联", re.I
+)
 
 
 def issuer_known(digits: str) -> bool:

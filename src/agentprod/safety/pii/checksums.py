@@ -79,7 +79,9 @@ def cn_uscc_ok(code: str) -> bool:
 def hk_id_ok(number: str) -> bool:
     """Tell whether one or two letters, six digits and a check character are a Hong Kong identity number (MOD 11)."""
     body = number[:-1].rjust(8)
-    total = sum((36 if char == " " else int(char, 36)) * weight for char, weight in zip(body, range(9, 1, -1)))
+    total = sum(
+        (36 if char == " " else int(char, 36)) * weight for char, weight in zip(body, range(9, 1, -1), strict=False)
+    )
     return (total + (10 if number[-1] in "Aa" else int(number[-1]))) % 11 == 0
 
 
@@ -90,7 +92,9 @@ def tw_id_ok(number: str) -> bool:
     """Tell whether a letter and nine digits are a national identity number of Taiwan (weights 1, 9, 8 … 1, 1)."""
     region = _TW_LETTERS.index(number[0].upper()) + 10
     digits = [region // 10, region % 10, *map(int, number[1:])]
-    return sum(digit * weight for digit, weight in zip(digits, (1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1))) % 10 == 0
+    return (
+        sum(digit * weight for digit, weight in zip(digits, (1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1), strict=True)) % 10 == 0
+    )
 
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

@@ -46,7 +46,11 @@ def cn_old_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
             continue
         for at in run.starts:
             match = _OLD_ID.match(text, at)
-            if match and valid_date(1900 + int(match[1]), int(match[2]), int(match[3])) and starts_clean(text, at, _GLUED_ID):
+            if (
+                match
+                and valid_date(1900 + int(match[1]), int(match[2]), int(match[3]))
+                and starts_clean(text, at, _GLUED_ID)
+            ):
                 if _ID_WORD.search(text, max(0, at - 40), at):
                     yield Span(at, match.end(), "CN_ID", 0.6)
 
@@ -56,7 +60,9 @@ _USCC = re.compile(
     r"(?![0-9A-Za-z])"
 )
 _GLUED_USCC = re.compile(r"(?:uscc|code|no)\Z", re.IGNORECASE)
-_USCC_WORD = re.compile(r"信用代码|税号|纳税人|识别号|营业执照|注册号|统一代码|机构代码|uscc|credit code|tax", re.IGNORECASE)
+_USCC_WORD = re.compile(
+    r"信用代码|税号|纳税人|识别号|营业执照|注册号|统一代码|机构代码|uscc|credit code|tax", re.IGNORECASE
+)
 _ORGANISATION_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 
 
@@ -90,7 +96,8 @@ _BARE_PASSPORT = re.compile(r"[0-9](?<![0-9.][0-9])[0-9]{7,9}(?![0-9A-Za-z]|[\-.
 _MAINLAND = re.compile(r"[EG][0-9]{8}|E[A-Z][0-9]{7}|[DSP][0-9]{8}|[DSP][0-9]{7}|(?:SE|DE|PE)[0-9]{7}")
 _PERMIT = re.compile(r"[HMCWLT][0-9]{8}|[HM][0-9]{10}|C[A-Z][0-9]{7}|[KHJ][0-9]{8}|K[A-Z][0-9]{7}|M[AB][0-9]{7}")
 _PASSPORT_WORD = re.compile(
-    r"护照|護照|通行证|通行證|回乡证|台胞证|旅行证|证件|签证|出入境|港澳|passport|travel (?:document|permit)|visa", re.IGNORECASE
+    r"护照|護照|通行证|通行證|回乡证|台胞证|旅行证|证件|签证|出入境|港澳|passport|travel (?:document|permit)|visa",
+    re.IGNORECASE,
 )
 _NUMBERED = re.compile(r"护照|護照|台胞证|通行证|passport", re.IGNORECASE)
 _GLUED_PASSPORT = re.compile(r"(?:passport|no|number|护照)\Z", re.IGNORECASE)
@@ -124,7 +131,9 @@ def cn_passports(text: str, start: int = 0) -> Iterator[Span]:
         for match in _BARE_PASSPORT.finditer(text, start):
             number = match[0]
             near = _NUMBERED.search(text, max(0, match.start() - 16), match.start())
-            if near and (number[:2] in ("14", "15") and len(number) == 9 or len(number) in (8, 10) and near[0] == "台胞证"):
+            if near and (
+                (number[:2] in ("14", "15") and len(number) == 9) or (len(number) in (8, 10) and near[0] == "台胞证")
+            ):
                 yield Span(match.start(), match.end(), "CN_PASSPORT", 0.6)
 
 
@@ -138,7 +147,7 @@ _POLICE_PLATE = re.compile(rf"WJ[ ·]?[{_PROVINCE}]?[ ·]?[0-9]{{4}}[0-9A-Z](?![
 
 
 def cn_plates(text: str, start: int = 0) -> Iterator[Span]:
-    """Yield vehicle plates (GA 36-2018): five places, six for new-energy vehicles, and the plates with 学 警 挂 港 澳."""
+    """Yield vehicle plates (GA 36-2018): five places, six for new-energy vehicles, and plates with 学 警 挂 港 澳."""
     for match in _PLATE.finditer(text, start):
         digits = sum(char.isdigit() for char in match[0])
         before = text[match.start() - 1] if match.start() else ""

@@ -23,8 +23,8 @@ class Detector(NamedTuple):
         needs: when to run it. `"runs"` when there are runs of six digits, `"digit"` when the text has a
             digit, `"wide digit"` when it also is not ASCII, `""` always, anything else when the text contains it.
 
-        find: `(text, start)`, or `(text, runs)` for `"runs"`. It reports nothing that begins before `start`, but may look
-            at 48 characters before it.
+        find: `(text, start)`, or `(text, runs)` for `"runs"`. It reports nothing that begins before `start`, but may
+            look at 48 characters before it.
     """
 
     entities: frozenset[str]

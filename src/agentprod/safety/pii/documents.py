@@ -85,7 +85,11 @@ def restore_value(
 
         vault: what the placeholders stand for.
 
-        allows, urls, unknown: see `RestoreStream`.
+        allows: see `RestoreStream`.
+
+        urls: see `RestoreStream`.
+
+        unknown: see `RestoreStream`.
     """
     put = _Restore(vault, allows, urls, unknown)
 

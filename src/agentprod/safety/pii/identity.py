@@ -13,7 +13,7 @@ __all__ = ["hk_ids", "ibans", "open_iban", "tw_ids", "us_ssns"]
 
 _SSN = re.compile(r"([0-9]{3})([ \-.]?)([0-9]{2})\2([0-9]{4})(?![0-9A-Za-z]|[\-.][0-9])")
 _SSN_WORD = re.compile(
-    r"(?:(?<![a-z])ssns?(?![a-z])|social[\s_\-]?security|soc(?:ial)? sec|社会安全号|社安号|social|(?<![a-z])(?:itin|tin|tax ?id))",
+    r"(?:(?<![a-z])ssns?(?![a-z])|social|soc sec|社会安全号|社安号|(?<![a-z])(?:itin|tin|tax ?id))",
     re.IGNORECASE,
 )
 _GLUED_SSN = re.compile(r"ssn\Z", re.IGNORECASE)
@@ -85,7 +85,9 @@ def open_iban(text: str, start: int) -> int:
 
 
 _HK_ID = re.compile(r"[0-9](?<=[A-Za-z][0-9])[0-9]{5}[ ]?[(（]?[0-9Aa][)）]?")
-_HK_WORD = re.compile(r"香港身份证|香港身分證|香港.{0,6}证|hk\s?id|hong kong (?:identity|id)|身份證|身分證", re.IGNORECASE)
+_HK_WORD = re.compile(
+    r"香港身份证|香港身分證|香港.{0,6}证|hk\s?id|hong kong (?:identity|id)|身份證|身分證", re.IGNORECASE
+)
 
 
 def hk_ids(text: str, start: int = 0) -> Iterator[Span]:

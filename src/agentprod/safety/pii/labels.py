@@ -9,23 +9,59 @@ __all__ = ["ACCOUNT", "CARD", "OTHER", "PHONE", "label_before"]
 PHONE, CARD, ACCOUNT, OTHER = "phone", "card", "account", "other"
 
 _PHONE_WORDS = (
-    "phone", "telephone", "tel", "mobile", "mob", "cell", "cellphone", "cellular", "fax", "hotline", "landline", "whatsapp", "sms", "call", "dial",
+    "phone", "telephone", "tel", "mobile", "mob", "cell", "cellphone", "cellular", "fax", "hotline", "landline",
+    "whatsapp", "sms", "call", "dial",
     "handy", "gsm", "telefon", "telefono", "telefone", "celular",
 )  # fmt: skip
-_CARD_WORDS = ("card", "visa", "mastercard", "amex", "maestro", "credit", "debit", "unionpay", "tarjeta", "karte", "pan")
+_CARD_WORDS = (
+    "card",
+    "visa",
+    "mastercard",
+    "amex",
+    "maestro",
+    "credit",
+    "debit",
+    "unionpay",
+    "tarjeta",
+    "karte",
+    "pan",
+)
 _OTHER_WORDS = (
-    "order", "invoice", "track", "shipment", "parcel", "transaction", "txn", "isbn", "issn", "imei", "serial", "model", "version",
-    "part", "patent", "ticket", "case", "flight", "ssn", "license", "licence", "passport", "zip", "postal", "postcode", "budget", "population",
-    "reference", "ref", "id", "ids", "uid", "pid", "tid", "sku", "sn", "qq", "ip", "port", "epoch", "timestamp", "build", "commit", "hash", "size",
-    "length", "offset", "count", "total", "block", "blk", "iban", "vat", "tax", "uscc", "nonce", "seq", "page", "doi", "pmid", "trace", "span",
+    "order", "invoice", "track", "shipment", "parcel", "transaction", "txn", "isbn", "issn", "imei", "serial",
+    "model", "version",
+    "part", "patent", "ticket", "case", "flight", "ssn", "license", "licence", "passport", "zip", "postal",
+    "postcode", "budget", "population",
+    "reference", "ref", "id", "ids", "uid", "pid", "tid", "sku", "sn", "qq", "ip", "port", "epoch", "timestamp",
+    "build", "commit", "hash", "size",
+    "length", "offset", "count", "total", "block", "blk", "iban", "vat", "tax", "uscc", "nonce", "seq", "page",
+    "doi", "pmid", "trace", "span",
     "request", "session", "message", "msg", "ts", "time", "batch", "range", "sum", "value",
 )  # fmt: skip
-_NEUTRAL = frozenset("no num nr number numbers is was are the a of und my his her your their code my new at on to for s".split())
-_KINDS = {word: OTHER for word in _OTHER_WORDS} | {word: PHONE for word in _PHONE_WORDS} | {word: CARD for word in _CARD_WORDS} | {"account": ACCOUNT, "acct": ACCOUNT, "konto": ACCOUNT}
+_NEUTRAL = frozenset(
+    "no num nr number numbers is was are the a of und my his her your their code my new at on to for s".split()
+)
+_KINDS = (
+    dict.fromkeys(_OTHER_WORDS, OTHER)
+    | dict.fromkeys(_PHONE_WORDS, PHONE)
+    | dict.fromkeys(_CARD_WORDS, CARD)
+    | {"account": ACCOUNT, "acct": ACCOUNT, "konto": ACCOUNT}
+)
 _BEGINNINGS = {
     PHONE: ("phone", "telephone", "mobile", "telefon", "cellphone"),
     CARD: ("card", "visacard", "creditcard"),
-    OTHER: ("order", "invoice", "track", "shipment", "transaction", "timestamp", "version", "request", "session", "message", "serial"),
+    OTHER: (
+        "order",
+        "invoice",
+        "track",
+        "shipment",
+        "transaction",
+        "timestamp",
+        "version",
+        "request",
+        "session",
+        "message",
+        "serial",
+    ),
 }
 _ENDINGS = {
     PHONE: ("phone", "mobile", "fax", "tel", "phoneno", "phonenumber", "telno"),
@@ -33,12 +69,15 @@ _ENDINGS = {
     OTHER: ("time", "id", "size", "count", "offset", "stamp", "length", "version", "orderno", "index", "bytes"),
 }
 _CHINESE = (
-    (PHONE, ("电话", "手机", "座机", "固话", "传真", "热线", "联系方式", "致电", "来电", "拨打", "電話", "手機", "携帯", "同号", "号码是")),
+    (PHONE, ("电话", "手机", "座机", "固话", "传真", "热线", "联系方式", "致电", "来电", "拨打", "電話", "手機",
+    "携帯", "同号", "号码是" )),
     (CARD, ("银行卡", "信用卡", "储蓄卡", "借记卡", "工资卡", "卡号", "カード", "카드")),
     (ACCOUNT, ("账号", "账户", "帐号", "账戶")),
     (OTHER, (
-        "订单", "单号", "流水", "编号", "编码", "序列", "快递", "物流", "运单", "交易", "发票", "批次", "时间戳", "金额", "余额", "价格", "邮编",
-        "工号", "学号", "身份证", "税号", "型号", "版本", "代码", "数量", "合计", "总计", "会议号", "房间", "注文", "주문",
+        "订单", "单号", "流水", "编号", "编码", "序列", "快递", "物流", "运单", "交易", "发票", "批次", "时间戳",
+        "金额", "余额", "价格", "邮编",
+        "工号", "学号", "身份证", "税号", "型号", "版本", "代码", "数量", "合计", "总计", "会议号", "房间", "注文",
+        "주문",
     )),
 )  # fmt: skip
 _FILLER = " \t#:：\"'(（[号码为是第"

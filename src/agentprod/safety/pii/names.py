@@ -18,13 +18,18 @@ _SURNAMES = (
     "白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤"
 )
 _CN_NAME = re.compile(
-    rf"(?:姓名|名字|联系人|收件人|客户|患者|申请人|持卡人|法人|负责人|我叫|我是|本人)[：: 是为叫]{{0,3}}(?P<behind>[{_SURNAMES}][\u4e00-\u9fff]{{1,2}})"
+    rf"(?:姓名|名字|联系人|收件人|客户|患者|申请人|持卡人|法人|负责人|我叫|我是|本人)[：: "
+    rf"是为叫]{{0,3}}(?P<behind>[{_SURNAMES}][\u4e00-\u9fff]{{1,2}})"
     rf"(?![\u4e00-\u9fff]{{0,1}}(?:公司|部门))|(?P<before>[{_SURNAMES}][\u4e00-\u9fff]{{0,2}}?)(?:先生|女士|小姐|老师|医生|经理|总监)"
 )
 _EN_NAME = re.compile(
-    r"(?:\b(?:[Mm]y name is|[Nn]ame:|Mr\.|Mrs\.|Ms\.|Dr\.)) ?(?P<name>[A-Z][a-z'’\-]{1,20}(?: [A-Z][a-z'’\-]{1,20}){0,2})"
+    r"(?:\b(?:[Mm]y name is|[Nn]ame:|Mr\.|Mrs\.|Ms\.|Dr\.)) ?(?P<name>[A-Z][a-z'’\-]{1,20}(?: "
+    r"[A-Z][a-z'’\-]{1,20}){0,2})"
 )
-_HOUSE_NUMBER = re.compile(r"[0-9]{1,5}[ ]?(?:号楼?|栋|幢|室|单元|弄)(?:[0-9A-Za-z]{1,5}[ ]?(?:号楼?|栋|幢|室|单元|楼|层)){0,4}(?:[0-9]{1,5}(?![0-9]))?")
+_HOUSE_NUMBER = re.compile(
+    r"[0-9]{1,5}[ ]?(?:号楼?|栋|幢|室|单元|弄)(?:[0-9A-Za-z]{1,5}[ ]?(?:号楼?|栋|幢|室|单元|楼"
+    r"|层)){0,4}(?:[0-9]{1,5}(?![0-9]))?"
+)
 _ADDRESS_LEFT = re.compile(r"[\u4e00-\u9fff0-9]{4,40}")
 _PLACE = re.compile(r"[省市区县州旗]")
 _STREET = re.compile(r"[路街道巷弄村镇]|大厦|小区|花园|广场")
@@ -32,7 +37,7 @@ _LEAD = re.compile(r".*(?:地址|住址|住在|位于|寄到|送到|收货|家�
 
 
 def people(text: str, start: int = 0) -> Iterator[Span]:
-    """Yield names behind 姓名, 联系人, 我叫, "my name is", "Mr." …, or before 先生, 女士 …"""
+    """Yield names behind 姓名, 联系人, 我叫, "my name is", "Mr." …, or before 先生, 女士."""
     for match in _CN_NAME.finditer(text, start):
         group = "behind" if match["behind"] else "before"
         yield Span(match.start(group), match.end(group), "PERSON", 0.5)

@@ -69,7 +69,8 @@ def _is_mailbox(text: str, begin: int, at: int, end: int) -> bool:
 
 _IPV4 = re.compile(r"[0-9](?<![0-9.][0-9])[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z]|\.[0-9])")
 _VERSION = re.compile(
-    r"(?:version|since|upgraded? to|ver|release|rev|revision|build|firmware|section|chapter|clause|oid|(?<![a-z])v|版本号?|固件|章节?|第)"
+    r"(?:version|since|upgraded? to|ver|release|rev|revision|build|firmware|section|chapter|clause|oid|(?<![a-z])v"
+    r"|版本号?|固件|章节?|第)"
     r"[\s:：=v.\"'(]{0,3}\Z|[a-z]/\Z|[a-z][=<>~]=\Z",
     re.IGNORECASE,
 )
@@ -86,7 +87,11 @@ def ip_addresses(text: str, start: int = 0) -> Iterator[Span]:
             if all((len(octet) == 1 or octet[0] != "0") and int(octet) < 256 for octet in octets):
                 before = text[max(0, match.start() - 20) : match.start()]
                 glued = before[-1:].isascii() and (before[-1:].isalnum() or before[-1:] == "_")
-                if not (glued and not _GLUED_IP.search(before)) and not _VERSION.search(before) and not _DECIMAL.search(before):
+                if (
+                    not (glued and not _GLUED_IP.search(before))
+                    and not _VERSION.search(before)
+                    and not _DECIMAL.search(before)
+                ):
                     yield Span(match.start(), match.end(), "IP", 0.9)
     if text.count(":", start) >= 2:
         yield from _ipv6_addresses(text, start)
@@ -150,7 +155,9 @@ def mac_addresses(text: str, start: int = 0) -> Iterator[Span]:
         for match in pattern.finditer(text, start):
             begin = match.start() - width
             before = text[max(0, begin - 20) : begin]
-            if begin < start or (before[-1:].isascii() and (before[-1:].isalnum() or before[-1:] in ("_", match[0][0]))):
+            if begin < start or (
+                before[-1:].isascii() and (before[-1:].isalnum() or before[-1:] in ("_", match[0][0]))
+            ):
                 continue
             digits_only = not re.search("[A-Fa-f]", text[begin : match.end()])
             if digits_only and match[0][0] != ":" and not _MAC_WORD.search(before):

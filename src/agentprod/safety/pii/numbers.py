@@ -54,14 +54,14 @@ def compact(value: str) -> str:
 
 
 def starts_clean(text: str, start: int, glued: re.Pattern[str] | None = None) -> bool:
-    """Tell whether a number may begin here: not inside a word, a longer number, a decimal, a date or an identifier.
+    r"""Tell whether a number may begin here: not inside a word, a longer number, a decimal, a date or an identifier.
 
     Args:
         text: the folded text.
 
         start: offset of the number's first character.
 
-        glued: keywords that may touch the number (`ID371…`); a pattern that ends with `\\Z`.
+        glued: keywords that may touch the number (`ID371…`); a pattern that ends with `\Z`.
     """
     if not start:
         return True

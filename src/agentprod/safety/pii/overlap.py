@@ -10,7 +10,19 @@ from agentprod.safety.pii.spans import Span
 __all__ = ["resolve"]
 
 # On equal score and length the more harmful one wins.
-_PRIORITY = ("SECRET", "CN_ID", "CN_BANK_CARD", "CREDIT_CARD", "IBAN", "US_SSN", "CN_USCC", "CN_PASSPORT", "EMAIL", "IP", "PHONE")
+_PRIORITY = (
+    "SECRET",
+    "CN_ID",
+    "CN_BANK_CARD",
+    "CREDIT_CARD",
+    "IBAN",
+    "US_SSN",
+    "CN_USCC",
+    "CN_PASSPORT",
+    "EMAIL",
+    "IP",
+    "PHONE",
+)
 _RANK = {entity: rank for rank, entity in enumerate(_PRIORITY)}
 _RESIDUE = 4
 
@@ -37,11 +49,15 @@ def resolve(text: str, spans: Iterable[Span]) -> list[Span]:
             clusters.append([])
         clusters[-1].append(span)
         reach = max(reach, span.end)
-    return [span for cluster in clusters for span in (cluster if len(cluster) == 1 else _resolve_cluster(text, cluster))]
+    return [
+        span for cluster in clusters for span in (cluster if len(cluster) == 1 else _resolve_cluster(text, cluster))
+    ]
 
 
 def _resolve_cluster(text: str, cluster: list[Span]) -> list[Span]:
-    ranked = sorted(cluster, key=lambda span: (-span.score, span.start - span.end, _RANK.get(span.entity, 99), span.start))
+    ranked = sorted(
+        cluster, key=lambda span: (-span.score, span.start - span.end, _RANK.get(span.entity, 99), span.start)
+    )
     winners: list[Span] = []
     for span in ranked:
         first = bisect_right(winners, span.start, key=lambda winner: winner.end)

@@ -9,12 +9,18 @@ from agentprod.safety.pii.keywords import Keywords
 __all__ = ["ADJACENT", "EXTENSION", "GLUED", "LABEL", "STRONG", "UNIT", "WORDS"]
 
 _STRONG = (
-    "phone telephone mobile cellphone cellular hotline landline whatsapp voicemail telefon teléfono télefon téléphone telefoon móvil celular cellulare "
-    "telemóvel mobiltelefon mobiel rufnummer телефон мобильн 電話 携帯 ファックス 전화 핸드폰 휴대폰 연락처 电话 手机 座机 固话 传真 热线 联系方式 致电 来电 拨打"
+    "phone telephone mobile cellphone cellular hotline landline whatsapp voicemail telefon teléfono télefon "
+    "téléphone telefoon móvil celular cellulare "
+    "telemóvel mobiltelefon mobiel rufnummer телефон мобильн 電話 携帯 ファックス 전화 핸드폰 휴대폰 연락처 电话 "
+    "手机 座机 固话 传真 热线 联系方式 致电 来电 拨打"
 ).split()
 _STRONG_WHOLE = "tel cell mob fax sms handy portable gsm ph tél тел mobil movil fone".split()
-_WEAK = "联系 звон appelez appeler llám llam anruf erreich telefoni chiama ligar ligue answering zadzwo 打给 打 找 致电".split()
-_WEAK_WHOLE = "call dial ring reach contact text number msg joindre numéro número nummer numero bel bellen unter al au".split()
+_WEAK = (
+    "appelez appeler llám llam anruf erreich telefoni chiama ligar ligue answering zadzwo звон 联系 打给 打 找"
+).split()
+_WEAK_WHOLE = (
+    "call dial ring reach contact text number msg joindre numéro número nummer numero bel bellen unter al au".split()
+)
 
 STRONG = frozenset((*_STRONG, *_STRONG_WHOLE))
 """Words that say "telephone" by themselves; the others of `WORDS` must stand right before the number."""
@@ -35,10 +41,13 @@ GLUED = re.compile(r"(?:tel|phone|mobile|mob|cell|fax|call|ph|whatsapp|number|(?
 """A word that may touch the number: `mobile13812345678`."""
 
 EXTENSION = re.compile(
-    r"[ ]{0,2}(?:x|ext\.?|extn\.?|extension|#|分机号?|转|轉|poste|durchwahl|ramal)[ ]?[:：.]?[ ]?[0-9]{1,6}(?![0-9A-Za-z])",
+    r"[ ]{0,2}(?:x|ext\.?|extn\.?|extension|#|分机号?|转|轉|poste|durchwahl|ramal)[ ]?[:：.]?[ ]?[0-9]{1,6}"
+    r"(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
 """The extension behind a number."""
 
-UNIT = re.compile(r"[ ]?(?:bytes?|[kmgt]i?b|ms|us|ns|secs?|seconds?|usd|eur|cny|rmb|%|[元万亿个条次米字毫秒])(?![a-z])", re.IGNORECASE)
+UNIT = re.compile(
+    r"[ ]?(?:bytes?|[kmgt]i?b|ms|us|ns|secs?|seconds?|usd|eur|cny|rmb|%|[元万亿个条次米字毫秒])(?![a-z])", re.IGNORECASE
+)
 """A unit right behind a number."""

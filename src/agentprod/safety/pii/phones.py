@@ -159,7 +159,11 @@ def _shaped(text: str, begin: int, at: int) -> Span | None:
         return None
     value = match[0]
     digits = compact(value)
-    if len(digits) < (9 if value[0] == "0" else 8 if value[0] in "(（" else 7) or _is_date(value) or _is_filler(value, digits):
+    if (
+        len(digits) < (9 if value[0] == "0" else 8 if value[0] in "(（" else 7)
+        or _is_date(value)
+        or _is_filler(value, digits)
+    ):
         return None
     if match.start() > 1 and text[match.start() - 1] == ":" and text[match.start() - 2].isdigit():
         # Seconds of a time, with their fraction.
@@ -178,7 +182,7 @@ class _Words:
         self._ends = [word[0] for word in self._words]
 
     def judge(self, at: int, *, labelled: bool) -> Span | None:
-        """Return the 6 to 13 digits at `at` when a word up to 40 characters before, or a label right behind, names them."""
+        """Return the 6 to 13 digits at `at` when a word before or a label right behind names them."""
         if not self._ends and not labelled:
             return None
         text = self._text
@@ -195,7 +199,7 @@ class _Words:
         return None
 
     def _names(self, candidate: re.Match[str], nearest: int) -> bool:
-        """Tell whether a strong word stands within 40 characters, or a weak one right before, and no other label does."""
+        """Tell whether a strong word stands within 40 characters, or a weak one right before, and no other label."""
         start = candidate.start()
         digits = compact(candidate[0])
         short = len(digits) < 8 and len(digits) == candidate.end() - start
@@ -245,9 +249,8 @@ def _is_date(value: str) -> bool:
 
 
 def _is_amount(text: str, start: int, end: int) -> bool:
-    if start and text[start - 1] in _CURRENCY or UNIT.match(text, end):
+    if (start and text[start - 1] in _CURRENCY) or UNIT.match(text, end):
         return True
     value = text[start:end]
     # `047.123456` is a coordinate or a share, whatever its first digit.
     return value.count(".") == 1 and not any(char in value for char in " -/()（）")
-

@@ -1,6 +1,6 @@
-"""The placeholder `[[EMAIL_1]]`: how it is written, and what a model may have made of it.
+r"""The placeholder `[[EMAIL_1]]`: how it is written, and what a model may have made of it.
 
-The reader is tolerant in shape and exact in identity. Case, inner spaces, escapes (`\\_`, `&#91;`), other brackets
+The reader is tolerant in shape and exact in identity. Case, inner spaces, escapes (`\_`, `&#91;`), other brackets
 (`【】`, `［］`, single ones) and emphasis marks are accepted; the name and the number must be the ones that were given.
 There is no edit distance: a wrong digit is another person.
 """
@@ -22,7 +22,8 @@ _CLOSE = r"(?:\\?\]|&#(?:93|x5[dD]);|&r(?:brack|sqb);|］|】|〕|⟧)"
 _NAME = r"[A-Za-z][A-Za-z0-9]{0,15}?(?:(?:\\?_|[ \-])[A-Za-z0-9]{1,16}?){0,4}?"
 _MARKS = r"[ *`]{0,3}"
 _PLACEHOLDER = re.compile(
-    rf"{_OPEN}[ ]?(?:{_OPEN})?{_MARKS}({_NAME})(?:\\?_|[ \-#]){{0,2}}([1-9][0-9]{{0,6}}){_MARKS}{_CLOSE}(?:[ ]?{_CLOSE})?"
+    rf"{_OPEN}[ ]?(?:{_OPEN})?{_MARKS}({_NAME})(?:\\?_|[ \-#]){{0,2}}([1-9][0-9]{{0,6}}){_MARKS}{_CLOSE}(?:[ "
+    rf"]?{_CLOSE})?"
 )
 _OPENERS = "[［【〔⟦&"
 _PART_OF_BRACKET = r"\\|&[#a-zA-Z0-9]{0,6}"

@@ -60,8 +60,8 @@ class Recognizer:
     ) -> Recognizer:
         r"""Return a recogniser for a regular expression.
 
-        It is searched in the folded text, so `EMP-\d{6}` also finds `ＥＭＰ－１２３４５６`. Between Chinese characters `\b`
-        does not hold: write `(?<![0-9A-Za-z])` and `(?![0-9A-Za-z])`.
+        It is searched in the folded text, so `EMP-\d{6}` also finds `ＥＭＰ－１２３４５６`. Between Chinese characters
+        `\b` does not hold: write `(?<![0-9A-Za-z])` and `(?![0-9A-Za-z])`.
 
         Args:
             name: the entity to report, in capitals, such as `"EMPLOYEE_ID"`.
@@ -142,7 +142,9 @@ class Recognizer:
         return cls(name, find, window=max(map(len, listed)) + 1)
 
     @classmethod
-    def of(cls, find: Finder, *, name: str | None = None, window: int | None = None, timeout: float | None = None) -> Recognizer:
+    def of(
+        cls, find: Finder, *, name: str | None = None, window: int | None = None, timeout: float | None = None
+    ) -> Recognizer:
         """Return a recogniser for a callable, such as a model.
 
         Args:

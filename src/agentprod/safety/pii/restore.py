@@ -19,8 +19,10 @@ OnUnknown = Literal["keep", "drop", "raise"]
 """What to do with a placeholder of a known entity whose number was never given out."""
 
 _LOOK_BACK = 2048
-_ENDS_URL = re.compile("[\\s\"<>`“”「」，。；！？）】》、]")
-_BARE_HOST = re.compile(r"(?:^|[^A-Za-z0-9@.\-])[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){0,6}\.[A-Za-z]{2,24}(?::\d{1,5})?[/?]")
+_ENDS_URL = re.compile('[\\s"<>`“”「」，。；！？）】》、]')
+_BARE_HOST = re.compile(
+    r"(?:^|[^A-Za-z0-9@.\-])[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){0,6}\.[A-Za-z]{2,24}(?::\d{1,5})?[/?]"
+)
 _ATTRIBUTE = re.compile(
     r"(?:src|href|srcset|action|formaction|poster|data|background|cite|ping|content)\s{0,8}=\s{0,8}(?:\"[^\"]*|'[^']*|[^\s\"'>]*)\Z",
     re.IGNORECASE,
@@ -32,9 +34,9 @@ _HARMLESS = ("mailto:", "tel:", "sms:")
 def in_url(text: str, at: int) -> bool:
     """Tell whether offset `at` lies in a web address, where a value would leave with the first click or image load.
 
-    Counted as such: a run of characters with `://`, a leading `//` or `www.`, or a host with a path behind it; a Markdown
-    link's or image's destination; an HTML attribute that loads or links; `url(…)`. `mailto:` and `tel:` are not. Looks
-    back 2,048 characters.
+    Counted as such: a run of characters with `://`, a leading `//` or `www.`, or a host with a path behind it; a
+    Markdown link's or image's destination; an HTML attribute that loads or links; `url(…)`. `mailto:` and `tel:` are
+    not. Looks back 2,048 characters.
     """
     window = text[max(0, at - _LOOK_BACK) : at]
     opened = window.rfind("](")
@@ -110,7 +112,9 @@ class RestoreStream:
         if held is None:
             self.unknown += 1
             if self._on_unknown == "raise":
-                raise Blocked(f"the answer holds a placeholder {entity} {number} that was never given out", layer="ScrubPII")
+                raise Blocked(
+                    f"the answer holds a placeholder {entity} {number} that was never given out", layer="ScrubPII"
+                )
             return "" if self._on_unknown == "drop" else None
         if (self._allows and not self._allows(entity)) or (not self._urls and in_url(self._text, start)):
             return None

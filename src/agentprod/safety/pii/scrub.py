@@ -55,7 +55,11 @@ def scrub(
 
         strategy: what to put in its place, see `pii.Strategy`; secrets become `[SECRET]` unless they are named.
 
-        recognizers, allow, on_error: see `pii.Scrubber`.
+        recognizers: your own, see `pii.Recognizer`.
+
+        allow: values to leave alone, see `pii.Allow`.
+
+        on_error: what to do when a recogniser fails, see `pii.Scrubber`.
 
     Returns:
         The text, what was found, and `restore`.
@@ -64,7 +68,13 @@ def scrub(
         ConfigError: an option cannot work, or the id is empty.
         Blocked: a value has the strategy `"block"`, a recogniser failed, or the vault is full.
     """
-    plain: tuple[Any, ...] = (entities is DEFAULT, strategy == "placeholder", not recognizers, not allow, on_error == "block")
+    plain: tuple[Any, ...] = (
+        entities is DEFAULT,
+        strategy == "placeholder",
+        not recognizers,
+        not allow,
+        on_error == "block",
+    )
     scrubber = (
         _default()
         if all(plain)

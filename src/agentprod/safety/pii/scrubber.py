@@ -16,8 +16,8 @@ from agentprod.safety.pii.placeholders import LITERAL, find_placeholders
 from agentprod.safety.pii.recognizer import Finder, Recognizer, as_recognizer
 from agentprod.safety.pii.scrubbed import Piece, Scrubbed
 from agentprod.safety.pii.spans import Span
-from agentprod.safety.pii.stream import ScrubStream
 from agentprod.safety.pii.strategies import Policy, Strategy, mask, redact
+from agentprod.safety.pii.stream import ScrubStream
 from agentprod.safety.pii.vault import Form, Vault
 
 __all__ = ["Allow", "Direction", "OnError", "Scrubber"]
@@ -82,7 +82,9 @@ class Scrubber:
         self.entities = frozenset([entities] if isinstance(entities, str) else entities)
         unknown = sorted(self.entities - ALL)
         if unknown:
-            raise ConfigError(f"unknown entities {', '.join(map(repr, unknown))}: built in are {', '.join(sorted(ALL))}")
+            raise ConfigError(
+                f"unknown entities {', '.join(map(repr, unknown))}: built in are {', '.join(sorted(ALL))}"
+            )
         if not 0.05 <= threshold <= 1:
             raise ConfigError(f"threshold must be 0.05 to 1, not {threshold}")
         if on_error not in ("block", "redact", "ignore"):
@@ -98,7 +100,9 @@ class Scrubber:
         common = Policy(strategy, secrets=secrets)
         self._policies: dict[Direction, Policy] = {
             "input": common if input is None else Policy(input, secrets=secrets),
-            "output": Policy({"SECRET": "redact", "*": "pass"} if output is None else output, default="pass", secrets=secrets),
+            "output": Policy(
+                {"SECRET": "redact", "*": "pass"} if output is None else output, default="pass", secrets=secrets
+            ),
             "tool_results": common if tool_results is None else Policy(tool_results, secrets=secrets),
         }
         # Names and addresses join over characters that otherwise part words.
@@ -152,7 +156,8 @@ class Scrubber:
         # Raised out here, so that the failing exception, which may quote the text, is not attached.
         if failure and self._on_error == "block":
             raise Blocked(
-                f"{failure} on a text of {len(text)} characters, and text that was not examined is not sent: mend it, or "
+                f"{failure} on a text of {len(text)} characters, and text that was not examined is not sent: mend "
+                f"it, or "
                 "choose on_error='redact' or 'ignore'",
                 layer="ScrubPII",
             )
@@ -183,7 +188,13 @@ class Scrubber:
         ]
 
     def scrub(
-        self, text: str, vault: Vault | None = None, *, direction: Direction = "input", before: str = "", form: Form = "text"
+        self,
+        text: str,
+        vault: Vault | None = None,
+        *,
+        direction: Direction = "input",
+        before: str = "",
+        form: Form = "text",
     ) -> Scrubbed:
         """Replace what is found in a text.
 
@@ -221,7 +232,9 @@ class Scrubber:
             replacement, strategy = self._replacement(span.entity, value, policy, vault, form)
             out += (text[done : span.start], replacement)
             size += span.start - done
-            pieces.append(Piece(span, strategy, size, size + len(replacement), value if strategy == "placeholder" else ""))
+            pieces.append(
+                Piece(span, strategy, size, size + len(replacement), value if strategy == "placeholder" else "")
+            )
             size += len(replacement)
             done = span.end
         out.append(text[done:])
@@ -275,7 +288,9 @@ def _allow_test(entry: Allow) -> Callable[[str, str], bool]:
     if callable(entry):
         return entry
     if not isinstance(entry, str) or not entry:
-        raise ConfigError("allow holds strings, patterns and callables (entity, value) -> bool; an empty string allows nothing")
+        raise ConfigError(
+            "allow holds strings, patterns and callables (entity, value) -> bool; an empty string allows nothing"
+        )
     wanted = fold(entry).text.lower()
     if wanted.startswith("@"):
 

@@ -35,7 +35,7 @@ _TABLE = (
     # Clouds
     *((prefix, "[A-Z0-9]{16}") for prefix in ("AKIA", "ASIA", "ABIA", "ACCA", "AROA", "AIDA", "A3T")),
     ("bedrock-api-key-", rf"{_A}{{10,200}}={{0,2}}"),
-    ("ABSK", rf"[A-Za-z0-9+/]{{80,300}}={{0,2}}"),
+    ("ABSK", r"[A-Za-z0-9+/]{80,300}={0,2}"),
     ("AIza", f"{_W}{{35}}"),
     ("ya29.", f"{_W}{{20,300}}"),
     ("GOCSPX-", f"{_W}{{28}}"),
@@ -50,8 +50,8 @@ _TABLE = (
     ("dor_v1_", f"{_H}{{64}}"),
     ("HRKU-", f"{_W}{{36,70}}"),
     ("fo1_", f"{_W}{{43}}"),
-    ("fm1", rf"[ar]_[A-Za-z0-9+/]{{40,400}}={{0,3}}"),
-    ("fm2_", rf"[A-Za-z0-9+/]{{40,400}}={{0,3}}"),
+    ("fm1", r"[ar]_[A-Za-z0-9+/]{40,400}={0,3}"),
+    ("fm2_", r"[A-Za-z0-9+/]{40,400}={0,3}"),
     ("pul-", f"{_H}{{40}}"),
     ("hvs.", f"{_W}{{20,200}}"),
     ("hvb.", f"{_W}{{100,220}}"),
@@ -65,7 +65,10 @@ _TABLE = (
     # Code hosting and packages
     *((f"gh{kind}_", f"{_A}{{36,255}}") for kind in "pousr"),
     ("github_pat_", "[A-Za-z0-9_]{36,255}"),
-    *((f"gl{kind}-", r"[A-Za-z0-9_\-.=]{20,80}") for kind in ("pat", "dt", "rt", "cbt", "ptt", "ft", "soat", "imt", "agent", "oas", "ffct")),
+    *(
+        (f"gl{kind}-", r"[A-Za-z0-9_\-.=]{20,80}")
+        for kind in ("pat", "dt", "rt", "cbt", "ptt", "ft", "soat", "imt", "agent", "oas", "ffct")
+    ),
     ("GR1348941", f"{_W}{{20}}"),
     ("_gitlab_session=", "[0-9a-z]{32}"),
     ("npm_", f"{_A}{{36}}"),
@@ -147,13 +150,16 @@ FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 """Literal beginning and the pattern of the whole credential."""
 
 SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("eyJ", re.compile(rf"eyJ(?<![A-Za-z0-9_\-]eyJ){_W}{{8,4000}}\.{_W}{{8,8000}}(?:\.{_W}{{0,2000}}){{0,3}}")),  # RFC 7519, RFC 7516
+    (
+        "eyJ",
+        re.compile(rf"eyJ(?<![A-Za-z0-9_\-]eyJ){_W}{{8,4000}}\.{_W}{{8,8000}}(?:\.{_W}{{0,2000}}){{0,3}}"),
+    ),  # RFC 7519, RFC 7516
     (":AA", re.compile(rf":AA(?<=[0-9]:AA){_W}{{32,33}}(?![A-Za-z0-9])")),  # Telegram, after the bot's number
     ("Q~", re.compile(r"Q~(?<=[A-Za-z0-9_~.\-]{3}[0-9]Q~)[A-Za-z0-9_~.\-]{31,34}(?![A-Za-z0-9_~])")),  # Entra ID
     (".atlasv1.", re.compile(rf"\.atlasv1\.{_W}{{60,70}}")),  # Terraform Cloud
-    ("-us", re.compile(rf"-us(?<=[0-9a-f]{{32}}-us)[0-9]{{1,2}}(?![0-9A-Za-z])")),  # Mailchimp
+    ("-us", re.compile(r"-us(?<=[0-9a-f]{32}-us)[0-9]{1,2}(?![0-9A-Za-z])")),  # Mailchimp
     ("_mmk", re.compile(rf"_mmk(?<=_{_A}{{29}}_mmk)(?![A-Za-z0-9])")),  # MaxMind
     ("webhook.office.com/", re.compile(r"webhook\.office\.com/webhookb2/[A-Za-z0-9\-@/]{80,200}")),
     ("discord.com/api/webhooks/", re.compile(rf"discord\.com/api/webhooks/[0-9]{{15,22}}/{_W}{{40,90}}")),
 )
-"""A literal inside, or at the end of, the credential; the pattern starts at that literal and its left part is widened."""
+"""A literal inside or at the end of the credential; the pattern starts there, and the match is widened to the left."""

@@ -46,7 +46,8 @@ _HEADER = (
 )
 _PEM_HEADER = re.compile(_HEADER)
 _PEM = re.compile(
-    _HEADER + r"(?:[^\-]{0,16384}-----END[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----|(?:(?:\s|\\[rn]){0,4}[A-Za-z0-9+/=]{16,100}){0,300})"
+    _HEADER + r"(?:[^\-]{0,16384}-----END[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+    r"|(?:(?:\s|\\[rn]){0,4}[A-Za-z0-9+/=]{16,100}){0,300})"
 )
 
 
@@ -64,7 +65,7 @@ def open_private_key(text: str, start: int) -> int:
     """Return where a private key begins that the end of the text has not completed, or the length of the text."""
     size = len(text)
     at = text.rfind("-----BEGIN", start)
-    if at < 0 or (key := _PEM.match(text, at)) and text.find("-----END", at, key.end()) > 0:
+    if at < 0 or ((key := _PEM.match(text, at)) and text.find("-----END", at, key.end()) > 0):
         return size
     header = _PEM_HEADER.match(text, at)
     if size - at < 1200 and (header or size - at < 80):
@@ -90,12 +91,13 @@ def url_passwords(text: str, start: int = 0) -> Iterator[Span]:
 
 
 _STEMS = Keywords(
-    "passw pwd passphrase pasw pass_wd 密码 口令 secret token credential 密钥 令牌 私钥 秘钥 key client_id client-id clientid "
+    "passw pwd passphrase pasw pass_wd 密码 口令 secret token credential 密钥 令牌 私钥 秘钥 key client_id "
+    "client-id clientid "
     "app_id app-id appid".split(),
     whole="pass auth salt bearer basic".split(),
 )
 _MOST_TRIES = 16
-_WORD_END = re.compile(r"(?![!-~])")
+_WORD = re.compile("[!-~]*")
 _PASSWORDS = frozenset(("passw", "pwd", "passphrase", "pasw", "pass_wd", "pass", "密码", "口令"))
 _STRONG = frozenset(("secret", "token", "credential", "密钥", "令牌", "私钥", "秘钥"))
 _STRONG_KEY = re.compile(r"(?:api|access|account|auth|private|signing|encryption|secret)[_\- ]?\Z", re.IGNORECASE)
@@ -118,15 +120,19 @@ _NOT_SECRET_SUFFIX = re.compile(
 )
 _NOT_SECRET_PREFIX = re.compile(
     r"(?:next|page|paging|continuation|sync|lock|eos|bos|pad|unk|stop|max|min|total|num|input|output|prompt|completion|public|foreign|"
-    r"primary|partition|sort|cache|object|row|dict|registry|hot|idempotency|shortcut|group|lookup|sub)[_\-. ]?\Z|arn:[^\s\"']*\Z",
+    r"primary|partition|sort|cache|object|row|dict|registry|hot|idempotency|shortcut|group|lookup|sub)[_\-. ]?\Z"
+    r"|arn:[^\s\"']*\Z",
     re.IGNORECASE,
 )
 # A space assigns behind a command line flag, in a Dockerfile, and after `Bearer`.
 _SPACE_ASSIGNS = re.compile(r"(?:^|\s)(?:--?[A-Za-z0-9_\-]*|(?:ENV|ARG|set|setx|export) [A-Za-z0-9_\-]*)\Z")
 _WORDS = frozenset(
-    "password passwd pass secret token null none true false undefined required optional string str int bool text example "
-    "changeme change_me placeholder redacted hidden masked empty default value your_password yourpassword username user "
-    "key apikey api_key bearer basic digest oauth oauth2 n/a todo tbd unknown invalid incorrect wrong expired missing".split()
+    "password passwd pass secret token null none true false undefined required optional string str int bool text "
+    "example "
+    "changeme change_me placeholder redacted hidden masked empty default value your_password yourpassword username "
+    "user "
+    "key apikey api_key bearer basic digest oauth oauth2 n/a todo tbd unknown invalid incorrect wrong "
+    "expired missing".split()
 )
 _DUMMY = re.compile(
     r"example|sample|dummy|placeholder|changeme|change[_\-]me|your[_\-]|[_\-]here|insert|replace|redact|xxxx|\*\*\*|\.\.\.|……|"
@@ -152,7 +158,8 @@ def assigned_secrets(text: str, start: int = 0) -> Iterator[Span]:
         begin, end = match.span("value")
         # Values inside one word share their end: without a limit, a word of many names would be read many times over.
         if at >= word_end:
-            word_end, tries = _WORD_END.search(text, end).start(), 0
+            word = _WORD.match(text, end)
+            word_end, tries = word.end() if word else end, 0
         tries += 1
         if not match["quote"]:
             end -= len(match["value"]) - len(match["value"].rstrip(".:!?。，；！？、）】"))
@@ -186,7 +193,7 @@ def _is_secret(text: str, stem: str, at: int, match: re.Match[str], end: int) ->
 
 
 def _is_password(value: str, *, quoted: bool, prose: bool) -> bool:
-    if not 4 <= len(value) <= 128 or _REFERENCE.fullmatch(value) and not quoted:
+    if not 4 <= len(value) <= 128 or (_REFERENCE.fullmatch(value) and not quoted):
         return False
     classes = sum(
         (
@@ -199,24 +206,32 @@ def _is_password(value: str, *, quoted: bool, prose: bool) -> bool:
     if not value.isascii():
         return False
     if quoted:
-        return (classes >= 2 and not (value.isalpha() and value.istitle())) or (classes == 1 and len(value) >= 6 and value.isdigit())
-    return (classes >= 2 and any(char.isdigit() for char in value) or classes >= 3 or value.isdigit()) and len(value) >= (
-        6 if prose else 5
-    )
+        return (classes >= 2 and not (value.isalpha() and value.istitle())) or (
+            classes == 1 and len(value) >= 6 and value.isdigit()
+        )
+    return ((classes >= 2 and any(char.isdigit() for char in value)) or classes >= 3 or value.isdigit()) and len(
+        value
+    ) >= (6 if prose else 5)
 
 
 def _is_token(value: str, *, strong: bool, quoted: bool) -> bool:
-    if not value.isascii() or len(value) < (10 if strong else 16) or not re.fullmatch(r"[A-Za-z0-9_\-+/=.~:!@#$%^*|]+", value):
+    if (
+        not value.isascii()
+        or len(value) < (10 if strong else 16)
+        or not re.fullmatch(r"[A-Za-z0-9_\-+/=.~:!@#$%^*|]+", value)
+    ):
         return False
     if value.isdigit():
         return strong and len(value) >= 15
     letters = [part for part in re.split(r"[_\-./:]+", value) if part]
-    if all(part.isalpha() or part.isdigit() and len(part) < 5 for part in letters) and len(letters) > 1:
+    if all(part.isalpha() or (part.isdigit() and len(part) < 5) for part in letters) and len(letters) > 1:
         return False
     digits = sum(char.isdigit() for char in value)
     mixed = any(char.islower() for char in value) and any(char.isupper() for char in value)
     if digits == 0:
-        return strong and quoted and mixed and len(value) >= 20 and entropy(value) >= 3.7 and not _WORD_PART.search(value)
+        return (
+            strong and quoted and mixed and len(value) >= 20 and entropy(value) >= 3.7 and not _WORD_PART.search(value)
+        )
     if digits == 1 and not mixed:
         return False
     return entropy(value) >= (2.6 if strong else 3.2)

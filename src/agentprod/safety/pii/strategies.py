@@ -34,7 +34,7 @@ def redact(entity: str, value: str) -> str:
 
 
 def mask(entity: str, value: str) -> str:
-    """Return the value with every letter and digit starred; a card keeps its last four digits, an address neither part."""
+    """Return the value with letters and digits starred; a card keeps its last four digits, an address neither part."""
     keep = 4 if entity in ("CREDIT_CARD", "CN_BANK_CARD") else 0
     shown: list[str] = []
     for char in reversed(value):
@@ -76,7 +76,9 @@ class KeyedHash:
 
     def __call__(self, entity: str, value: str) -> str:
         """Return `[EMAIL:k1:…]`."""
-        mac = hmac.new(self._key, f"{entity}\0{canonical(entity, value)}".encode(errors="surrogatepass"), hashlib.sha256)
+        mac = hmac.new(
+            self._key, f"{entity}\0{canonical(entity, value)}".encode(errors="surrogatepass"), hashlib.sha256
+        )
         return f"[{entity}:{self._key_id}:{mac.hexdigest()[: self._digits]}]"
 
     def __repr__(self) -> str:
@@ -112,7 +114,9 @@ class Policy:
         by_entity.update(strategy if isinstance(strategy, Mapping) else {"*": strategy})
         for entity, choice in by_entity.items():
             if entity != "*" and not ENTITY_NAME.fullmatch(entity):
-                raise ConfigError(f"{entity!r} is no entity: names look like 'EMAIL' or 'CREDIT_CARD', and '*' is the rest")
+                raise ConfigError(
+                    f"{entity!r} is no entity: names look like 'EMAIL' or 'CREDIT_CARD', and '*' is the rest"
+                )
             _check(choice, entity)
         _check(default, "*")
         _check(secrets, "SECRET")

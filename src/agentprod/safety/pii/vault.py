@@ -26,9 +26,9 @@ Form = Literal["text", "number", "key"]
 class Vault:
     """Numbers values by first appearance and gives them back.
 
-    One number per entity and canonical value: `138 1234 5678` and `１３８１２３４５６７８` share `[[PHONE_1]]`, which gives
-    back the form seen first. A value seen both in text and as a JSON number gets two numbers, so that types come back.
-    Safe for use by many threads.
+    One number per entity and canonical value: `138 1234 5678` and `１３８１２３４５６７８` share `[[PHONE_1]]`, which
+    gives back the form seen first. A value seen both in text and as a JSON number gets two numbers, so that types come
+    back. Safe for use by many threads.
 
     Args:
         max_values: how many values it holds, at least 1. One more raises `Blocked`: dropping an old one would leave a
@@ -194,7 +194,9 @@ class Vaults:
         now: Callable[[], float] = monotonic,
     ) -> None:
         if ttl <= 0 or max_conversations < 1:
-            raise ConfigError(f"ttl must be above 0 and max_conversations at least 1, not {ttl} and {max_conversations}")
+            raise ConfigError(
+                f"ttl must be above 0 and max_conversations at least 1, not {ttl} and {max_conversations}"
+            )
         self._max_values = max_values
         self._vaults: TTLCache[str, Vault] = TTLCache(max_conversations, ttl, timer=now)
         self._lock = threading.Lock()
