@@ -88,15 +88,16 @@ class Gcra:
             raise ConfigError("a rate limit needs at least one dimension, each with a name of its own")
         if not lease > 0:
             raise ConfigError(f"lease must be above 0 seconds, not {lease!r}")
-        self._lease = lease
+        # What has no underscore here is for `gcra_record`, which has the limiter to itself.
+        self.lease = lease
+        self.buckets = tuple(Bucket(each) for each in self.dimensions)
+        self.reservations: dict[Reservation, None] = {}
+        self.line = Line(len(self.dimensions))
+        self.blocked_until = -math.inf
         self._lock = threading.Lock()
-        self._buckets = tuple(Bucket(each) for each in self.dimensions)
-        self._open: dict[Reservation, None] = {}
         self._next_sweep = -math.inf
-        self._line = Line(len(self.dimensions))
-        self._blocked_until = -math.inf
 
-    def reserve(self, costs: Sequence[float], now: float) -> Reservation | Shortage:
+    def reserve(self, costs: Sequence[float], now: float, id: str = "") -> Reservation | Shortage:
         """Book all `costs` now, or nothing. While others stand in line, nothing is booked past them.
 
         Args:
@@ -104,22 +105,32 @@ class Gcra:
 
             now: monotonic seconds.
 
+            id: name of the reservation, where one is needed.
+
         Raises:
             ValueError: a cost is negative, or their number is not that of the dimensions.
         """
-        waiting = self._line.tickets
+        waiting = self.line.tickets
         with self._lock:
-            if not waiting and (taken := self._take(costs, now)) is not None:
+            if not waiting and (taken := self._take(costs, now, id)) is not None:
                 return taken
             woken = self._serve(now)
-            answer = (None if waiting else self._take(costs, now)) or self._shortage(costs, None, now)
+            answer = (None if waiting else self._take(costs, now, id)) or self._shortage(costs, None, now)
         wake(woken)
         return answer
 
-    def join(self, costs: Sequence[float]) -> Ticket:
-        """Stand in line for `costs`. The ticket must be claimed and, in a `finally`, left."""
+    def join(self, costs: Sequence[float], id: str = "", expires: float = math.inf) -> Ticket:
+        """Stand in line for `costs`. The ticket must be claimed and, in a `finally`, left.
+
+        Args:
+            costs: units by dimension.
+
+            id: name of the reservation it brings, where one is needed.
+
+            expires: when the place is lost.
+        """
         with self._lock:
-            return self._line.join(costs)
+            return self.line.join(costs, id, expires)
 
     def claim(self, ticket: Ticket, now: float, waiter: Wakeable | None = None) -> Reservation | Shortage:
         """Take what the ticket stands for, if it is there.
@@ -170,14 +181,14 @@ class Gcra:
         """
         with self._lock:
             made_room = self._settle(reservation, now, used)
-            if not (made_room and self._line.tickets):
+            if not (made_room and self.line.tickets):
                 return
             woken = self._serve(now, wake_first=True)
         wake(woken)
 
     def refund(self, reservation: Reservation, now: float) -> None:
         """Give everything back: nothing was processed."""
-        self.settle(reservation, now, (0.0,) * len(self._buckets))
+        self.settle(reservation, now, (0.0,) * len(self.buckets))
 
     def sync(
         self,
@@ -213,7 +224,7 @@ class Gcra:
         woken: list[Wakeable | None] = []
         with self._lock:
             self._sweep(now)
-            for index, bucket in enumerate(self._buckets):
+            for index, bucket in enumerate(self.buckets):
                 if bucket.name == dimension and sent_at >= bucket.sent_at and (limit is None or limit > 0):
                     bucket.sent_at = sent_at
                     woken = self._adopt(index, bucket, now, limit, remaining, reset, counted)
@@ -222,7 +233,7 @@ class Gcra:
     def remaining(self, now: float) -> dict[str, float]:
         """Return the units left by dimension, negative in debt; infinite where no limit is known."""
         with self._lock:
-            return {bucket.name: bucket.burst - bucket.level(now) for bucket in self._buckets}
+            return {bucket.name: bucket.burst - bucket.level(now) for bucket in self.buckets}
 
     def wait(self, costs: Sequence[float], now: float) -> float:
         """Return the seconds until `costs` would fit behind those in line now; 0 when they fit."""
@@ -233,18 +244,18 @@ class Gcra:
         """Return whether nothing is booked, blocked or waiting. Limits learnt from headers are learnt again."""
         with self._lock:
             self._sweep(now)
-            idle = all(bucket.tat <= now and bucket.blocked_until <= now for bucket in self._buckets)
-            return idle and not self._line.tickets and not self._open
+            idle = all(bucket.tat <= now and bucket.blocked_until <= now for bucket in self.buckets)
+            return idle and not self.line.tickets and not self.reservations
 
     # Everything below runs under the lock.
 
     def _take(self, costs: Sequence[float], now: float, id: str = "") -> Reservation | None:
-        if self._blocked_until > now and self._is_blocked(costs, now):
+        if self.blocked_until > now and self._is_blocked(costs, now):
             return None
-        if len(costs) != len(self._buckets):
-            raise ValueError(f"there are {len(self._buckets)} dimensions, but {len(costs)} costs")
+        if len(costs) != len(self.buckets):
+            raise ValueError(f"there are {len(self.buckets)} dimensions, but {len(costs)} costs")
         marks: list[float] = []
-        for bucket, cost in zip(self._buckets, costs, strict=True):
+        for bucket, cost in zip(self.buckets, costs, strict=True):
             tat = bucket.tat
             if tat <= now:
                 tat = now
@@ -258,7 +269,7 @@ class Gcra:
             bucket.tat = tat + cost * bucket.interval
             bucket.in_flight += cost
         reservation = Reservation(now, costs, marks, id)
-        self._open[reservation] = None
+        self.reservations[reservation] = None
         if now > self._next_sweep:
             self._sweep(now)
         return reservation
@@ -268,10 +279,10 @@ class Gcra:
         if marks is None:
             return False
         reservation.marks = None
-        in_flight = self._open.pop(reservation, self) is not self  # else it was swept
+        in_flight = self.reservations.pop(reservation, self) is not self  # else it was swept
         made_room = False
         for bucket, cost, units, mark in zip(
-            self._buckets, reservation.costs, used or reservation.costs, marks, strict=True
+            self.buckets, reservation.costs, used or reservation.costs, marks, strict=True
         ):
             if in_flight:
                 bucket.in_flight -= cost
@@ -280,37 +291,37 @@ class Gcra:
         return made_room
 
     def _unbook(self, marks: list[float], costs: Sequence[float]) -> None:
-        for bucket, cost, mark in zip(self._buckets, costs, marks, strict=False):
+        for bucket, cost, mark in zip(self.buckets, costs, marks, strict=False):
             bucket.tat = mark - bucket.freed
             bucket.in_flight -= cost
 
     def _is_blocked(self, costs: Sequence[float], now: float) -> bool:
-        return any(cost > 0 and each.blocked_until > now for each, cost in zip(self._buckets, costs, strict=True))
+        return any(cost > 0 and each.blocked_until > now for each, cost in zip(self.buckets, costs, strict=True))
 
     def _sweep(self, now: float) -> None:
-        while self._open and (oldest := next(iter(self._open))).at + self._lease <= now:
-            del self._open[oldest]
-            for bucket, cost in zip(self._buckets, oldest.costs, strict=True):
+        while self.reservations and (oldest := next(iter(self.reservations))).at + self.lease <= now:
+            del self.reservations[oldest]
+            for bucket, cost in zip(self.buckets, oldest.costs, strict=True):
                 bucket.in_flight -= cost
-        self._next_sweep = now + self._lease / 8
+        self._next_sweep = now + self.lease / 8
 
     def _serve(self, now: float, *, wake_first: bool = False) -> list[Wakeable | None]:
         """Book for the line in its order, as far as there is room; return whom to wake."""
         woken: list[Wakeable | None] = []
-        while (first := self._line.first(now)) is not None:
+        while (first := self.line.first(now)) is not None:
             first.reservation = self._take(first.costs, now, first.id)
             if first.reservation is None:
                 break
             woken.append(first.waiter)
-            self._line.step()
-        if first is not None and (wake_first or first is not self._line.told):
+            self.line.step()
+        if first is not None and (wake_first or first is not self.line.told):
             woken.append(first.waiter)  # its wait is shorter than it knows
-        self._line.told = first
+        self.line.told = first
         return woken
 
     def _shortage(self, costs: Sequence[float], ticket: Ticket | None, now: float) -> Shortage:
-        bucket, wait = self._longest(costs, self._line.ahead(ticket), now)
-        first = self._line.first(now)
+        bucket, wait = self._longest(costs, self.line.ahead(ticket), now)
+        first = self.line.first(now)
         if first is not None and first is not ticket:
             # Who needs nothing of what the first one waits for waits for the first one all the same.
             other, longer = self._longest(first.costs, (0.0,) * len(costs), now)
@@ -319,8 +330,8 @@ class Gcra:
         return Shortage(bucket.name, wait, bucket.limit)
 
     def _longest(self, costs: Sequence[float], ahead: Sequence[float], now: float) -> tuple[Bucket, float]:
-        longest, most = self._buckets[0], 0.0
-        for bucket, cost, before in zip(self._buckets, costs, ahead, strict=True):
+        longest, most = self.buckets[0], 0.0
+        for bucket, cost, before in zip(self.buckets, costs, ahead, strict=True):
             if cost > 0 and (wait := bucket.wait(cost, before, now)) > most:
                 longest, most = bucket, wait
         return longest, most
@@ -336,11 +347,11 @@ class Gcra:
         counted: Reservation | None,
     ) -> list[Wakeable | None]:
         if limit is not None and bucket.adopt_limit(limit, now):
-            for each in self._open:
+            for each in self.reservations:
                 assert each.marks is not None
                 each.marks[index] = -math.inf  # at another rate its place means nothing
         if remaining is not None and remaining >= 0:
-            if counted is not None and counted in self._open:
+            if counted is not None and counted in self.reservations:
                 # The provider has its true cost, so neither a refund nor a debt of it may follow.
                 bucket.in_flight -= counted.costs[index]
                 counted.costs = (*counted.costs[:index], 0.0, *counted.costs[index + 1 :])
@@ -349,5 +360,5 @@ class Gcra:
             bucket.lower_to(remaining - bucket.in_flight, now)
             blocked = remaining == 0 and reset is not None and reset > 0
             bucket.blocked_until = now + reset if blocked and reset is not None else -math.inf
-            self._blocked_until = max(each.blocked_until for each in self._buckets)
+            self.blocked_until = max(each.blocked_until for each in self.buckets)
         return self._serve(now, wake_first=True)
