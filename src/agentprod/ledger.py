@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,8 @@ Estimator = Callable[[Mapping[str, Any], "str | None", str], Usage]
 
 _log = logging.getLogger("agentprod")
 _ids = random.Random()
+# Forked workers would mint the same ids.
+os.register_at_fork(after_in_child=_ids.seed)
 
 
 def new_id() -> str:
@@ -167,6 +170,7 @@ class Ledger:
     duration: float | None = None
     outcome: str | None = None
     error: BaseException | None = None
+    """What the call raised; kept until all who listen have heard of it."""
     first_content: float | None = None
     """Monotonic time of the first content of a stream."""
     streams: tuple[EventStream, ...] = ()
@@ -185,6 +189,12 @@ class Ledger:
         self.attempts: list[Attempt] = []
         self.backoff = 0.0
         """Wait to be written on the next attempt."""
+
+    def __deepcopy__(self, memo: Any) -> Ledger:
+        return self  # a deep copy of a result speaks of the same call
+
+    def __reduce__(self) -> Any:
+        return type(None), ()  # the account of a pickled result or error stays behind
 
     @property
     def id(self) -> str:

@@ -121,11 +121,13 @@ class Entry:
         remember(ledger)
         if error is not None:
             ledger.error = error
-        elif len(ledger.attempts) > 1:
-            for attempt in ledger.attempts:
-                attempt.error = None  # a traceback would keep every frame of a failed attempt alive
         if ledger.listeners or record.everywhere:
             self._tell(call)
+        if error is not None or len(ledger.attempts) > 1:
+            # Tracebacks would keep every frame of a failure alive, and the error leads back here.
+            ledger.error = None
+            for attempt in ledger.attempts:
+                attempt.error = None
 
     def _tell(self, call: Call) -> None:
         for listener in (*record.everywhere, *call.ledger.listeners):
