@@ -26,8 +26,8 @@ class Noted(Alerts):
         super().__init__(*arguments, **options)
         self.told: list[Alert] = []
 
-    def evaluate(self) -> list[Alert]:
-        told = super().evaluate()
+    def _evaluate(self) -> list[Alert]:
+        told = super()._evaluate()
         self.told += told
         return told
 
@@ -166,6 +166,7 @@ def test_a_filter_counts_its_calls_only() -> None:
     watch.calls(good=95, tags={"path": "checkout"})
     assert watch.step() == []
     watch.calls(bad=2, tags={"path": "checkout"})
+    watch.alerts.record_tool(ToolRecord(tool="search", status="error"))
     assert watch.step() == [("checkout", "firing")]
     assert watch.told[-1].count == 97
     assert "tags.path=checkout" in watch.told[-1].text
@@ -374,6 +375,23 @@ def test_nothing_raises_into_the_caller(dropped: Callable[[str], int]) -> None:
     watch.alerts._now = lambda: 1 / 0
     watch.alerts.record(call_record())
     assert dropped("alerts") == 3
+
+
+def test_a_call_that_ends_while_its_thread_counts_does_not_block() -> None:
+    """A stream that garbage collection ends in the middle of counting is recorded, not waited for."""
+    watch = Watch([Rule("calls", ">", 999)])
+    with watch.alerts._lock:
+        watch.calls(good=300)
+        watch.clock.advance(100)
+        watch.calls(good=1000)
+    assert watch.step() == [("calls", "firing")]
+    timed = Alerts([Rule("calls", ">", 5)], interval=60)
+    with timed._lock:
+        timed.record(call_record())
+    assert timed._thread is None
+    timed.record(call_record())
+    assert timed._thread is not None
+    timed.close()
 
 
 def test_two_rules_of_one_name_are_refused() -> None:

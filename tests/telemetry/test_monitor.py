@@ -183,6 +183,16 @@ def test_nothing_raises_into_the_caller(clock: FakeClock) -> None:
     assert watch.summary().calls == 1
 
 
+def test_a_call_that_ends_while_its_thread_counts_does_not_block(clock: FakeClock) -> None:
+    """A stream that garbage collection ends in the middle of counting is counted later, not waited for."""
+    watch = monitor(clock)
+    with watch._lock:
+        watch.record(call_record())
+        watch.record_tool(ToolRecord(tool="search"))
+    assert watch.summary().calls == 1
+    assert watch.summary().tool_success_rate == 1.0
+
+
 def test_many_threads_lose_nothing() -> None:
     """Calls recorded from eight threads at once are all counted."""
     watch = Monitor()

@@ -109,12 +109,7 @@ class Alerts:
             The alerts handed to the handlers: rules that began to fire, and rules that recovered.
         """
         with self._lock:
-            now, wall = self._now(), self._wall()
-            self._due = now + self._interval
-            self._count()
-            self._costs.advance(wall)
-            seen: dict[tuple[Group, float], Slice] = {}
-            sent = [alert for state in self._states if (alert := self._judge(state, seen, now, wall)) is not None]
+            sent = self._evaluate()
         for alert in sent:
             self._dispatcher.send(alert)
         return sent
@@ -159,13 +154,29 @@ class Alerts:
             if self._thread is None and self._timed:
                 self._start()
             # A timer in time leaves nothing to do here; the due time is for when there is none, or it is late.
-            if now >= self._due + (self._interval if self._timed else 0.0):
-                self.evaluate()
-            elif len(self._backlog) >= _BACKLOG:
-                with self._lock:
-                    self._count()
+            is_due = now >= self._due + (self._interval if self._timed else 0.0)
+            # Never waits for the lock: garbage collection may end a stream, and come here, in a thread that holds it.
+            if (is_due or len(self._backlog) >= _BACKLOG) and self._lock.acquire(blocking=False):
+                sent: list[Alert] = []
+                try:
+                    if is_due:
+                        sent = self._evaluate()
+                    else:
+                        self._count()
+                finally:
+                    self._lock.release()
+                for alert in sent:
+                    self._dispatcher.send(alert)
         except Exception:
             drops.count("alerts")
+
+    def _evaluate(self) -> list[Alert]:
+        now, wall = self._now(), self._wall()
+        self._due = now + self._interval
+        self._count()
+        self._costs.advance(wall)
+        seen: dict[tuple[Group, float], Slice] = {}
+        return [alert for state in self._states if (alert := self._judge(state, seen, now, wall)) is not None]
 
     def _count(self) -> None:
         backlog = self._backlog
@@ -228,12 +239,16 @@ class Alerts:
         return state.alert("firing", value, count, wall)
 
     def _start(self) -> None:
-        with self._lock:
-            if self._thread is None and self.rules:
-                name = "agentprod-alerts"
-                arguments = (weakref.ref(self), self._stop, self._interval)
-                self._thread = threading.Thread(target=_keep_time, args=arguments, name=name, daemon=True)
-                self._thread.start()
+        if self.rules and self._lock.acquire(blocking=False):
+            try:
+                if self._thread is None:
+                    arguments = (weakref.ref(self), self._stop, self._interval)
+                    self._thread = threading.Thread(
+                        target=_keep_time, args=arguments, name="agentprod-alerts", daemon=True
+                    )
+                    self._thread.start()
+            finally:
+                self._lock.release()
 
 
 @dataclass(slots=True)

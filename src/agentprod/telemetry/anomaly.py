@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, log
-from statistics import median
 
 __all__ = ["HourlyCost"]
 
@@ -97,7 +96,7 @@ def _baseline(hours: Sequence[float]) -> _Baseline | None:
     busy = [cost for cost in hours if cost > 0]
     if n < _FIRST or not busy:
         return None
-    quiet = _QUIET * median(busy)
+    quiet = _QUIET * _median(busy)
     low = log(quiet)
     logs = [log(max(cost, quiet)) for cost in hours]
     if n < _WEEK:
@@ -108,16 +107,23 @@ def _baseline(hours: Sequence[float]) -> _Baseline | None:
     deviations = [cost - usual for cost, usual in pairs if cost > low or usual > low]
     level = 0.0
     if len(deviations) >= _ENOUGH:
-        level = max(0.0, median(cost - usual for cost, usual in pairs[-24:]))
+        level = max(0.0, _median(cost - usual for cost, usual in pairs[-24:]))
     else:
         # One week is no measure of how weeks differ; how neighbouring hours differ is close to it.
         deviations = [after - before for before, after in pairwise(logs) if max(before, after) > low]
-    middle = median(deviations)
-    mad = max(median(abs(deviation - middle) for deviation in deviations), _MAD_FLOOR)
+    middle = _median(deviations)
+    mad = max(_median(abs(deviation - middle) for deviation in deviations), _MAD_FLOOR)
     return _Baseline(quiet, _same_hour(logs, n) + level, _TO_SIGMA * mad)
 
 
 def _same_hour(logs: Sequence[float], t: int) -> float:
     """Return the usual log cost at position `t`: the median of that hour and its neighbours in the weeks before."""
     middle = (t - _WEEK * week for week in range(1, _WEEKS + 1))
-    return median(logs[i] for m in middle if m >= 0 for i in range(max(0, m - 1), min(m + 2, t)))
+    return _median(logs[i] for m in middle if m >= 0 for i in range(max(0, m - 1), min(m + 2, t)))
+
+
+def _median(values: Iterable[float]) -> float:
+    # Not statistics.median: that module brings fractions, decimals and random numbers along at import.
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hmac
 import os
 import re
@@ -43,12 +42,13 @@ class AuditWriter:
     stands in the file's first line, so short or guessable texts can be guessed by whoever has the file; give a `salt`
     of your own, kept elsewhere, where that matters.
 
-    The lock is a lock on the head file, which network file systems may not honour.
+    The lock is a lock on the head file, which network file systems may not honour. Appending waits for it and for the
+    disk, so it does not belong in finalizers, where the thread may be in the middle of another line.
 
     Args:
         path: the file; its folder must exist. `<path>.head` appears beside it.
 
-        fsync: `"always"` forces every line to disk, about 100 µs and more; a number does so at most once in so many
+        fsync: `"always"` forces every line to disk, a fraction of a millisecond and up; a number does so at most once in so many
             seconds, on the next line, and when closing; `"never"` leaves it to the operating system, which loses the
             last lines when the machine, not just the process, goes down.
 
@@ -244,6 +244,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 for a sound file, 1 for a broken one, 2 when it cannot be read.
     """
+    import argparse
+
     parser = argparse.ArgumentParser(prog="agentprod audit", description="Check audit files.")
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("verify", help="check that no line was changed, moved, removed or added")

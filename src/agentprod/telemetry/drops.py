@@ -8,10 +8,11 @@ __all__ = ["Drops", "drops"]
 
 
 class Drops:
-    """Counters of dropped telemetry by reason, safe to use from any thread."""
+    """Counters of dropped telemetry by reason, safe to use from any thread and from finalizers."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: garbage collection may run in the middle of counting, and end a stream whose telemetry is dropped.
+        self._lock = threading.RLock()
         self._counts: dict[str, int] = {}
 
     def count(self, reason: str) -> None:
@@ -30,7 +31,7 @@ class Drops:
 
     def after_fork(self) -> None:
         """Take a new lock in a forked child, where the old one may be held by a thread that is gone."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
 drops = Drops()

@@ -73,7 +73,7 @@ class Instruments:
         self._max_histograms = max_histograms
         self._models = LabelCap(max_models)
         self._names = {label: LabelCap(max_models) for label in _NAMED}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._made: dict[str, tuple[Callable[..., None], LabelSets]] = {}
         renew_after_fork(self)
 
@@ -172,7 +172,7 @@ class Instruments:
 
     def after_fork(self) -> None:
         """Take a new lock in a forked child."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def _record(self, record: CallRecord) -> None:
         model = self._model(record.model, record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Literal
@@ -88,6 +89,7 @@ class Monitor:
     def reset(self) -> None:
         """Forget everything recorded so far."""
         with self._lock:
+            self._waiting: deque[CallRecord | ToolRecord] = deque()
             self._cap = LabelCap(self._max_models)
             self._open: dict[str, Slice] = {}
             self._models: dict[str, Slice] = {}
@@ -99,29 +101,12 @@ class Monitor:
             self._opened = self._folds = float("-inf")
 
     def record(self, record: CallRecord) -> None:
-        """Count one finished call; never raises."""
-        try:
-            with self._lock:
-                self._slice(record.model, not record.failed).add(record)
-                for name, read, cap in self._readers:
-                    key = read(record)
-                    if key is not None:
-                        cells = self._keys.setdefault((name, "day"), {})
-                        label = cap(str(key))
-                        cell = cells.get(label)
-                        if cell is None:
-                            cell = cells[label] = Totals()
-                        cell.add(record)
-        except Exception:
-            drops.count("monitor")
+        """Count one finished call; never raises, and may be called from finalizers."""
+        self._put(record)
 
     def record_tool(self, record: ToolRecord) -> None:
-        """Count one finished tool call; never raises."""
-        try:
-            with self._lock:
-                self._slice(None, True).totals.add_tool(record)
-        except Exception:
-            drops.count("monitor")
+        """Count one finished tool call; never raises, and may be called from finalizers."""
+        self._put(record)
 
     def summary(self, *, model: str | None = None, window: float | None = None) -> Summary:
         """Return the figures since the start, of one model, or of a rolling window.
@@ -139,7 +124,7 @@ class Monitor:
         if window is not None and window not in self._windows:
             raise ConfigError(f"no window of {window:g} s: this monitor keeps {', '.join(map(str, self._windows))}")
         with self._lock:
-            self._fold()
+            self._catch_up()
             if window is not None:
                 return summarize(self._rolling.view(window, self._now()))
             if model is not None:
@@ -152,19 +137,19 @@ class Monitor:
     def models(self) -> dict[str, Summary]:
         """Return the figures since the start by model."""
         with self._lock:
-            self._fold()
+            self._catch_up()
             return {name: summarize(seen) for name, seen in self._models.items()}
 
     def daily(self) -> dict[date, Summary]:
         """Return the figures of each day kept, oldest first."""
         with self._lock:
-            self._fold()
+            self._catch_up()
             return {day: summarize(seen) for day, seen in sorted(self._days.items())}
 
     def monthly(self) -> dict[date, Summary]:
         """Return the figures of each month kept, by its first day, oldest first."""
         with self._lock:
-            self._fold()
+            self._catch_up()
             return {month: summarize(seen) for month, seen in sorted(self._months.items())}
 
     def by(self, key: str, *, period: Period = "total") -> dict[str, Summary]:
@@ -183,7 +168,7 @@ class Monitor:
         if period not in _PERIODS:
             raise ConfigError(f"period is 'day', 'month' or 'total', got {period!r}")
         with self._lock:
-            self._fold()
+            self._catch_up()
             found: dict[str, Slice] = {}
             for closed in _PERIODS[: _PERIODS.index(period) + 1]:
                 for label, totals in self._keys.get((key, closed), {}).items():
@@ -207,6 +192,43 @@ class Monitor:
     def __repr__(self) -> str:
         seen = self.summary()
         return f"<Monitor: {seen.calls} calls, {len(self._models)} models, {seen.cost_text}>"
+
+    def _put(self, record: CallRecord | ToolRecord) -> None:
+        self._waiting.append(record)
+        # Never waits for the lock: garbage collection may end a stream, and come here, in a thread that holds it.
+        # Whoever holds it finds the record in the list, now or when it looks again after letting go.
+        while self._waiting and self._lock.acquire(blocking=False):
+            try:
+                self._count()
+            finally:
+                self._lock.release()
+
+    def _count(self) -> None:
+        for _ in range(len(self._waiting)):
+            record = self._waiting.popleft()
+            try:
+                if isinstance(record, ToolRecord):
+                    self._slice(None, True).totals.add_tool(record)
+                else:
+                    self._count_call(record)
+            except Exception:
+                drops.count("monitor")
+
+    def _count_call(self, record: CallRecord) -> None:
+        self._slice(record.model, not record.failed).add(record)
+        for name, read, cap in self._readers:
+            key = read(record)
+            if key is not None:
+                cells = self._keys.setdefault((name, "day"), {})
+                label = cap(str(key))
+                cell = cells.get(label)
+                if cell is None:
+                    cell = cells[label] = Totals()
+                cell.add(record)
+
+    def _catch_up(self) -> None:
+        self._count()
+        self._fold()
 
     def _slice(self, model: str | None, proven: bool) -> Slice:
         # Calls are counted once, here; every total they belong to takes them over at the next fold.

@@ -14,7 +14,7 @@ Sink = Callable[[CallRecord], object]
 """Takes one finished call, quickly and from any thread."""
 
 _sinks: tuple[Sink, ...] = ()
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def subscribe(sink: Sink) -> Callable[[], None]:
