@@ -48,9 +48,9 @@ class AuditWriter:
     Args:
         path: the file; its folder must exist. `<path>.head` appears beside it.
 
-        fsync: `"always"` forces every line to disk, a fraction of a millisecond and up; a number does so at most once in so many
-            seconds, on the next line, and when closing; `"never"` leaves it to the operating system, which loses the
-            last lines when the machine, not just the process, goes down.
+        fsync: `"always"` forces every line to disk, which takes from a fraction of a millisecond to several; a number
+            does so at most once in so many seconds, on the next line, and when closing; `"never"` leaves it to the
+            operating system, which loses the last lines when the machine, not just the process, goes down.
 
         key: secret for HMAC-SHA256 in place of SHA-256, 16 bytes or more: then no one without it can forge lines.
 
@@ -211,16 +211,16 @@ class AuditWriter:
         os.lseek(head, 0, os.SEEK_SET)
         _write_all(head, made.to_bytes())
         self._tail = Tail(made)
-        self._sync(log, head)
+        self._sync(log)
         return made
 
-    def _sync(self, log: int, head: int) -> None:
+    def _sync(self, log: int) -> None:
         if self._interval is None:
             return
         now = time.monotonic()
         if now - self._synced >= self._interval:
+            # A head that is behind is caught up with; only the lines themselves must not be lost.
             os.fsync(log)
-            os.fsync(head)
             self._synced = now
 
     def _digests(self, content: Mapping[str, str | bytes]) -> dict[str, Any]:
