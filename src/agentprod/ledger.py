@@ -55,7 +55,8 @@ class Attempt:
     """What it raised; kept until the call has ended."""
     status: int | None = None
     retry_after: float | None = None
-    provider_request_id: str | None = None
+    headers: Mapping[str, str] | None = None
+    """The response's headers, when there was one."""
     hedged: bool = False
     unread: tuple[Dialect, Callable[[Any], Any] | None, Any] | None = None
     """Where the counts of a whole reply stand, until somebody asks for them."""
@@ -85,6 +86,12 @@ class Attempt:
     def endpoint(self) -> str:
         """Provider, base URL and model."""
         return self.target.endpoint
+
+    @property
+    def provider_request_id(self) -> str | None:
+        """What the provider calls this request."""
+        headers = self.headers or {}
+        return headers.get("x-request-id") or headers.get("request-id")
 
     @property
     def usage(self) -> Usage | None:

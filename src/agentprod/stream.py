@@ -110,29 +110,34 @@ class EventStream:
 
     async def _batch(self) -> list[Event] | None:
         """Read one batch, let the reader see it, and stop it short at an error event."""
-        batch = await self._read()
+        if self.alarm is not None:
+            batch = await self._guarded(self.alarm)
+        else:
+            try:
+                batch = await self.source.read()
+            except Exception as error:
+                raise self._source_error(error) from error.__cause__
         if batch is None:
             return None
-        reader, observers = self.reader, self.observers
+        feed, observers = self.reader.feed, self.observers
         for position, event in enumerate(batch):
             data = event.data
             if data is None:
-                reader.mark(event.raw)
-                continue
-            if reader.feed(data):
+                self.reader.mark(event.raw)
+            elif feed(data):
                 self._failure = await self.source.error(event)
                 return batch[:position]
-            for observer in observers:
-                notify(observer, "event", self.reply.attempt if self.reply else None, data)
+            elif observers:
+                self._tell(data)
         return batch
 
-    async def _read(self) -> list[Event] | None:
-        alarm = self.alarm
-        if alarm is None:
-            try:
-                return await self.source.read()
-            except Exception as error:
-                raise self._source_error(error) from error.__cause__
+    def _tell(self, data: Any) -> None:
+        attempt = self.reply.attempt if self.reply else None
+        for observer in self.observers:
+            notify(observer, "event", attempt, data)
+
+    async def _guarded(self, alarm: Alarm) -> list[Event] | None:
+        """Read one batch within the limits."""
         until, phase = self._until()
         alarm.enter(until)
         try:
@@ -225,40 +230,40 @@ class EventStream:
                 SDK has one for it.
         """
         while not self._closed:
-            batch = await self._next()
+            batch: list[Event] | None
+            if self._pending:
+                batch, self._pending = self._pending, []
+            elif self._exhausted:
+                batch = None
+            else:
+                try:
+                    if self._failure is not None:
+                        self._raise_failure()
+                    batch = await self._batch()
+                except GeneratorExit:  # nothing may be awaited any more
+                    self.drop()
+                    raise
+                except Exception as error:
+                    await self._fail(error)
+                except BaseException:
+                    await self.close("abandoned")
+                    raise
             if batch is None:
-                if not self.reader.done:
-                    await self._fail(self._truncated())
-                batch = self._flush()
-                await self._end("complete")
-                return batch or None
+                return await self._complete()
             for stage in self._stages:
                 batch = stage.feed(batch)
             if batch:
                 return batch
         return None
 
-    async def _next(self) -> list[Event] | None:
-        """Return what was held, then what comes; `None` at the end of the source."""
-        if self._pending:
-            held, self._pending = self._pending, []
-            return held
-        if self._exhausted:
-            return None
-        try:
-            self._raise_failure()
-            batch = await self._batch()
-        except GeneratorExit:  # nothing may be awaited any more
-            self.drop()
-            raise
-        except Exception as error:
-            await self._fail(error)
-        except BaseException:
-            self.left = "cancelled"
-            await self.close("abandoned")
-            raise
-        self._exhausted = batch is None
-        return batch
+    async def _complete(self) -> list[Event] | None:
+        """End the stream after its last event, and return what the stages kept back."""
+        self._exhausted = True
+        if not self.reader.done:
+            await self._fail(self._truncated())
+        rest = self._flush()
+        await self._end("complete")
+        return rest or None
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -328,6 +333,7 @@ class EventStream:
             partial = outcome != "complete" or not (self.reader.sealed or self._exhausted)
             end_attempt(reply, self, outcome, error)
             await reply.finish(outcome, error, partial=partial)
+            self.reply = None  # it holds this stream: a cycle for the collector to find
 
     def drop(self) -> None:
         """End a stream whose consumer is gone: called from a finalizer, on whatever thread it runs."""

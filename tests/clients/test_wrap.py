@@ -304,7 +304,7 @@ def test_anthropics_own_middleware_still_works(kind: str, run: Run, provider: Pr
 
 
 def test_openai_over_the_older_http_library_works(provider: Provider) -> None:
-    """openai 3 accepts an httpx client; synthetic replies are then httpx responses."""
+    """The openai SDK accepts an httpx client; synthetic replies are then httpx responses."""
     http = httpx.Client()
     client = openai.OpenAI(base_url=provider.openai_url, api_key="k", max_retries=0, http_client=http)  # type: ignore[arg-type]
 
@@ -427,7 +427,7 @@ def test_one_wrapped_client_class_works_inside_a_running_loop(provider: Provider
         client = make_client("openai", "sync", provider)
         wrapped = ap.Stack(ap.Deadline(5), ap.Retry(), ap.Timeout(4)).wrap(client)
         made = wrapped.chat.completions.create(model="m", messages=MESSAGES)
-        pieces = [chunk for chunk in wrapped.chat.completions.create(model="m", messages=MESSAGES, stream=True)]
+        pieces = list(wrapped.chat.completions.create(model="m", messages=MESSAGES, stream=True))
         assert pieces
         client.close()
         return made.choices[0].message.content or ""

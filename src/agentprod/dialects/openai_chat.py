@@ -192,7 +192,7 @@ class OpenAIChat(Dialect):
 
     def is_usage_only(self, event: Any) -> bool:
         """Whether this is the last chunk of `include_usage`, which has no choices."""
-        return isinstance(event, Mapping) and event.get("choices") == [] and isinstance(event.get("usage"), Mapping)
+        return type(event) is dict and not event.get("choices") and isinstance(event.get("usage"), dict)
 
     def asks_usage(self, request: Mapping[str, Any]) -> bool:
         """Whether `stream_options.include_usage` is set."""
@@ -221,7 +221,7 @@ class _ChatReader(Reader):
         self._calls: dict[tuple[int, int], str] = {}
 
     def feed(self, event: Any) -> bool:
-        if not isinstance(event, dict):
+        if type(event) is not dict:
             return False
         if event.get("error"):
             return True
@@ -229,10 +229,11 @@ class _ChatReader(Reader):
             self.usage = openai_chat_usage(event) or self.usage
         for choice in event.get("choices") or ():
             index = choice.get("index", 0)
-            self._seen.add(index)
             delta = choice.get("delta")
             if delta:
                 self._delta(index, delta)
+            if index not in self._seen:
+                self._seen.add(index)
             if choice.get("finish_reason") is not None:
                 self._finished.add(index)
                 self.done = self._finished >= self._seen
@@ -242,8 +243,10 @@ class _ChatReader(Reader):
         text = delta.get("content")
         if text:
             self.content = True
-            if index == 0 and isinstance(text, str):
+            if index == 0 and type(text) is str:
                 self.texts.append(text)
+            if len(delta) == 1:
+                return
         calls = delta.get("tool_calls")
         if calls:
             self.content = True

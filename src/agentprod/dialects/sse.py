@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from agentprod.events import Event
@@ -20,10 +21,11 @@ class EventParser:
     The bytes of an event are kept as they came, so what nobody edits leaves as it arrived.
     """
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_load", "_rest")
 
     def __init__(self) -> None:
         self._rest = b""
+        self._load = _loader()
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Take a piece and return the events it completes.
@@ -32,12 +34,22 @@ class EventParser:
             json.JSONDecodeError: an event's data is neither JSON nor `[DONE]`.
         """
         data = self._rest + chunk if self._rest else chunk
+        if b"\r" in data:
+            return self._feed_any(data)
+        if data.find(b"\n\n") == len(data) - 2:  # one event, whole: how it nearly always arrives
+            self._rest = b""
+            return [self._event(data[:-2], data)]
+        blocks = data.split(b"\n\n")
+        self._rest = blocks.pop()
+        return [self._event(block, block + b"\n\n") for block in blocks]
+
+    def _feed_any(self, data: bytes) -> list[Event]:
+        """Take data whose lines may end in CR or CRLF."""
         events: list[Event] = []
         start = 0
         for match in _BOUNDARY.finditer(data):
-            end = match.end()
-            events.append(_event(data[start:end], data[start : match.start()]))
-            start = end
+            events.append(self._event(data[start : match.start()], data[start : match.end()]))
+            start = match.end()
         # A lone CR at the end may be the first half of a boundary; it simply waits here.
         self._rest = data[start:]
         return events
@@ -45,17 +57,45 @@ class EventParser:
     def flush(self) -> list[Event]:
         """Return the event that the end of the stream completes, if one was open."""
         rest, self._rest = self._rest, b""
-        return [_event(rest, rest)] if rest.strip() else []
+        return [self._event(rest, rest)] if rest.strip() else []
+
+    def _event(self, block: bytes, raw: bytes) -> Event:
+        # One data line, at most after an event line, is the rule; anything else is taken apart line by line.
+        if block.startswith(b"data: "):
+            payload = block[6:]
+        elif block.startswith(b"event: ") and (start := block.find(b"\ndata: ")) > 0:
+            payload = block[start + 7 :]
+        else:
+            payload = b"\n"
+        if b"\n" in payload or b"\r" in payload:
+            payload = _payload(block)
+        if payload.startswith(b"{"):
+            return Event(self._load(payload), raw)
+        return Event(self._load(payload) if payload and not payload.startswith(b"[DONE]") else None, raw)
 
 
-def _event(raw: bytes, block: bytes) -> Event:
-    if block.startswith(b"data: {") and b"\n" not in block and b"\r" not in block:
-        return Event(json.loads(block[6:]), raw)
+def _payload(block: bytes) -> bytes:
+    """Return the data of an event of any form: several lines, none, comments between them."""
     lines = [line[5:] for line in _LINE.split(block) if line.startswith(b"data:")]
-    payload = b"\n".join(line.removeprefix(b" ") for line in lines)
-    if not payload or payload.startswith(b"[DONE]"):
-        return Event(None, raw)
-    return Event(json.loads(payload), raw)
+    return b"\n".join(line.removeprefix(b" ") for line in lines)
+
+
+def _loader() -> Callable[[bytes], Any]:
+    """Return what decodes an event's JSON: the SDKs' own fast parser where they brought it."""
+    try:
+        from jiter import from_json
+    except ImportError:
+        return json.loads
+
+    def load(payload: bytes) -> Any:
+        try:
+            return from_json(payload)
+        except ValueError:
+            # The standard library reads what Python itself may have written, such as lone surrogates,
+            # and says better what is wrong with the rest.
+            return json.loads(payload)
+
+    return load
 
 
 def encode(data: Any, name: str | None = None) -> bytes:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agentprod.edge.suspended import Undecoded
     from agentprod.stream import EventStream
 
-__all__ = ["HttpSource", "http_module", "stream_response", "whole_response"]
+__all__ = ["AsyncHttpSource", "HttpSource", "http_module", "stream_response", "whole_response"]
 
 
 class HttpSource:
@@ -25,20 +25,18 @@ class HttpSource:
         self._carrier = carrier
         self._chunks = edge.io.chunks(carrier.response)
         self._parser = EventParser()
-        self._ended = False
 
     async def read(self) -> list[Event] | None:
         """Return the events of the next piece of the body that completes any."""
-        while not self._ended:
-            chunk = await self._edge.io.next_chunk(self._chunks)
-            if chunk is None:
-                self._ended = True
-                events = self._parser.flush()
-            else:
-                events = self._parser.feed(chunk)
+        feed = self._parser.feed
+        for chunk in self._chunks:
+            events = feed(chunk)
             if events:
                 return events
-        return None
+        return self._rest()
+
+    def _rest(self) -> list[Event] | None:
+        return self._parser.flush() or None
 
     async def close(self) -> None:
         """Close the response, which gives its connection back or ends it."""
@@ -61,70 +59,85 @@ class HttpSource:
         return self._edge.timeout_error(self._carrier.response.request)
 
 
-class SyncBody:
+class AsyncHttpSource(HttpSource):
+    """The same for async clients."""
+
+    async def read(self) -> list[Event] | None:
+        """Return the events of the next piece of the body that completes any."""
+        feed = self._parser.feed
+        async for chunk in self._chunks:
+            events = feed(chunk)
+            if events:
+                return events
+        return self._rest()
+
+
+class Body:
     """The body of the response that a caller's SDK decodes: pulls the stream when it is read."""
+
+    elapsed = None
 
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
+        self._encode = stream.caller.encode
         self._sealed = False
-        self.elapsed = None
+
+    def _bytes(self, batch: list[Event]) -> bytes:
+        if len(batch) == 1:
+            event = batch[0]
+            return self._encode(event.data) if event.raw is None else event.raw
+        return b"".join(self._encode(event.data) if event.raw is None else event.raw for event in batch)
+
+    def _last(self) -> bytes:
+        """Return what closes a stream that did not come over the wire; nothing when it came or is closed already."""
+        stream = self._stream
+        if self._sealed or stream.reader.sealed:
+            return b""
+        self._sealed = True
+        return stream.caller.sentinel
+
+    def __del__(self) -> None:
+        self._stream.drop()
+
+
+class SyncBody(Body):
+    """Read by a synchronous client."""
 
     def __iter__(self) -> SyncBody:
         return self
 
     def __next__(self) -> bytes:
-        chunk = drive(_next_bytes(self))
-        if chunk is None:
+        batch = drive(self._stream.pull())
+        if batch is not None:
+            return self._bytes(batch)
+        last = self._last()
+        if not last:
             raise StopIteration
-        return chunk
+        return last
 
     def close(self) -> None:
         """Leave the stream."""
         drive(self._stream.close())
 
-    def __del__(self) -> None:
-        self._stream.drop()
 
-
-class AsyncBody:
-    """The same for async clients."""
-
-    def __init__(self, stream: EventStream) -> None:
-        self._stream = stream
-        self._sealed = False
-        self.elapsed = None
+class AsyncBody(Body):
+    """Read by an asynchronous client."""
 
     def __aiter__(self) -> AsyncBody:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk = await _next_bytes(self)
-        if chunk is None:
+        batch = await self._stream.pull()
+        if batch is not None:
+            return self._bytes(batch)
+        last = self._last()
+        if not last:
             raise StopAsyncIteration
-        return chunk
+        return last
 
     async def aclose(self) -> None:
         """Leave the stream."""
         await self._stream.close()
-
-    def __del__(self) -> None:
-        self._stream.drop()
-
-
-async def _next_bytes(body: SyncBody | AsyncBody) -> bytes | None:
-    stream = body._stream
-    batch = await stream.pull()
-    encode = stream.caller.encode
-    if batch is None:
-        # A stream that did not come over the wire still ends as one that did.
-        if body._sealed or stream.reader.sealed or not stream.caller.sentinel:
-            return None
-        body._sealed = True
-        return stream.caller.sentinel
-    if len(batch) == 1:
-        raw = batch[0].raw
-        return encode(batch[0].data) if raw is None else raw
-    return b"".join(encode(event.data) if event.raw is None else event.raw for event in batch)
 
 
 _bodies: dict[tuple[str, bool], type[Any]] = {}
@@ -159,7 +172,7 @@ def stream_response(http: Any, stream: EventStream, request: Any, template: Any,
     key = (http.__name__, is_async)
     body = _bodies.get(key)
     if body is None:
-        bases = (AsyncBody, http.AsyncByteStream) if is_async else (SyncBody, http.SyncByteStream)
+        bases: tuple[type, type] = (AsyncBody, http.AsyncByteStream) if is_async else (SyncBody, http.SyncByteStream)
         body = _bodies[key] = type(bases[0].__name__, bases, {"__module__": __name__})
     if template is None:
         return http.Response(

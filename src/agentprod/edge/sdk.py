@@ -10,7 +10,7 @@ from agentprod.call import Call, Target
 from agentprod.dialects.base import Dialect
 from agentprod.dialects.sse import dump
 from agentprod.edge.dialects import dialect_for
-from agentprod.edge.http_stream import HttpSource, http_module, stream_response, whole_response
+from agentprod.edge.http_stream import AsyncHttpSource, HttpSource, http_module, stream_response, whole_response
 from agentprod.edge.limits import first_limit, sdk_timeout
 from agentprod.edge.plain import plain, wire_request
 from agentprod.edge.sockets import SocketWatch, shut_down, socket_of
@@ -36,7 +36,17 @@ _MOST_TARGETS = 256
 class Origin:
     """What one SDK method asked its client for."""
 
-    __slots__ = ("cast_to", "client", "hides_usage", "options", "post_parser", "request", "stream", "stream_cls")
+    __slots__ = (
+        "cast_to",
+        "client",
+        "hides_usage",
+        "idempotency_key",
+        "options",
+        "post_parser",
+        "request",
+        "stream",
+        "stream_cls",
+    )
 
     def __init__(self, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> None:
         self.client = client
@@ -47,6 +57,10 @@ class Origin:
         self.stream_cls = stream_cls
         self.request: Any = None
         self.hides_usage = False
+        self.idempotency_key = options.idempotency_key
+        if self.idempotency_key is None and options.method.lower() != "get":
+            # Minted once, so that attempts are recognisable as one request where a provider honours it.
+            self.idempotency_key = client._idempotency_key()
 
 
 class SdkEdge:
@@ -68,9 +82,7 @@ class SdkEdge:
         self._owner = owner
         self._module = sys.modules[_sdk_class(type(client)).__module__.partition(".")[0]]
         self._http = http_module(client)
-        self._targets: dict[tuple[str | None, str, str], Target] = {}
-        self._key: Any = None
-        self._fingerprint = ""
+        self._targets: tuple[Any, Any, dict[str | None, Target]] = (self, self, {})
         self._no_usage: set[str] = set()
 
     # Outer edge, on the way in
@@ -79,10 +91,7 @@ class SdkEdge:
         self, entry: Entry, here: Ambient, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any
     ) -> Call:
         """Open a call."""
-        options = _copy(options)
         cast_to = client._maybe_override_cast_to(cast_to, options)
-        if options.idempotency_key is None and options.method.lower() != "get":
-            options.idempotency_key = client._idempotency_key()
         origin = Origin(client, cast_to, options, stream, stream_cls)
         dialect = dialect_for(options)
         spoken: Dialect = dialect or (_READ if options.method.lower() in ("get", "head") else _WRITE)
@@ -97,16 +106,17 @@ class SdkEdge:
 
     def target(self, client: Any, model: str | None) -> Target:
         """Return the target of a model at this client's address, under its credential."""
-        key = getattr(client, "api_key", None) or getattr(client, "auth_token", None)
-        if key is not self._key:
-            self._key, self._fingerprint = key, _fingerprint(key)
-        base = str(client.base_url)
-        found = self._targets.get((model, base, self._fingerprint))
+        state = client.__dict__
+        url, key = state.get("_base_url"), state.get("api_key") or state.get("auth_token")
+        known_url, known_key, targets = self._targets
+        if url is not known_url or key is not known_key or len(targets) >= _MOST_TARGETS:
+            # The first call, a copy with options of its own, or somebody assigned another address or key.
+            targets = {}
+            self._targets = (url, key, targets)
+        found = targets.get(model)
         if found is None:
-            if len(self._targets) >= _MOST_TARGETS:
-                self._targets.clear()
-            found = Target(self.provider, base, model, self, self._fingerprint, None, self.io.kind)
-            self._targets[(model, base, self._fingerprint)] = found
+            base = str(client.base_url)
+            found = targets[model] = Target(self.provider, base, model, self, _fingerprint(key), None, self.io.kind)
         return found
 
     # Inner edge
@@ -131,7 +141,7 @@ class SdkEdge:
             return Reply(call, carrier, plain)
         response = carrier.response
         attempt.status = response.status_code
-        attempt.provider_request_id = response.headers.get("x-request-id") or response.headers.get("request-id")
+        attempt.headers = response.headers
         if call.streaming:
             return await self._open(call, carrier, until, phase)
         if call.operation == "other":
@@ -142,6 +152,7 @@ class SdkEdge:
         self, call: Call, origin: Origin, request: Any, until: float | None, phase: str, attempt: Attempt
     ) -> Any:
         options = _copy(origin.options)
+        options.idempotency_key = origin.idempotency_key
         if request is not origin.request or options.json_data is not None:
             options.json_data = request if call.operation != "other" else options.json_data
             if call.operation != "other":
@@ -197,7 +208,8 @@ class SdkEdge:
             sock = socket_of(carrier.response.extensions.get("network_stream"))
             if sock is not None:
                 alarm.abort = lambda: shut_down(sock)
-        stream = EventStream(HttpSource(self, carrier), call, alarm=alarm)
+        source = (HttpSource if self.io.kind == "sync" else AsyncHttpSource)(self, carrier)
+        stream = EventStream(source, call, alarm=alarm)
         reply = Reply(call, carrier, stream=stream)
         try:
             await stream.open(until, phase, whole=call.ledger.environment.buffer)
@@ -264,7 +276,7 @@ class SdkEdge:
             return reply.native
         request = carrier.response.request if carrier is not None else self._unsent(origin)
         if reply.stream is not None:
-            if origin.hides_usage or not call.dialect.asks_usage(origin.request):
+            if origin.hides_usage or (carrier is None and not call.dialect.asks_usage(origin.request)):
                 reply.stream.add(HideUsage(call.dialect))
             response = stream_response(
                 self._http,
@@ -281,7 +293,7 @@ class SdkEdge:
         return await self._decode(call, origin, carrier, response)
 
     async def _decode(self, call: Call, origin: Origin, carrier: Undecoded | None, response: Any) -> Any:
-        options = _copy(carrier.options if carrier is not None else origin.options)
+        options = carrier.options if carrier is not None else _copy(origin.options)
         parse = origin.post_parser
         ledger = call.ledger
 
@@ -301,8 +313,11 @@ class SdkEdge:
             stream_cls=origin.stream_cls,
             retries_taken=max(0, len(ledger.attempts) - 1) + (carrier.retries_taken if carrier is not None else 0),
         )
-        if carrier is not None and carrier.chained is not None:
-            result = await self.io.finalize(self._owner, origin.client, result, carrier.chained)
+        if carrier is not None:
+            if carrier.chained is not None:
+                result = await self.io.finalize(self._owner, origin.client, result, carrier.chained)
+            # They hold the account, and the account holds the carrier: a cycle for the collector to find.
+            carrier.options = carrier.chained = None
         attach(result, ledger)
         return result
 

@@ -32,10 +32,6 @@ class ClientIO(Protocol):
         """Return an iterator over the decoded body."""
         ...
 
-    async def next_chunk(self, chunks: Any) -> bytes | None:
-        """Return the next piece; `None` at the end."""
-        ...
-
     async def close(self, response: Any, chunks: Any) -> None:
         """Close the response, from the iterator over its body inward."""
         ...
@@ -52,6 +48,12 @@ class ClientIO(Protocol):
 def _sdk(owner: Any, client: Any) -> Any:
     """Return the client as the SDK made it: method look-up starts behind our overrides."""
     return super(owner, client)
+
+
+def _encoded(response: Any) -> bool:
+    """Whether the body is compressed; only then the HTTP library's own decoding is worth its cost per piece."""
+    encoding = response.headers.get("content-encoding")
+    return encoding is not None and encoding.lower() != "identity"
 
 
 class SyncIO:
@@ -77,11 +79,7 @@ class SyncIO:
 
     def chunks(self, response: Any) -> Any:
         """Iterate over the decoded body."""
-        return response.iter_bytes()
-
-    async def next_chunk(self, chunks: Any) -> bytes | None:
-        """Return the next piece."""
-        return next(chunks, None)
+        return response.iter_bytes() if _encoded(response) else iter(response.stream)
 
     async def close(self, response: Any, chunks: Any) -> None:
         """Close the response."""
@@ -89,7 +87,9 @@ class SyncIO:
 
     def drop(self, response: Any, chunks: Any) -> None:
         """Close the response."""
-        chunks.close()
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
         response.close()
 
     async def first(self, stream: Any) -> Any:
@@ -120,15 +120,13 @@ class AsyncIO:
 
     def chunks(self, response: Any) -> Any:
         """Iterate over the decoded body."""
-        return response.aiter_bytes()
-
-    async def next_chunk(self, chunks: Any) -> bytes | None:
-        """Return the next piece."""
-        return await anext(chunks, None)
+        return response.aiter_bytes() if _encoded(response) else response.stream.__aiter__()
 
     async def close(self, response: Any, chunks: Any) -> None:
         """Close the response."""
-        await chunks.aclose()
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
         await response.aclose()
 
     def drop(self, response: Any, chunks: Any) -> None:

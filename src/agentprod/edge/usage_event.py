@@ -21,8 +21,9 @@ class HideUsage:
     def feed(self, events: list[Event]) -> list[Event]:
         """Drop the event that only carries token counts."""
         hide = self._dialect.is_usage_only
-        if any(event.data is not None and hide(event.data) for event in events):
-            return [event for event in events if event.data is None or not hide(event.data)]
+        for event in events:
+            if event.data is not None and hide(event.data):
+                return [other for other in events if other.data is None or not hide(other.data)]
         return events
 
     def finish(self) -> list[Event]:
