@@ -6,7 +6,6 @@ from the source, runs it through the stages that layers added, and returns it.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -45,6 +44,8 @@ class EventStream:
     def __init__(
         self, source: Source, call: Call, *, dialect: Dialect | None = None, alarm: Alarm | None = None
     ) -> None:
+        import asyncio
+
         self.source = source
         self.dialect = dialect or call.dialect
         self.caller = call.dialect
@@ -246,6 +247,7 @@ class EventStream:
                 except Exception as error:
                     await self._fail(error)
                 except BaseException:
+                    self.left = "cancelled"
                     await self.close("abandoned")
                     raise
             if batch is None:
@@ -372,6 +374,8 @@ class EventStream:
             drive(self._finish(outcome, None))
 
     def _run_finish(self, outcome: Outcome) -> None:
+        import asyncio
+
         if self.runtime.kind == "sync":
             drive(self._finish(outcome, None))
         else:
