@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 import agentprod as ap
 from agentprod.telemetry.meters import find_instruments
 from agentprod.telemetry.tracer import Tracer
-from agentprod.testing import Provider, behaviours
+from agentprod.testing import FakeClock, Provider, behaviours
 from tests.telemetry.tracing import HELLO, MODEL, Traces, clean, openai_client, running
 
 
@@ -179,16 +179,18 @@ def test_two_tracers_share_the_instruments_of_a_provider(meters: Meters) -> None
 
 
 def test_the_global_meter_provider_is_found_when_it_is_set(monkeypatch: pytest.MonkeyPatch, meters: Meters) -> None:
-    """Until there is one nothing is counted."""
-    tracer = Tracer()
+    """Until there is one nothing is counted; one that is set later is found with the next look."""
+    clock = FakeClock()
+    stack = ap.Stack(Tracer(tracer_provider=Traces().provider), clock=clock)
 
-    @tracer
+    @stack
     def ask() -> str:
         return "x"
 
     ask()
     assert find_instruments(None) is None
     monkeypatch.setattr(metrics, "get_meter_provider", lambda: meters.provider)
+    clock.advance(1)
     ask()
     (requests,) = meters.points("agentprod.requests")
     assert requests.value == 1

@@ -351,14 +351,17 @@ def _web_search_name(whole: JSON) -> str:
 
 def _usage_of(whole: JSON, *counts: str) -> JSON | None:
     """The usage object inside `whole`, or `whole` itself; `None` unless it holds at least one of the counts."""
-    for usage in (whole.get("usage"), whole):
-        if isinstance(usage, Mapping) and any(_number(usage.get(name)) is not None for name in counts):
-            return usage
+    for found in (whole.get("usage"), whole):
+        usage = _mapping(found)
+        for name in counts:
+            if _number(usage.get(name)) is not None:
+                return usage
     return None
 
 
 def _mapping(value: object) -> JSON:
-    return value if isinstance(value, Mapping) else _EMPTY
+    # An abstract class costs many times an exact one, and this reads every reply.
+    return value if type(value) is dict or isinstance(value, Mapping) else _EMPTY
 
 
 def _text(holder: JSON, name: str) -> str | None:
@@ -367,13 +370,12 @@ def _text(holder: JSON, name: str) -> str | None:
 
 
 def _count(holder: JSON, name: str) -> int:
-    return max(0, _number(holder.get(name)) or 0)
+    value = holder.get(name)
+    return 0 if value is None else max(0, _number(value) or 0)
 
 
 def _number(value: object) -> int | None:
     """A count as an integer; some gateways send whole numbers as floats."""
-    if isinstance(value, bool):
-        return None
     if isinstance(value, int):
-        return value
+        return None if isinstance(value, bool) else value
     return int(value) if isinstance(value, float) and isfinite(value) else None

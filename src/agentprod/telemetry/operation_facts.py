@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentprod.errors import Rejected
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from agentprod.call import Call
+    from agentprod.ledger import Ledger
     from agentprod.reply import End, Reply
     from agentprod.telemetry.stream_watch import StreamWatch
     from agentprod.usage import Usage
@@ -24,29 +24,33 @@ StreamOutcome = Literal["completed", "closed", "abandoned", "cancelled", "error"
 _HITS = ("hit_exact", "hit_semantic", "stale")
 
 
-@dataclass(slots=True, frozen=True)
 class Ending:
-    """How and when a call ended."""
+    """How and when a call ended.
 
-    call: Call
-    """As it entered."""
-    error: BaseException | None
-    stream: StreamOutcome | None
-    """`None` for a whole reply."""
-    duration: float
-    """Seconds from entry to end."""
-    wall: float
-    """POSIX time of the end."""
+    Args:
+        call: the call as it entered.
 
-    @property
-    def outcome(self) -> str:
-        """`"ok" "error" "cached" "rejected" "cancelled"`."""
-        error, ledger = self.error, self.call.ledger
-        if self.stream == "cancelled" or (error is not None and not isinstance(error, Exception)):
-            return "cancelled"
-        if error is not None:
-            return "rejected" if isinstance(error, Rejected) and not ledger.attempts else "error"
-        return "cached" if ledger.cache in _HITS else "ok"
+        error: what it raised.
+
+        stream: how its stream ended; `None` for a whole reply.
+
+    Attributes:
+        outcome: `"ok" "error" "cached" "rejected" "cancelled"`.
+
+        duration: seconds from entry to end.
+
+        wall: POSIX time of the end.
+    """
+
+    __slots__ = ("call", "duration", "error", "outcome", "stream", "wall")
+
+    def __init__(self, call: Call, error: BaseException | None, stream: StreamOutcome | None) -> None:
+        self.call = call
+        self.error = error
+        self.stream = stream
+        self.duration = call.runtime.now() - call.ledger.started
+        self.wall = call.runtime.wall()
+        self.outcome = _outcome(call.ledger, error, stream)
 
     @property
     def failed(self) -> bool:
@@ -67,6 +71,14 @@ def stream_outcome(reply: Reply, end: End) -> StreamOutcome | None:
     return left
 
 
+def _outcome(ledger: Ledger, error: BaseException | None, stream: StreamOutcome | None) -> str:
+    if error is None and stream != "cancelled":
+        return "cached" if ledger.cache in _HITS else "ok"
+    if stream == "cancelled" or not isinstance(error, Exception):
+        return "cancelled"
+    return "rejected" if isinstance(error, Rejected) and not ledger.attempts else "error"
+
+
 def operation_facts(ending: Ending, usage: Usage | None, cost: Decimal | None) -> dict[str, Any]:
     """Return attempts, times, decisions, counts and cost of a call.
 
@@ -79,14 +91,17 @@ def operation_facts(ending: Ending, usage: Usage | None, cost: Decimal | None) -
     """
     call, ledger = ending.call, ending.call.ledger
     outcome = ending.outcome
+    attempts = ledger.attempts
     found: dict[str, Any] = {
         name.REQUEST_ID: ledger.id,
         name.LAYERS: ledger.layers,
         name.OUTCOME: outcome,
-        name.ATTEMPT_COUNT: len(ledger.attempts),
+        name.ATTEMPT_COUNT: len(attempts),
+        **decisions(ledger),
     }
-    found.update(decisions(ledger))
-    spent = sum(attempt.duration or 0.0 for attempt in ledger.attempts)
+    spent = 0.0
+    for attempt in attempts:
+        spent += attempt.duration or 0.0
     waited = found.get(name.RETRY_WAIT, 0.0) + found.get(name.QUEUE_WAIT, 0.0)
     found[name.PROVIDER_TIME] = spent
     found[name.OVERHEAD] = max(0.0, ending.duration - spent - waited)

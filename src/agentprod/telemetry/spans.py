@@ -98,7 +98,6 @@ class Operation:
         if not self.recording and not span.get_span_context().is_valid:
             return
         if self.recording:
-            span.set_attributes(parameters(call))
             self._below = Below(around)
             if self._counts:
                 self._shared = Shared.find(around, call.operation)
@@ -190,25 +189,28 @@ class Operation:
         if not self.recording and self._instruments is None:
             self.span.end()
             return
-        call, ended_at = self._call, time.time_ns()
-        runtime, ledger = call.runtime, call.ledger
-        ending = Ending(call, error, stream, runtime.now() - ledger.started, runtime.wall())
+        ending, ended_at = Ending(self._call, error, stream), time.time_ns()
+        if not self._takes_time() or not later.submit(lambda: self._end(ending, reply, ended_at)):
+            self._end(ending, reply, ended_at)
 
-        def finish() -> None:
-            try:
-                self._describe(ending, reply)
-            except Exception:
-                drops.count("tracer")
-            for stopped in self._stopped:
-                stopped.end(self._counts)
-            self.span.end(ended_at)
+    def _takes_time(self) -> bool:
+        """Whether the end needs tokens counted or text scrubbed, which shall not be the caller's time."""
+        if self._shared is not None and self._shared.outer:
+            return False  # who traces around us ends next, and needs the counts now
+        if self._content is not None:
+            return True
+        return any(attempt.uncounted is not None for attempt in self._call.ledger.attempts)
 
-        uncounted = any(attempt.uncounted is not None for attempt in ledger.attempts)
-        waited_for = self._shared is not None and self._shared.outer
-        # Counting tokens and scrubbing text take their time, which is not the caller's; who traces around us needs
-        # the counts now.
-        if not (uncounted or self._content is not None) or waited_for or not later.submit(finish):
-            finish()
+    def _end(self, ending: Ending, reply: Reply | None, ended_at: int) -> None:
+        try:
+            self._describe(ending, reply)
+        except Exception:
+            drops.count("tracer")
+        for stopped in self._stopped:
+            stopped.end(self._counts)
+        self.span.end(ended_at)
+        # The call's observers lead here: a cycle through the whole call would wait for the garbage collector.
+        del self._call
 
     def _describe(self, ending: Ending, reply: Reply | None) -> None:
         ledger, usage = self._call.ledger, self._usage()
@@ -225,7 +227,7 @@ class Operation:
 
     def _show(self, ending: Ending, facts: dict[str, Any], usage: Usage | None, reply: Reply | None) -> None:
         """Write the facts on the span."""
-        shown = dict(facts)
+        shown = {**parameters(self._call), **facts}
         if usage is not None and not self._shown_elsewhere(reply, usage):
             shown.update(billed(usage))
         if ending.failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentprod.call import Call, CallNext
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
     from agentprod.telemetry.metrics import Instruments
     from agentprod.telemetry.spans import Operation
 
-__all__ = ["Tracer"]
+__all__ = ["TRACED", "Tracer"]
 
-_TRACED = "agentprod.traced"
+_SDK = "opentelemetry.sdk.trace"
+_LOOK_AGAIN = 0.2
+"""Seconds after which a provider that was not there is looked for again; looking costs more than all else."""
+
+TRACED = "agentprod.traced"
+"""Key in `call.state` of the `SpanContext` of the call's span, for whoever writes its ids elsewhere."""
 
 
 class Tracer(Layer):
@@ -33,8 +39,9 @@ class Tracer(Layer):
     that. Token counts stand on one span only, so that viewers do not bill a call twice; a cache hit or a
     refusal has a span without attempts and without counts.
 
-    Without an OpenTelemetry SDK in the process, or where sampling drops the call, next to nothing is done.
-    Nothing here raises into a call; what fails is counted as dropped telemetry.
+    Without an OpenTelemetry SDK in the process, or where sampling drops the call, next to nothing is done; one that
+    is set up later is found within 0.2 seconds. Nothing here raises into a call; what fails is counted as dropped
+    telemetry.
 
     Args:
         capture: where message text is recorded: `"none"`, on the `"span"`, in an `"event"` of the logs
@@ -70,10 +77,16 @@ class Tracer(Layer):
         self._meters = meter_provider
         self._tracer: trace.Tracer | None = None
         self._instruments: Instruments | None = None
+        self._operation: type[Operation] | None = None
+        self._idle_until = float("-inf")
+        self._look_at = float("-inf")
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Trace one call."""
-        operation = self._begin(call)
+        now = call.ledger.started
+        if now < self._idle_until and _SDK not in sys.modules:
+            return await call_next(call)
+        operation = self._begin(call, now)
         if operation is None:
             return await call_next(call)
         reply: Reply | None = None
@@ -84,34 +97,35 @@ class Tracer(Layer):
             raise
         finally:
             operation.leave(reply)
-        self._follow(operation, reply)
-        return reply
-
-    def _follow(self, operation: Operation, reply: Reply) -> None:
         try:
             operation.returned(reply)
         except Exception:
             drops.count("tracer")
+        return reply
 
-    def _begin(self, call: Call) -> Operation | None:
+    def _begin(self, call: Call, now: float) -> Operation | None:
         """Start the span of a call; `None` when nobody collects it or another `Tracer` outside has one."""
         try:
-            tracer = self._tracer or self._find()
-            instruments = self._instruments or self._find_instruments()
-            if (tracer is None and instruments is None) or _TRACED in call.state:
+            if self._tracer is None and self._find_tracer() is None and self._find_instruments() is None:
+                self._idle_until = now + _LOOK_AGAIN
                 return None
-            from agentprod.telemetry.spans import Operation
-
-            operation = Operation(tracer, call, self.capture, instruments)
+            if self._instruments is None and now >= self._look_at:
+                self._look_at = now + _LOOK_AGAIN
+                self._find_instruments()
+            state = call.state
+            if TRACED in state:
+                return None
+            assert self._operation is not None
+            operation = self._operation(self._tracer, call, self.capture, self._instruments)
         except Exception:
             drops.count("tracer")
             return None
-        call.state[_TRACED] = operation
+        state[TRACED] = operation.span.get_span_context()
         if operation.recording:
             call.observe(operation.observe)
         return operation
 
-    def _find(self) -> trace.Tracer | None:
+    def _find_tracer(self) -> trace.Tracer | None:
         """Return a tracer once somebody collects spans."""
         from opentelemetry import trace
 
@@ -122,13 +136,22 @@ class Tracer(Layer):
         from agentprod.telemetry.dedupe import watch
 
         watch(provider)
+        self._load()
         self._tracer = provider.get_tracer(SCOPE)
         return self._tracer
 
     def _find_instruments(self) -> Instruments | None:
         """Return the instruments once somebody collects metrics."""
         self._instruments = find_instruments(self._meters)
+        if self._instruments is not None:
+            self._load()
         return self._instruments
+
+    def _load(self) -> None:
+        # Left until here, so that a process that collects nothing does not import OpenTelemetry's tracing for it.
+        from agentprod.telemetry.spans import Operation
+
+        self._operation = Operation
 
     def options(self) -> dict[str, Any]:
         """Return the options that differ from the defaults."""

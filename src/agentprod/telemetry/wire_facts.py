@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,17 +17,6 @@ __all__ = ["identity", "parameters", "response_facts", "server", "span_name"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LONGEST = 256
-_NUMBERS = (
-    ("max_tokens", name.MAX_TOKENS, int),
-    ("max_completion_tokens", name.MAX_TOKENS, int),
-    ("max_output_tokens", name.MAX_TOKENS, int),
-    ("temperature", name.TEMPERATURE, float),
-    ("top_p", name.TOP_P, float),
-    ("top_k", name.TOP_K, int),
-    ("frequency_penalty", name.FREQUENCY_PENALTY, float),
-    ("presence_penalty", name.PRESENCE_PENALTY, float),
-    ("seed", name.SEED, int),
-)
 # As OpenTelemetry's instrumentation of Anthropic writes them.
 _STOP_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_call"}
 _OUTPUT_TYPES = {"json_object": "json", "json_schema": "json", "text": "text"}
@@ -45,18 +34,20 @@ def span_name(call: Call) -> str:
 def identity(call: Call) -> dict[str, Any]:
     """Return what a sampler may want to decide by: operation, provider, model and server."""
     target = call.target
-    found: dict[str, Any] = {name.PROVIDER: target.provider}
-    operation = genai_operation(call.operation)
-    if operation is not None:
-        found[name.OPERATION] = operation
-    if target.model is not None:
-        found[name.REQUEST_MODEL] = target.model
-    address, port = server(target.base_url)
-    if address is not None:
-        found[name.SERVER_ADDRESS] = address
-        if port is not None:
-            found[name.SERVER_PORT] = port
-    return found
+    return dict(_identity(call.operation, target.provider, target.model, target.base_url))
+
+
+@lru_cache(maxsize=256)
+def _identity(operation: str, provider: str, model: str | None, base_url: str) -> dict[str, Any]:
+    address, port = server(base_url)
+    found = {
+        name.PROVIDER: provider,
+        name.OPERATION: genai_operation(operation),
+        name.REQUEST_MODEL: model,
+        name.SERVER_ADDRESS: address,
+        name.SERVER_PORT: port,
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 @lru_cache(maxsize=256)
@@ -78,52 +69,82 @@ def parameters(call: Call) -> dict[str, Any]:
         found[name.STREAM] = True
     if call.operation in ("function", "other"):
         return found
-    request = call.request
-    for key, attribute, kind in _NUMBERS:
-        value = request.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            found[attribute] = kind(value)
-    stop = request.get("stop_sequences") or request.get("stop")
-    if stop:
-        stops = [stop] if isinstance(stop, str) else stop
-        if isinstance(stops, Sequence) and all(isinstance(item, str) for item in stops):
-            found[name.STOP] = [item[:_LONGEST] for item in stops]
-    choices = request.get("n")
-    if isinstance(choices, int) and choices != 1:
-        found[name.CHOICES] = choices
-    _reasoning(request, found)
-    _output(request, found)
-    previous = request.get("previous_response_id")
-    if isinstance(previous, str):
-        found[name.PREVIOUS_RESPONSE] = previous
-    conversation = request.get("conversation")
-    if isinstance(conversation, Mapping):
-        conversation = conversation.get("id")
-    if isinstance(conversation, str):
-        found[name.CONVERSATION] = conversation
+    for key, value in call.request.items():
+        read = _PARAMETERS.get(key)
+        if read is not None:
+            read(value, found)
     return found
 
 
-def _reasoning(request: Mapping[str, Any], found: dict[str, Any]) -> None:
-    level = request.get("reasoning_effort")
-    for key in ("reasoning", "output_config"):
-        if level is None and isinstance(request.get(key), Mapping):
-            level = request[key].get("effort")
-    if isinstance(level, str):
-        found[name.REASONING_LEVEL] = level
+Read = Callable[[Any, dict[str, Any]], None]
 
 
-def _output(request: Mapping[str, Any], found: dict[str, Any]) -> None:
-    text = request.get("text")
-    config = request.get("output_config")
-    for wanted in (
-        request.get("response_format"),
-        text.get("format") if isinstance(text, Mapping) else None,
-        request.get("output_format"),
-        config.get("format") if isinstance(config, Mapping) else None,
-    ):
-        if isinstance(wanted, Mapping) and wanted.get("type") in _OUTPUT_TYPES:
-            found[name.OUTPUT_TYPE] = _OUTPUT_TYPES[wanted["type"]]
+def _number(attribute: str, kind: Callable[[Any], Any]) -> Read:
+    def read(value: Any, found: dict[str, Any]) -> None:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            found[attribute] = kind(value)
+
+    return read
+
+
+def _word(attribute: str) -> Read:
+    def read(value: Any, found: dict[str, Any]) -> None:
+        if isinstance(value, str):
+            found[attribute] = value[:_LONGEST]
+
+    return read
+
+
+def _stop(value: Any, found: dict[str, Any]) -> None:
+    stops = [value] if isinstance(value, str) else value
+    if isinstance(stops, list | tuple) and stops and all(isinstance(item, str) for item in stops):
+        found[name.STOP] = [item[:_LONGEST] for item in stops]
+
+
+def _choices(value: Any, found: dict[str, Any]) -> None:
+    if isinstance(value, int) and value != 1:
+        found[name.CHOICES] = value
+
+
+def _format(value: Any, found: dict[str, Any]) -> None:
+    wanted = value.get("type") if isinstance(value, Mapping) else None
+    if wanted in _OUTPUT_TYPES:
+        found[name.OUTPUT_TYPE] = _OUTPUT_TYPES[wanted]
+
+
+def _config(value: Any, found: dict[str, Any]) -> None:
+    """Read what holds an effort, a format, or both: `reasoning`, `text`, `output_config`."""
+    if isinstance(value, Mapping):
+        _word(name.REASONING_LEVEL)(value.get("effort"), found)
+        _format(value.get("format"), found)
+
+
+def _conversation(value: Any, found: dict[str, Any]) -> None:
+    _word(name.CONVERSATION)(value.get("id") if isinstance(value, Mapping) else value, found)
+
+
+_PARAMETERS: dict[str, Read] = {
+    "max_tokens": _number(name.MAX_TOKENS, int),
+    "max_completion_tokens": _number(name.MAX_TOKENS, int),
+    "max_output_tokens": _number(name.MAX_TOKENS, int),
+    "temperature": _number(name.TEMPERATURE, float),
+    "top_p": _number(name.TOP_P, float),
+    "top_k": _number(name.TOP_K, int),
+    "frequency_penalty": _number(name.FREQUENCY_PENALTY, float),
+    "presence_penalty": _number(name.PRESENCE_PENALTY, float),
+    "seed": _number(name.SEED, int),
+    "stop": _stop,
+    "stop_sequences": _stop,
+    "n": _choices,
+    "reasoning_effort": _word(name.REASONING_LEVEL),
+    "reasoning": _config,
+    "text": _config,
+    "output_config": _config,
+    "response_format": _format,
+    "output_format": _format,
+    "previous_response_id": _word(name.PREVIOUS_RESPONSE),
+    "conversation": _conversation,
+}
 
 
 def response_facts(pieces: Sequence[Any]) -> dict[str, Any]:
@@ -135,28 +156,32 @@ def response_facts(pieces: Sequence[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     reasons: dict[int, str] = {}
     for piece in pieces:
-        if not isinstance(piece, Mapping):
-            continue
-        for body in (piece, piece.get("message"), piece.get("response")):
-            if isinstance(body, Mapping):
-                _body_facts(body, found, reasons)
-        delta = piece.get("delta")
-        if isinstance(delta, Mapping):
-            _stop_reason(delta, reasons)
+        if isinstance(piece, dict):
+            _body_facts(piece, found, reasons)
+            for key in ("message", "response"):
+                if isinstance(piece.get(key), dict):
+                    _body_facts(piece[key], found, reasons)
+            delta = piece.get("delta")
+            if isinstance(delta, dict):
+                _stop_reason(delta, reasons)
     if reasons:
         found[name.FINISH_REASONS] = [reasons[index] for index in sorted(reasons)]
     return found
 
 
-def _body_facts(body: Mapping[str, Any], found: dict[str, Any], reasons: dict[int, str]) -> None:
-    for key, attribute in (("id", name.RESPONSE_ID), ("model", name.RESPONSE_MODEL)):
-        if isinstance(body.get(key), str) and body[key]:
-            found.setdefault(attribute, body[key])
+_NAMED = (("id", name.RESPONSE_ID), ("model", name.RESPONSE_MODEL))
+
+
+def _body_facts(body: dict[str, Any], found: dict[str, Any], reasons: dict[int, str]) -> None:
+    for key, attribute in _NAMED:
+        value = body.get(key)
+        if value and isinstance(value, str):
+            found.setdefault(attribute, value)
     _stop_reason(body, reasons)
     choices = body.get("choices")
     if isinstance(choices, list | tuple):
         for position, choice in enumerate(choices):
-            reason = choice.get("finish_reason") if isinstance(choice, Mapping) else None
+            reason = choice.get("finish_reason") if isinstance(choice, dict) else None
             if isinstance(reason, str):
                 index = choice.get("index")
                 reasons[index if isinstance(index, int) else position] = reason
@@ -164,22 +189,22 @@ def _body_facts(body: Mapping[str, Any], found: dict[str, Any], reasons: dict[in
         _responses_finish(body, reasons)
 
 
-def _stop_reason(body: Mapping[str, Any], reasons: dict[int, str]) -> None:
+def _stop_reason(body: dict[str, Any], reasons: dict[int, str]) -> None:
     reason = body.get("stop_reason")
     if isinstance(reason, str):
         reasons[0] = _STOP_REASONS.get(reason, reason)
 
 
-def _responses_finish(body: Mapping[str, Any], reasons: dict[int, str]) -> None:
+def _responses_finish(body: dict[str, Any], reasons: dict[int, str]) -> None:
     status = body["status"]
     if status == "incomplete":
         details = body.get("incomplete_details")
-        reason = details.get("reason") if isinstance(details, Mapping) else None
+        reason = details.get("reason") if isinstance(details, dict) else None
         reasons[0] = "length" if reason == "max_output_tokens" else str(reason or "incomplete")
     elif status == "failed":
         reasons[0] = "error"
     elif status == "completed":
         output = body.get("output")
         items = output if isinstance(output, list | tuple) else ()
-        called = any(isinstance(item, Mapping) and str(item.get("type")).endswith("_call") for item in items)
+        called = any(isinstance(item, dict) and str(item.get("type")).endswith("_call") for item in items)
         reasons[0] = "tool_call" if called else "stop"

@@ -1,0 +1,226 @@
+"""What tracing costs: `python benchmarks/telemetry.py` prints ratios measured in one run.
+
+Measured against OpenTelemetry's own `start_as_current_span` where nobody collects spans, and against a bare OpenAI
+client on a mock transport where a batch processor does. `opentelemetry-instrumentation-genai-openai` and
+`openinference-instrumentation-openai` are measured beside it where they are installed; the exporter throws away.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx2
+import openai
+from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from timing import Row, blocks, table
+
+import agentprod as ap
+from agentprod.telemetry.later import later
+from agentprod.telemetry.tracer import Tracer
+
+PROMPT = "Tell me about the lighthouse on the cliff. " * 85
+MESSAGES: Any = [{"role": "user", "content": PROMPT}]
+CHUNKS = 200
+REPLY = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1700000000,
+    "model": "gpt-5-mini",
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "It is old. " * 40}, "finish_reason": "stop"},
+    ],
+    "usage": {"prompt_tokens": 800, "completion_tokens": 160, "total_tokens": 960},
+}
+PEERS = {
+    "genai-openai": "opentelemetry.instrumentation.genai.openai",
+    "OpenInference": "openinference.instrumentation.openai",
+}
+
+
+class Nowhere(SpanExporter):
+    """Exports to nobody."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Throw away."""
+        return SpanExportResult.SUCCESS
+
+
+class Empty:
+    """A layer that does nothing: what a tracer is compared with, so that only its own cost is left."""
+
+    async def handle(self, call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        """Pass the call on."""
+        return await call_next(call)
+
+
+def collecting(**options: Any) -> TracerProvider:
+    """Return a provider with a batch processor."""
+    provider = TracerProvider(**options)
+    provider.add_span_processor(BatchSpanProcessor(Nowhere()))
+    return provider
+
+
+def stream_body() -> bytes:
+    """Return a streamed reply of CHUNKS pieces, with counts."""
+    deltas = [{"role": "assistant", "content": ""}, *({"content": f"word{n} "} for n in range(CHUNKS)), {}]
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "gpt-5-mini"}
+    chunks: list[dict[str, Any]] = [
+        {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None if delta else "stop"}]}
+        for delta in deltas
+    ]
+    chunks.append({**head, "choices": [], "usage": REPLY["usage"]})
+    return "".join([*(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks), "data: [DONE]\n\n"]).encode()
+
+
+WHOLE = json.dumps(REPLY).encode()
+STREAM = stream_body()
+
+
+def answer(request: httpx2.Request) -> httpx2.Response:
+    """Answer from memory."""
+    if b'"stream":true' in request.content.replace(b" ", b""):
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=STREAM)
+    return httpx2.Response(200, headers={"content-type": "application/json"}, content=WHOLE)
+
+
+def client() -> openai.OpenAI:
+    """Return an OpenAI client on a mock transport."""
+    return openai.OpenAI(api_key="k", http_client=httpx2.Client(transport=httpx2.MockTransport(answer)))
+
+
+def create(made: openai.OpenAI) -> Callable[[], Any]:
+    """Return what makes one whole call."""
+    return lambda: made.chat.completions.create(model="gpt-5-mini", messages=MESSAGES)
+
+
+def stream(made: openai.OpenAI) -> Callable[[], Any]:
+    """Return what makes one call and reads its stream."""
+
+    def call() -> None:
+        for _ in made.chat.completions.create(
+            model="gpt-5-mini", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
+        ):
+            pass
+
+    return call
+
+
+def nobody_collects() -> list[Row]:
+    """Return the cost of a tracer where no SDK is set."""
+    tracer = trace.get_tracer("benchmark")
+
+    def noop() -> None:
+        with tracer.start_as_current_span("x"):
+            pass
+
+    def ask() -> None:
+        return None
+
+    unsampled = Tracer(tracer_provider=collecting(sampler=ALWAYS_OFF))
+    times = blocks(
+        {
+            "no-op span": noop,
+            "empty": ap.Stack(Empty())(ask),
+            "traced": ap.Stack(Tracer())(ask),
+            "unsampled": ap.Stack(unsampled)(ask),
+        },
+        calls=2000,
+        rounds=15,
+    )
+    noop_time = times["no-op span"]
+    return [
+        ("no-op start_as_current_span, µs", noop_time, ""),
+        ("tracer, no SDK, as a multiple of it", (times["traced"] - times["empty"]) / noop_time, "≤ 0.5"),
+        ("tracer, call not sampled, as a multiple of it", (times["unsampled"] - times["empty"]) / noop_time, ""),
+    ]
+
+
+def somebody_collects() -> list[Row]:
+    """Return the cost of spans and metrics per call of a real client."""
+    meters = MeterProvider([InMemoryMetricReader()])
+    made = client()
+    ways: dict[str, openai.OpenAI] = {
+        "bare": made,
+        "empty": ap.Stack(Empty()).wrap(made),
+        "spans": ap.Stack(Tracer(tracer_provider=collecting())).wrap(made),
+        "metrics": ap.Stack(Tracer(tracer_provider=collecting(), meter_provider=meters)).wrap(made),
+        "text": ap.Stack(Tracer(tracer_provider=collecting(), capture="span")).wrap(made),
+    }
+    whole = blocks({name: create(way) for name, way in ways.items()}, calls=30, rounds=10)
+    later.flush(30)
+    streamed = {name: stream(ways[name]) for name in ("bare", "empty", "spans")}
+    streams = blocks(streamed, calls=5, rounds=10)
+    meters.shutdown()
+    bare, chunk = whole["bare"], streams["bare"] / CHUNKS
+    once = whole["spans"] - whole["empty"]
+    per_chunk = (streams["spans"] - streams["empty"] - once) / CHUNKS
+    return [
+        ("bare SDK call, µs", bare, ""),
+        ("tracer: two spans, as a multiple of it", once / bare, ""),
+        ("tracer: two spans and metrics", (whole["metrics"] - whole["empty"]) / bare, "≤ 0.12"),
+        ("tracer: two spans, messages scrubbed on the thread", (whole["text"] - whole["empty"]) / bare, ""),
+        ("bare SDK chunk, µs", chunk, ""),
+        ("tracer: one chunk, as a multiple of it", per_chunk / chunk, "≤ 0.01"),
+    ]
+
+
+def peer(name: str) -> list[Row]:
+    """Return what another instrumentation costs; it patches the SDK for good and is measured in a process of its own."""
+    made = client()
+    bare, s_bare = measure(made)
+    instrumentor = getattr(importlib.import_module(PEERS[name]), "OpenAIInstrumentor")()
+    options: dict[str, Any] = {
+        "tracer_provider": collecting(),
+        "meter_provider": MeterProvider([InMemoryMetricReader()]),
+    }
+    instrumentor.instrument(**options)
+    traced, s_traced = measure(made)
+    return [
+        (f"{name}: a call, as a multiple of the bare one", (traced - bare) / bare, ""),
+        (f"{name}: one chunk, as a multiple of the bare one", (s_traced - s_bare - (traced - bare)) / s_bare, ""),
+    ]
+
+
+def measure(made: openai.OpenAI) -> tuple[float, float]:
+    """Return the time of a whole reply and of a stream."""
+    return (
+        blocks({"x": create(made)}, calls=30, rounds=10)["x"],
+        blocks({"x": stream(made)}, calls=5, rounds=10)["x"],
+    )
+
+
+def main() -> None:
+    """Print all tables, or one peer's."""
+    if len(sys.argv) > 1:
+        print(table(sys.argv[1], peer(sys.argv[1])))
+        return
+    print(table("Nobody collects spans", nobody_collects()), end="\n\n")
+    print(table("A batch processor collects them", somebody_collects()), end="\n\n", flush=True)
+    for name, module in PEERS.items():
+        if installed(module):
+            subprocess.run([sys.executable, __file__, name], check=False)
+        else:
+            print(f"{name} is not installed")
+
+
+def installed(module: str) -> bool:
+    """Whether a module can be imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+if __name__ == "__main__":
+    main()
