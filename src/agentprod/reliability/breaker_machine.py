@@ -20,7 +20,8 @@ import logging
 import random
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from agentprod.reliability.breaker_policy import BreakerPolicy
@@ -73,6 +74,7 @@ class BreakerMachine:
         self._window = OutcomeWindow(self.policy.window, self.policy.buckets)
         self._changes: list[BreakerChange] = []
         self._generation = 1
+        self._era = 1  # like the generation, but counted by all processes that share the circuit
         self._state = BreakerState.CLOSED
         self._since: float | None = None
         self._reason = ""
@@ -83,8 +85,7 @@ class BreakerMachine:
         self._leases: dict[str, float] = {}
         self._successes = 0
         self._ramp = Ramp(self.policy.ramp, self.policy.ramp_for)
-        # The generation while everything is admitted, else 0. One attribute, so that admission can read it without
-        # the lock and still get a pair of state and generation that belong together.
+        # The generation while everything is admitted, else 0: one attribute, which admission reads without the lock.
         self._steady = 1
 
     def admit(self, now: float, *, lease: float | None = None) -> Permit | BreakerRefusal:
@@ -171,38 +172,34 @@ class BreakerMachine:
         Returns:
             Whether the permit is a test call's and still counts.
         """
-        with self._lock:
-            self._expire(now)
-            alive = permit.lease is not None and permit.lease in self._leases
-            if alive and permit.lease is not None:
-                self._leases[permit.lease] = now + (self.policy.lease if lease is None else lease)
-                self.revision += 1
-            changes = self._taken_changes()
-        self._tell(changes)
-        return alive
+        with self._at(now):
+            if permit.lease is None or permit.lease not in self._leases:
+                return False
+            self._leases[permit.lease] = now + (self.policy.lease if lease is None else lease)
+            self.revision += 1
+            return True
+
+    def awaits(self, permit: Permit, now: float) -> bool:
+        """Return whether an outcome of this call would count."""
+        with self._at(now):
+            current = permit.generation == self._generation if permit.lease is None else permit.lease in self._leases
+            return permit.is_open and current
 
     def refusal(self, now: float) -> BreakerRefusal | None:
         """Say what `admit` would refuse now, without claiming anything; a ramp's share is not foretold."""
         if self._steady:
             return None
-        with self._lock:
-            self._expire(now)
+        with self._at(now):
             refusal = self._refusal(now)
-            changes = self._taken_changes()
-        self._tell(changes)
         if self.shadow and refusal is not None and refusal.state is not BreakerState.FORCED_OPEN:
             return None
         return refusal
 
     def state(self, now: float) -> BreakerState:
         """Return the state at `now`: an open circuit whose wait is over is half-open."""
-        with self._lock:
-            self._expire(now)
+        with self._at(now):
             over = self._state is BreakerState.OPEN and now >= self._until
-            state = BreakerState.HALF_OPEN if over else self._state
-            changes = self._taken_changes()
-        self._tell(changes)
-        return state
+            return BreakerState.HALF_OPEN if over else self._state
 
     def is_clean(self, now: float) -> bool:
         """Return whether forgetting this circuit would lose nothing: closed, recovered, no failure in the window."""
@@ -239,18 +236,9 @@ class BreakerMachine:
         with self._lock:
             window = self._window
             window.turn(now)
-            known = BreakerSnapshot(
-                state=self._state,
-                generation=self._generation,
-                reason=self._reason,
-                fault=self._fault,
-                since=self._since,
-                until=self._until,
-                reopened=self._reopened,
-                leases=self._leases,
-                successes=self._successes,
-                ramp_from=self._ramp.started,
-            )
+            standing = (self._state, self._era, self._reason, self._fault, self._since, self._until)
+            progress = (self._reopened, self._leases, self._successes, self._ramp.started)
+            known = BreakerSnapshot(*standing, *progress)
             return known.to_dict(now) | window.counts()
 
     def adopt(self, snapshot: Mapping[str, Any], now: float, *, age: float = 0.0) -> None:
@@ -268,19 +256,31 @@ class BreakerMachine:
         """
         known = BreakerSnapshot.from_dict(snapshot, now - age)
         with self._lock:
-            if known.generation != self._generation or known.state is not self._state:
-                old, self._state, self._generation = self._state, known.state, known.generation
+            if known.era != self._era or known.state is not self._state:
+                old, self._state, self._era = self._state, known.state, known.era
+                self._generation += 1
                 self._window.clear()
                 self._error = None
                 self._ramp.start(known.ramp_from)
                 wait = known.until - now if known.state is BreakerState.OPEN else None
                 reason = f"shared: {known.reason}"
-                self._changes.append(BreakerChange(old, known.state, now, reason, known.generation, wait))
+                self._changes.append(BreakerChange(old, known.state, now, reason, self._generation, wait))
             self._since, self._until, self._leases = known.since, known.until, dict(known.leases)
             self._reopened, self._successes = known.reopened, known.successes
             self._reason, self._fault = known.reason, known.fault
             self._set_steady(now)
             changes = self._taken_changes()
+        self._tell(changes)
+
+    @contextmanager
+    def _at(self, now: float) -> Iterator[None]:
+        """Hold the lock with everything done that time alone does; tell the listeners afterwards."""
+        with self._lock:
+            self._expire(now)
+            try:
+                yield
+            finally:
+                changes = self._taken_changes()
         self._tell(changes)
 
     # Everything below runs under the lock.
@@ -367,6 +367,7 @@ class BreakerMachine:
     def _enter(self, state: BreakerState, at: float, reason: str, wait: float | None = None) -> None:
         old, self._state, self._since, self._reason = self._state, state, at, reason
         self._generation += 1
+        self._era += 1
         self.revision += 1
         self._leases = {}
         self._set_steady(at)

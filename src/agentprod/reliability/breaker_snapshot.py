@@ -16,7 +16,8 @@ class BreakerSnapshot:
     """One circuit at one moment. Times here are of this process's monotonic clock; in JSON they are relative."""
 
     state: BreakerState
-    generation: int
+    era: int
+    """Number of the change that led here, counted by all processes together."""
     reason: str
     fault: str | None
     since: float | None
@@ -30,7 +31,7 @@ class BreakerSnapshot:
         """Return JSON-able data; every time in it is seconds before or after `now`."""
         return {
             "state": self.state.value,
-            "generation": self.generation,
+            "era": self.era,
             "reason": self.reason,
             "fault": self.fault,
             "age": None if self.since is None else now - self.since,
@@ -57,7 +58,7 @@ class BreakerSnapshot:
             fault = data["fault"]
             return cls(
                 state=BreakerState(data["state"]),
-                generation=int(data["generation"]),
+                era=int(data["era"]),
                 reason=str(data["reason"]),
                 fault=None if fault is None else str(fault),
                 since=None if data["age"] is None else then - float(data["age"]),

@@ -6,19 +6,19 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from agentprod.reliability import gcra_record
 from agentprod.reliability.gcra import Dimension, Gcra, Shortage
 from agentprod.reliability.gcra_lua import GCRA, KEY_PARTS
+from agentprod.reliability.store_steps import Steps, ado, call, do
 from agentprod.stores import LayeredStore, Store, StoreUnavailable
 from agentprod.stores.redis_scripts import Script
 
 __all__ = ["SharedLimiter"]
 
 T = TypeVar("T")
-_Steps: TypeAlias = Generator[tuple[str, tuple[Any, ...], dict[str, Any]], Any, T]
 _ATTEMPTS = 100
 _KEPT = 86_400.0
 
@@ -89,11 +89,11 @@ class SharedLimiter:
         Returns:
             `None` when it is booked, else what is short and for how long.
         """
-        return self._do(self._reserve(id, costs, wait))
+        return do(self._store, self._reserve(id, costs, wait))
 
     async def areserve(self, id: str, costs: Sequence[float], *, wait: bool = False) -> Shortage | None:
         """Like `reserve`."""
-        return await self._ado(self._reserve(id, costs, wait))
+        return await ado(self._store, self._reserve(id, costs, wait))
 
     def settle(self, id: str, used: Sequence[float] | None = None) -> bool:
         """Replace what was booked by what was used; return whether it was still open.
@@ -103,19 +103,19 @@ class SharedLimiter:
 
             used: units by dimension; `None` leaves all that was booked, zeros give everything back.
         """
-        return self._do(self._settle(id, used))
+        return do(self._store, self._settle(id, used))
 
     async def asettle(self, id: str, used: Sequence[float] | None = None) -> bool:
         """Like `settle`."""
-        return await self._ado(self._settle(id, used))
+        return await ado(self._store, self._settle(id, used))
 
     def leave(self, id: str) -> None:
         """Give up the place in line, or everything it has brought."""
-        self._do(self._leave(id))
+        do(self._store, self._leave(id))
 
     async def aleave(self, id: str) -> None:
         """Like `leave`."""
-        await self._ado(self._leave(id))
+        await ado(self._store, self._leave(id))
 
     def learn(
         self,
@@ -142,7 +142,7 @@ class SharedLimiter:
 
             counted: name of the answered request's reservation when `remaining` has its cost taken off already.
         """
-        self._do(self._learn(dimension, sent_ago, limit, remaining, reset, counted))
+        do(self._store, self._learn(dimension, sent_ago, limit, remaining, reset, counted))
 
     async def alearn(
         self,
@@ -155,17 +155,17 @@ class SharedLimiter:
         counted: str = "",
     ) -> None:
         """Like `learn`."""
-        await self._ado(self._learn(dimension, sent_ago, limit, remaining, reset, counted))
+        await ado(self._store, self._learn(dimension, sent_ago, limit, remaining, reset, counted))
 
     def remaining(self) -> dict[str, float]:
         """Return the units left by dimension, negative in debt; infinite where no limit is known."""
-        return self._do(self._remaining())
+        return do(self._store, self._remaining())
 
     async def aremaining(self) -> dict[str, float]:
         """Like `remaining`."""
-        return await self._ado(self._remaining())
+        return await ado(self._store, self._remaining())
 
-    def _reserve(self, id: str, costs: Sequence[float], wait: bool) -> _Steps[Shortage | None]:
+    def _reserve(self, id: str, costs: Sequence[float], wait: bool) -> Steps[Shortage | None]:
         if len(costs) != len(self.dimensions) or not all(0 <= cost < math.inf for cost in costs):
             raise ValueError(f"there are {len(self.dimensions)} dimensions, each with a cost of 0 or more units")
         if not id:
@@ -180,7 +180,7 @@ class SharedLimiter:
 
         return (yield from self._update(work))
 
-    def _settle(self, id: str, used: Sequence[float] | None) -> _Steps[bool]:
+    def _settle(self, id: str, used: Sequence[float] | None) -> Steps[bool]:
         if used is not None and len(used) != len(self.dimensions):
             raise ValueError(f"there are {len(self.dimensions)} dimensions, but {len(used)} usages")
         if isinstance(self._store, _Scripted):
@@ -195,7 +195,7 @@ class SharedLimiter:
 
         return (yield from self._update(work))
 
-    def _leave(self, id: str) -> _Steps[None]:
+    def _leave(self, id: str) -> Steps[None]:
         if isinstance(self._store, _Scripted):
             yield from self._script("leave", id)
         else:
@@ -209,7 +209,7 @@ class SharedLimiter:
         remaining: float | None,
         reset: float | None,
         counted: str,
-    ) -> _Steps[None]:
+    ) -> Steps[None]:
         names = [each.name for each in self.dimensions]
         if dimension not in names:
             return
@@ -231,7 +231,7 @@ class SharedLimiter:
 
         yield from self._update(work)
 
-    def _remaining(self) -> _Steps[dict[str, float]]:
+    def _remaining(self) -> Steps[dict[str, float]]:
         if isinstance(self._store, _Scripted):
             *left, _ = yield from self._script("remaining")
             return {each.name: float(units) for each, units in zip(self.dimensions, left, strict=True)}
@@ -240,13 +240,13 @@ class SharedLimiter:
     def _shortage(self, index: int, wait: bytes, limit: bytes | None) -> Shortage:
         return Shortage(self.dimensions[index].name, float(wait), None if limit is None else float(limit))
 
-    def _script(self, operation: str, *arguments: str | float) -> _Steps[Any]:
+    def _script(self, operation: str, *arguments: str | float) -> Steps[Any]:
         keys = [f"{self._key}:{part}" for part in KEY_PARTS]
-        return (yield "run", (GCRA, keys, [operation, *self._setting, *arguments]), {})
+        return (yield call("run", GCRA, keys, [operation, *self._setting, *arguments]))
 
-    def _update(self, work: Callable[[Gcra, float], T]) -> _Steps[T]:
+    def _update(self, work: Callable[[Gcra, float], T]) -> Steps[T]:
         for _ in range(_ATTEMPTS):
-            entry = yield "get", (self._key,), {"fresh": True}
+            entry = yield call("get", self._key, fresh=True)
             now = self._now()
             data = None if entry is None else json.loads(entry.value)
             then = now - (0.0 if entry is None else entry.age)
@@ -254,24 +254,6 @@ class SharedLimiter:
             answer = work(gcra, now)
             value = json.dumps(gcra_record.dump(gcra, now)).encode()
             version = 0 if entry is None else entry.version
-            if (yield "compare_and_set", (self._key, value), {"version": version, "ttl": _KEPT + self._lease}):
+            if (yield call("compare_and_set", self._key, value, version=version, ttl=_KEPT + self._lease)):
                 return answer
         raise StoreUnavailable(f"the rate limit in {self._store.url} is used by too many at once")
-
-    def _do(self, steps: _Steps[T]) -> T:
-        try:
-            method, args, options = next(steps)
-            while True:
-                method, args, options = steps.send(getattr(self._store, method)(*args, **options))
-        except StopIteration as done:
-            value: T = done.value
-            return value
-
-    async def _ado(self, steps: _Steps[T]) -> T:
-        try:
-            method, args, options = next(steps)
-            while True:
-                method, args, options = steps.send(await getattr(self._store, f"a{method}")(*args, **options))
-        except StopIteration as done:
-            value: T = done.value
-            return value
