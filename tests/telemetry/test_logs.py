@@ -213,6 +213,18 @@ def test_by_default_nothing_is_printed() -> None:
     assert done.stdout == done.stderr == ""
 
 
+@pytest.mark.parametrize("json_lines", [True, False])
+def test_half_of_a_pair_does_not_break_the_log(json_lines: bool) -> None:
+    """A lone surrogate in a name, which UTF-8 cannot hold, is replaced."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="utf-8")
+    logs.setup(json=json_lines, stream=stream)
+    logs.log_call(call_record(model="a\ud83dz", user="王"))
+    stream.flush()
+    assert "a?z" in raw.getvalue().decode()
+    assert "王" in raw.getvalue().decode()
+
+
 def test_an_unknown_level_is_named() -> None:
     """A level that does not exist raises, with those that do."""
     with pytest.raises(ConfigError, match="no log level 'LOUD': use one of CRITICAL"):

@@ -39,7 +39,9 @@ class JsonFormatter(logging.Formatter):
             line.pop(name, None)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _encode(line)
+        text = _encode(line)
+        # Half of a surrogate pair would make the handler fail, and print a traceback.
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 class TextFormatter(logging.Formatter):
@@ -53,7 +55,9 @@ class TextFormatter(logging.Formatter):
             if name not in _STANDARD and value is not None
         )
         line = " ".join((_timestamp(record.created), record.levelname, _quoted(record.getMessage(), " "), *extra))
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if record.exc_info:
+            line = f"{line}\n{self.formatException(record.exc_info)}"
+        return line.encode("utf-8", "replace").decode()
 
 
 def setup(level: int | str = "INFO", *, json: bool = True, stream: TextIO | None = None) -> logging.Handler:
@@ -146,7 +150,7 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
 
 
-_second = (0, "")
+_second = (-1, "")
 
 
 def _timestamp(created: float) -> str:
