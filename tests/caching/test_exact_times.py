@@ -203,7 +203,7 @@ def test_a_refresh_that_fails_leaves_the_old_answer() -> None:
 
 def test_a_refresh_is_told_to_who_records_calls(openai_with: OpenAIWith, provider: Provider) -> None:
     """What a refresh costs is seen by those who listened to the call it came from."""
-    from agentprod.record import listening
+    from agentprod.listeners import listening
 
     clock, cache = FakeClock(), Cache(ttl=100, stale=50)
     client = openai_with(provider, cache, clock=clock)

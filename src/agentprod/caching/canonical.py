@@ -148,7 +148,7 @@ def _array_shape(value: Any) -> list[Any]:
     mode, size, palette = (getattr(value, name, None) for name in ("mode", "size", "getpalette"))
     if mode is None or size is None:
         raise Uncacheable(f"a {_name(type(value))} has bytes but no shape")
-    colours = palette() if callable(palette) else None
+    colours: Any = None if palette is None else palette()
     return [str(mode), str(size), None if colours is None else _digest(bytes(colours))]
 
 

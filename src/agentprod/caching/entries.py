@@ -12,6 +12,8 @@ from agentprod.usage import Usage
 
 __all__ = ["Entry", "Terms"]
 
+_UNREAD: Any = object()
+
 _REST = 1000
 """Bytes of an entry besides its text: key, names, numbers and their places in the container."""
 
@@ -59,6 +61,7 @@ class Entry:
     tags: Mapping[str, str] = field(default_factory=dict)
     usage: Usage | None = None
     kind: str | None = None
+    _plain: Any = field(default=_UNREAD, repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -67,11 +70,16 @@ class Entry:
 
     def data(self) -> Any:
         """Return the body or the events, fresh objects each time."""
-        return json.loads(self.text)
+        if self._plain is not _UNREAD:
+            return self._plain
+        data = json.loads(self.text)
+        if type(data) not in (dict, list):
+            self._plain = data  # nobody can change it
+        return data
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as JSON-able data."""
-        found = {name: getattr(self, name) for name in self.__slots__ if name not in ("terms", "usage")}
+        found = {name: getattr(self, name) for name in self.__slots__ if name not in ("terms", "usage", "_plain")}
         found["tags"] = dict(self.tags)
         found["partition"] = list(self.partition)
         found["terms"] = [self.terms.fresh, self.terms.revalidate, self.terms.if_error]
@@ -85,7 +93,7 @@ class Entry:
         Raises:
             KeyError, TypeError, ValueError: it is no such data.
         """
-        known = {name: data[name] for name in cls.__slots__ if name in data}
+        known = {name: data[name] for name in cls.__slots__ if name in data and name != "_plain"}
         if not isinstance(known["text"], str) or known["form"] not in ("body", "events"):
             raise ValueError("no entry of a cache")
         json.loads(known["text"])

@@ -121,7 +121,7 @@ class Cache(Stock, Layer):
         self._by = check_by(by, "Cache")
         self._deterministic_only = nondeterministic == "bypass"
         self._terms = Terms(seconds(ttl, "Cache ttl"), *make_stale(stale))
-        self._keys = Keys(ignore=frozenset(ignore), key=key)
+        self._keys = Keys(refuse=self._refuse, ignore=frozenset(ignore), key=key)
         self._classes = Classes()
         self._counts = Counts()
         warner = Warner("Cache")
@@ -142,7 +142,7 @@ class Cache(Stock, Layer):
             return await self._past(call, call_next, ticket)
         stale, over = None, self._fetcher.over
         if mode != "refresh":
-            found = await self._look_up(call, ticket)
+            found = self._near(call, ticket.key) if self._tiers.store is None else await self._far(call, ticket.key)
             if found is not None:
                 entry, age = found
                 late = age - entry.terms.fresh
@@ -175,21 +175,25 @@ class Cache(Stock, Layer):
         """Return where the answer is kept, or why it is kept nowhere."""
         if call.context.cache == "bypass":
             return "asked"
-        reason = refuse_call(call, deterministic_only=self._deterministic_only)
-        if reason is not None:
-            return reason
         try:
             ticket = self._keys.ticket(call, partition_of(call, self._by, "Cache"), self._tiers.epoch)
         except ConfigError:
-            raise
+            reason = self._refuse(call)
+            if reason is None:
+                raise
+            return reason
         except Uncacheable as error:
             self._warner.uncacheable(call, str(error))
             return "uncacheable"
         except Exception as error:
             self._failed("making a key", error)
             return "error"
-        call.ledger.state[Ticket] = ticket
+        if isinstance(ticket, Ticket):
+            call.ledger.state[Ticket] = ticket
         return ticket
+
+    def _refuse(self, call: Call) -> str | None:
+        return refuse_call(call, deterministic_only=self._deterministic_only)
 
     async def _past(self, call: Call, call_next: CallNext, reason: str) -> Reply:
         if call.context.cache == "only":
@@ -199,9 +203,16 @@ class Cache(Stock, Layer):
         call.ledger.note("Cache", "bypass", reason=reason)
         return await call_next(call)
 
-    async def _look_up(self, call: Call, ticket: Ticket) -> tuple[Entry, float] | None:
+    def _near(self, call: Call, key: str) -> tuple[Entry, float] | None:
         try:
-            return await self._tiers.get(call.runtime, ticket.key)
+            return self._shelf.get(key, call.runtime.now())
+        except Exception as error:
+            self._failed("looking up", error)
+            return None
+
+    async def _far(self, call: Call, key: str) -> tuple[Entry, float] | None:
+        try:
+            return await self._tiers.get(call.runtime, key)
         except Exception as error:
             self._failed("looking up", error)
             return None
@@ -287,7 +298,7 @@ class Cache(Stock, Layer):
         ticket = self._ticket(call)
         if isinstance(ticket, str):
             return Explanation("bypass", reason=ticket, target=str(call.target))
-        stored = drive(self._look_up(call, ticket))
+        stored = drive(self._far(call, ticket.key))
         if stored is None:
             return Explanation("miss", key=ticket.key, partition=ticket.partition, target=str(call.target))
         entry, age = stored

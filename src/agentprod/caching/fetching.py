@@ -87,9 +87,8 @@ class Fetcher:
                 if call.runtime.kind == "sync":
                     return await self._lead(flight, call, call_next, ticket)
                 return await self._lead_by_task(flight, call, call_next, ticket)
-            landing = await self._flights.wait(flight, call)
+            landing = flight.landing or await self._flights.wait(flight, call)
             if landing.error is not None:
-                self._flights.leave(flight)
                 if not _own_trouble(landing.error):
                     call.ledger.note("Cache", "joined")
                     raise fresh_copy(landing.error)
@@ -160,7 +159,6 @@ class Fetcher:
             raise
         if landing.stream is not None:
             return self._view(call, landing.stream, leads=True)
-        self._flights.leave(flight)
         if landing.error is not None:
             raise landing.error
         assert flight.reply is not None
@@ -208,7 +206,6 @@ class Fetcher:
         """Return a joiner's reply; `None` when it has to ask for itself after all."""
         shared = landing.stream
         if shared is None:
-            self._flights.leave(flight)
             return None if landing.entry is None else self._server.join(call, landing.entry)
         reply: Reply | None
         if call.streaming:

@@ -7,13 +7,15 @@ import hashlib
 import inspect
 import types
 import uuid
-import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from agentprod.caching.canonical import Uncacheable, canonical_value
 
 __all__ = ["Identity", "function_identity"]
+
+
+_ATTRIBUTE = "_agentprod_identity"
 
 
 class Identity(NamedTuple):
@@ -27,9 +29,6 @@ class Identity(NamedTuple):
     receiver: str | None
 
 
-_known: weakref.WeakKeyDictionary[Any, Identity] = weakref.WeakKeyDictionary()
-
-
 def function_identity(edge: Any) -> Identity | None:
     """Return the identity of the function behind an edge; `None` when there is none.
 
@@ -41,9 +40,9 @@ def function_identity(edge: Any) -> Identity | None:
     fn = getattr(edge, "fn", None)
     if fn is None:
         return None
-    found = _known.get(edge)
+    found: Identity | None = edge.__dict__.get(_ATTRIBUTE)
     if found is None:
-        found = _known[edge] = Identity(_mark(fn), _receiver(fn))
+        found = edge.__dict__[_ATTRIBUTE] = Identity(_mark(fn), _receiver(fn))
     return found
 
 

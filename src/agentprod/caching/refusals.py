@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from agentprod.dialects.base import Dialect
     from agentprod.ledger import Ledger
 
-__all__ = ["refuse_body", "refuse_call", "refuse_ledger", "refuse_request"]
+__all__ = ["LOOKED_AT", "refuse_body", "refuse_call", "refuse_ledger", "refuse_request"]
 
 _STATEFUL = ("store", "background", "previous_response_id", "conversation", "container")
 """Parameters by which a reply depends on, or leaves behind, something at the provider."""
 
 _LIVE = ("web_search_options", "search_parameters", "mcp_servers", "plugins")
 """Parameters that let the provider look things up."""
+
+LOOKED_AT = frozenset({*_STATEFUL, *_LIVE, "modalities", "tools", "model", "temperature"})
+"""Every parameter that decides whether a request is refused."""
 
 _LIVE_TOOLS = (
     "web_search",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentprod.lateness import late
@@ -56,13 +57,13 @@ class Flights:
 
     def __init__(self) -> None:
         self._forget()
+        _all.add(self)
 
     def _forget(self) -> None:
         # Re-entrant, as all locks here: a stream that is garbage-collected leaves its flight from a finalizer, which
         # may run on a thread that holds the lock.
         self._lock = threading.RLock()
         self._flights: dict[tuple[object, object], Flight] = {}
-        self._process = os.getpid()
         self.over = 0
         """How many flights are over."""
 
@@ -77,8 +78,6 @@ class Flights:
 
             home: what waiting callers have in common, `runtime.home()`.
         """
-        if self._process != os.getpid():
-            self._forget()  # a forked child has the flights of its parent, but nobody who flies them
         with self._lock:
             flight = self._flights.get((key, home))
             if flight is not None:
@@ -144,6 +143,18 @@ class Flights:
         if self._flights.get((flight.key, flight.home)) is flight:
             del self._flights[flight.key, flight.home]
             self.over += 1
+
+
+_all: weakref.WeakSet[Flights] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    """Begin anew in a forked child, which has the flights of its parent but nobody who flies them."""
+    for flights in _all:
+        flights._forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def _landing_of(flight: Flight) -> Landing | None:

@@ -6,8 +6,8 @@ import atexit
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 from agentprod.caching.seal import PREFIX, Broken, Seal
 from agentprod.caching.selecting import Selection
@@ -66,7 +66,8 @@ class Tiers:
         if isinstance(store, LayeredStore):
             self._behind = store.writes
         elif not isinstance(store, MemoryStore):
-            self._behind = WriteBehind(store)
+            # It is written to and nothing else.
+            self._behind = WriteBehind(cast("Store", _Counting(store, self._counts)))
             _unwritten.add(self._behind)
 
     # Reading
@@ -218,6 +219,21 @@ class Tiers:
     def _failed(self, what: str, error: Exception) -> None:
         self._counts.add("errors")
         self._warner.failed(what, error)
+
+
+class _Counting:
+    """A store whose failed writes are counted, whatever they raise: nobody waits for them."""
+
+    def __init__(self, store: Store, counts: Counts) -> None:
+        self._store = store
+        self._counts = counts
+
+    def set(self, key: str, value: bytes, *, ttl: float | None = None, tags: Sequence[str] = ()) -> None:
+        """Store an entry, if that is possible."""
+        try:
+            self._store.set(key, value, ttl=ttl, tags=tags)
+        except Exception:
+            self._counts.add("errors")
 
 
 _unwritten: weakref.WeakSet[WriteBehind] = weakref.WeakSet()

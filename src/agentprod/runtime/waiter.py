@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["AsyncWaiter", "SyncWaiter", "Waiter"]
 
@@ -44,11 +46,18 @@ class AsyncWaiter:
     __slots__ = ("_future", "_loop")
 
     def __init__(self) -> None:
+        import asyncio
+
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self._loop.create_future()
 
     def set(self) -> None:
         """Wake the waiting task, from any thread; a loop already closed has nobody to wake."""
+        import asyncio
+
+        if asyncio._get_running_loop() is self._loop:
+            self._resolve()  # a fraction of the time that waking the loop from another thread takes
+            return
         try:
             self._loop.call_soon_threadsafe(self._resolve)
         except RuntimeError:
@@ -60,6 +69,8 @@ class AsyncWaiter:
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Suspend until set or `timeout` seconds have passed."""
+        import asyncio
+
         if timeout is None:
             await self._future
             return True
