@@ -166,13 +166,20 @@ class AsyncAlarm:
         """Whether `error` is this alarm's own cancellation; takes it back from the task if so."""
         if not self.fired or self._task is None:
             return False
-        task, self._task = self._task, None
-        others = task.uncancel() > self._cancelling
+        others = self._uncancel()
         return not others and isinstance(error, asyncio.CancelledError | Exception)
+
+    def _uncancel(self) -> bool:
+        """Take this alarm's cancellation back from the task; return whether there are others."""
+        assert self._task is not None
+        task, self._task = self._task, None
+        return task.uncancel() > self._cancelling
 
     def close(self) -> None:
         """Cancel the timer."""
         self._when = None
+        if self.fired and self._task is not None:
+            self._uncancel()  # what was cancelled went on to its end all the same
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -212,6 +212,7 @@ class _Bounded:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._alarm.leave()
+        late = isinstance(error, asyncio.CancelledError) and self._alarm.claims(error)
         self._alarm.close()
-        if isinstance(error, asyncio.CancelledError) and self._alarm.claims(error):
+        if late:
             raise TimeoutError from error
