@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentprod.errors import DeadlineExceeded
 from agentprod.faults import Fault, classify
 from agentprod.lateness import late
 from agentprod.ledger import Attempt
@@ -21,7 +22,7 @@ async def send_attempt(call: Call) -> Reply:
     ledger, target, now = call.ledger, call.target, call.runtime.now
     started = now()
     if call.deadline is not None and started >= call.deadline:
-        raise late("deadline", target, call.limits, "before an attempt could start")
+        raise late("deadline", target, call.limits, "before an attempt could start") from _last_error(ledger.attempts)
     admitted = await _admit(call) if call.gates else None
     attempts = ledger.attempts
     attempt = Attempt(len(attempts) + 1, target, started, ledger.backoff)
@@ -33,6 +34,8 @@ async def send_attempt(call: Call) -> Reply:
     try:
         reply = await target.edge.send(call, attempt)
     except BaseException as error:
+        if isinstance(error, DeadlineExceeded) and error.__cause__ is None:
+            error.__cause__ = _last_error(attempts)
         _failed(call, attempt, error)
         if admitted:
             await _settle(admitted, attempt)
@@ -56,6 +59,10 @@ async def send_attempt(call: Call) -> Reply:
     if admitted:
         reply.on_settle(_Settlement(admitted, attempt))
     return reply
+
+
+def _last_error(attempts: list[Attempt]) -> BaseException | None:
+    return next((attempt.error for attempt in reversed(attempts) if attempt.error is not None), None)
 
 
 def _failed(call: Call, attempt: Attempt, error: BaseException) -> None:

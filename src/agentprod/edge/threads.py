@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,7 @@ def call_in_thread(fn: Callable[[], Any], seconds: float | None) -> tuple[bool, 
     Raises:
         BaseException: what `fn` raised.
     """
+    began = time.monotonic()
     if not _slots.acquire(timeout=seconds):
         return False, None
     done = threading.Event()
@@ -48,8 +50,8 @@ def call_in_thread(fn: Callable[[], Any], seconds: float | None) -> tuple[bool, 
     context = contextvars.copy_context()
     # Daemon: a zombie must not keep the interpreter from ending.
     threading.Thread(target=context.run, args=(work,), name="agentprod-call", daemon=True).start()
-    if not done.wait(seconds):
+    if not done.wait(None if seconds is None else began + seconds - time.monotonic()):
         return False, None
     if error:
-        raise error[0]
+        raise error.pop()  # kept, it would keep this frame and itself alive
     return True, result[0]

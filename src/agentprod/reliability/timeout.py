@@ -58,8 +58,8 @@ class Deadline(Layer):
             async with runtime.timeout(when + GRACE):
                 return await call_next(call.replace(**changes))
         except TimeoutError as error:
-            if type(error) is not TimeoutError:
-                raise
+            if type(error) is not TimeoutError or runtime.now() < when:
+                raise  # the call's own
             cause = call.ledger.attempts[-1].error if call.ledger.attempts else None
             raise late("deadline", call.target, call.limits, _tried(call)) from cause
 

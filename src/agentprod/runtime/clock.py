@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import itertools
+import logging
 import os
 import threading
 import time
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["Clock", "SystemClock", "Timer"]
+
+_log = logging.getLogger("agentprod")
 
 
 class Timer(Protocol):
@@ -55,6 +57,8 @@ class SystemClock:
 
     async def asleep(self, seconds: float) -> None:
         """Suspend the calling task for `seconds`."""
+        import asyncio
+
         await asyncio.sleep(seconds)
 
     def call_at(self, when: float, fn: Callable[[], None]) -> Timer:
@@ -106,7 +110,10 @@ class _Timers:
                     self._changed.wait(self._heap[0][0] - time.monotonic() if self._heap else None)
                 fn = heapq.heappop(self._heap)[2].fn
             if fn is not None:
-                fn()
+                try:
+                    fn()
+                except Exception:  # every later timer of the process needs this thread
+                    _log.exception("a timer failed")
 
 
 _timers = _Timers()
