@@ -22,10 +22,15 @@ def make_condition(item: Any) -> Condition:
     Raises:
         ConfigError: it is neither an exception type, a `Fault`, a predicate, nor one of tenacity's `retry_*`.
     """
-    if isinstance(item, type) and issubclass(item, BaseException):
+    if isinstance(item, type) and issubclass(item, Exception):
         return lambda error, fault: isinstance(error, item)
-    if isinstance(item, Fault):
+    if isinstance(item, Fault) and item not in _NEVER:
         return lambda error, fault: fault is item
+    if isinstance(item, Fault) or (isinstance(item, type) and issubclass(item, BaseException)):
+        raise ConfigError(
+            f"Retry never repeats {item.value if isinstance(item, Fault) else item.__name__}: "
+            "another try cannot help against a used-up quota, a refusal of a layer, or a cancellation"
+        )
     if _is_tenacity(item, "retry_base"):
         return lambda error, fault: bool(item(_state(1, error, None)))
     if callable(item) and not isinstance(item, type):
@@ -34,6 +39,9 @@ def make_condition(item: Any) -> Condition:
         "Retry on= takes exception types, ap.Fault members, predicates (exception) -> bool and tenacity's "
         f"retry_* objects, not {item!r}"
     )
+
+
+_NEVER = frozenset({Fault.QUOTA, Fault.REJECTED, Fault.CANCELLED})
 
 
 def _is_tenacity(item: Any, base: str) -> bool:
@@ -47,17 +55,18 @@ def strategy_wait(wait: Any, number: int, error: Exception, call: Call) -> float
     return float(wait(number))
 
 
-def wants_stop(stop: Any, number: int, error: Exception, call: Call) -> bool:
-    """Ask one of tenacity's `stop_*` objects."""
-    return bool(stop(_state(number, error, call)))
+def wants_stop(stop: Any, number: int, error: Exception, call: Call, wait: float) -> bool:
+    """Ask one of tenacity's `stop_*` objects, before a wait of `wait` seconds."""
+    return bool(stop(_state(number, error, call, wait)))
 
 
-def _state(number: int, error: Exception, call: Call | None) -> Any:
+def _state(number: int, error: Exception, call: Call | None, wait: float = 0.0) -> Any:
     """Return the `RetryCallState` that tenacity's strategies read."""
     import tenacity
 
     state = tenacity.RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
     state.attempt_number = number
+    state.upcoming_sleep = wait
     state.set_exception((type(error), error, error.__traceback__))
     if call is not None:
         state.start_time = call.ledger.started

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from agentprod.call import Call, CallNext
+from agentprod.callsite import outside_level
 from agentprod.context import seconds
 from agentprod.errors import AgentprodWarning, CircuitOpen, ConfigError
 from agentprod.faults import RETRIED, THROTTLED, Failure, Fault, classify
@@ -28,6 +30,10 @@ MIN_ATTEMPT = 1.0
 """Seconds an attempt needs to be worth starting before a deadline."""
 
 _DEFAULT_BUDGET: Any = object()
+
+_jitter = random.Random()
+# Forked workers would otherwise wait the same times, and come back as one herd.
+os.register_at_fork(after_in_child=_jitter.seed)
 
 
 class Retry(Layer):
@@ -107,7 +113,7 @@ class Retry(Layer):
         self._stop = stop
         self._on: tuple[Condition, ...] = tuple(make_condition(item) for item in _listed(on))
         self._on_result = on_result
-        self._random = random.Random(seed)
+        self._random = _jitter if seed is None else random.Random(seed)
         self._warned: set[type] = set()
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
@@ -122,7 +128,7 @@ class Retry(Layer):
                 if wait is None:
                     raise
             else:
-                if self._on_result is None or number >= self.attempts or not self._on_result(reply):
+                if self._on_result is None or number >= self.attempts or not await self._is_bad(reply):
                     if budget is not None and budget.strained:
                         budget.succeeded(call.target.endpoint)
                     return reply
@@ -134,6 +140,14 @@ class Retry(Layer):
             call.ledger.note("Retry", "retry", attempt=number, wait=wait)
             call.ledger.backoff += wait
             await call.runtime.sleep(wait)
+
+    async def _is_bad(self, reply: Reply) -> bool:
+        assert self._on_result is not None
+        try:
+            return self._on_result(reply)
+        except BaseException:
+            await reply.discard()
+            raise
 
     def _decide(self, call: Call, error: Exception, number: int) -> float | None:
         """Return how long to wait before the next attempt, or `None` to give up; notes the reason."""
@@ -147,7 +161,7 @@ class Retry(Layer):
                 reason = "hint_too_long"
             elif self._past_deadline(call, wait):
                 reason = "deadline"
-            elif self._stop is not None and wants_stop(self._stop, number, error, call):
+            elif self._stop is not None and wants_stop(self._stop, number, error, call, wait):
                 reason = "stop"
             elif self.budget is not None and not self.budget.take(call.target.endpoint):
                 reason = "budget"
@@ -177,7 +191,7 @@ class Retry(Layer):
             warnings.warn(
                 f"Retry does not know {name} and does not retry it; write Retry(on={name}) if it should",
                 AgentprodWarning,
-                stacklevel=2,
+                stacklevel=outside_level(),
             )
         return "not_retryable"
 
@@ -185,7 +199,7 @@ class Retry(Layer):
         hint = failure.retry_after
         if self._wait is not None:
             own = self._wait if isinstance(self._wait, float) else strategy_wait(self._wait, number, error, call)
-            return own if hint is None else max(own, hint)
+            return max(own, hint or 0.0, 0.0)
         if hint is not None:
             return hint + self._random.uniform(0, min(1.0, 0.1 * hint))
         return self._backoff(number, failure.fault)

@@ -10,6 +10,8 @@ from agentprod.errors import ConfigError
 __all__ = ["RetryBudget"]
 
 _MOST = 1024
+_ROUNDING = 1e-9
+"""Ten fifths of a token are two, whatever binary fractions say."""
 
 
 class RetryBudget:
@@ -27,10 +29,9 @@ class RetryBudget:
     """
 
     def __init__(self, capacity: float = 20, per_success: float = 0.2) -> None:
-        if not capacity >= 1:
-            raise ConfigError(f"RetryBudget capacity must be at least 1, not {capacity!r}")
-        if not per_success >= 0:
-            raise ConfigError(f"RetryBudget per_success must be 0 or more, not {per_success!r}")
+        for name, value, least in (("capacity", capacity, 1), ("per_success", per_success, 0)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+                raise ConfigError(f"RetryBudget {name} must be a number of at least {least}, not {value!r}")
         self.capacity = float(capacity)
         self.per_success = float(per_success)
         self._lock = threading.Lock()
@@ -43,9 +44,9 @@ class RetryBudget:
         """Take the token of one retry; `False` when there is none."""
         with self._lock:
             tokens = self._tokens.get(endpoint, self.capacity)
-            if tokens < 1:
+            if tokens < 1 - _ROUNDING:
                 return False
-            self._tokens[endpoint] = tokens - 1
+            self._tokens[endpoint] = max(0.0, tokens - 1)
             self.strained = True
             self._tokens.move_to_end(endpoint)
             if len(self._tokens) > _MOST:
