@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import agentprod as ap
 from agentprod import identity
 from agentprod.context import current_context
-from agentprod.record import listen, listening
+from agentprod.listeners import listen, listening
 from agentprod.testing import FakeClock
 from tests.callers import MODES, Caller, Script, Takes
 

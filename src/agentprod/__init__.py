@@ -1,44 +1,60 @@
-"""Everything a production LLM agent needs between its code and the model, as layers of one onion."""
+"""Everything a production LLM agent needs between its code and the model, as layers of one onion.
 
-from agentprod.call import Call, CallNext, Limits, Middleware, Target
-from agentprod.context import Context, context, propagate
-from agentprod.dialects.base import Dialect
-from agentprod.edge.access import bind, stack_of, unwrap
-from agentprod.errors import (
-    AgentprodError,
-    AgentprodWarning,
-    AllUnavailable,
-    Blocked,
-    BudgetExceeded,
-    BulkheadFull,
-    CacheMiss,
-    CallTimeout,
-    CircuitOpen,
-    ConfigError,
-    DeadlineExceeded,
-    OrderError,
-    OrderWarning,
-    RateLimited,
-    Rejected,
-    ShuttingDown,
-    StreamInterrupted,
-    SuspendedError,
-)
-from agentprod.faults import Fault
+Names load on first use: `import agentprod` alone imports no SDK, and no layer that is not used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# These four are named like the modules they stand in, so the package must hold them before anybody imports those.
+from agentprod.context import context
 from agentprod.history import history
-from agentprod.layer import Layer, Place
-from agentprod.ledger import Attempt
 from agentprod.meta import Meta, last, meta
-from agentprod.order import Inside, Outside
-from agentprod.parts import Editor, Part
-from agentprod.reliability.retry import Retry
-from agentprod.reliability.retry_budget import RetryBudget
-from agentprod.reliability.timeout import Deadline, Timeout
-from agentprod.reply import End, Reply
-from agentprod.stack import Stack
-from agentprod.switch import set_active
-from agentprod.usage import Usage
 from agentprod.when import when
+
+if TYPE_CHECKING:
+    from agentprod.caching.exact import Cache
+    from agentprod.call import Call, CallNext, Limits, Middleware, Target
+    from agentprod.dialects.base import Dialect
+    from agentprod.edge.access import bind, stack_of, unwrap
+    from agentprod.errors import (
+        AgentprodError,
+        AgentprodWarning,
+        AllUnavailable,
+        Blocked,
+        BudgetExceeded,
+        BulkheadFull,
+        CacheMiss,
+        CallTimeout,
+        CircuitOpen,
+        ConfigError,
+        DeadlineExceeded,
+        OrderError,
+        OrderWarning,
+        RateLimited,
+        Rejected,
+        ShuttingDown,
+        StreamInterrupted,
+        SuspendedError,
+    )
+    from agentprod.faults import Fault
+    from agentprod.identity import Context
+    from agentprod.layer import Layer, Place
+    from agentprod.ledger import Attempt
+    from agentprod.order import Inside, Outside
+    from agentprod.parts import Editor, Part
+    from agentprod.propagation import propagate
+    from agentprod.reliability.retry import Retry
+    from agentprod.reliability.retry_budget import RetryBudget
+    from agentprod.reliability.timeout import Deadline, Timeout
+    from agentprod.reply import End, Reply
+    from agentprod.stack import Stack
+    from agentprod.switch import set_active
+    from agentprod.telemetry.recording import record
+    from agentprod.telemetry.tracer import Tracer
+    from agentprod.usage import Usage
 
 __all__ = [
     "AgentprodError",
@@ -48,6 +64,7 @@ __all__ = [
     "Blocked",
     "BudgetExceeded",
     "BulkheadFull",
+    "Cache",
     "CacheMiss",
     "Call",
     "CallNext",
@@ -82,6 +99,7 @@ __all__ = [
     "SuspendedError",
     "Target",
     "Timeout",
+    "Tracer",
     "Usage",
     "bind",
     "context",
@@ -89,8 +107,66 @@ __all__ = [
     "last",
     "meta",
     "propagate",
+    "record",
     "set_active",
     "stack_of",
     "unwrap",
     "when",
 ]
+
+_PLACES = {
+    "call": ("Call", "CallNext", "Limits", "Middleware", "Target"),
+    "caching.exact": ("Cache",),
+    "dialects.base": ("Dialect",),
+    "edge.access": ("bind", "stack_of", "unwrap"),
+    "errors": (
+        "AgentprodError",
+        "AgentprodWarning",
+        "AllUnavailable",
+        "Blocked",
+        "BudgetExceeded",
+        "BulkheadFull",
+        "CacheMiss",
+        "CallTimeout",
+        "CircuitOpen",
+        "ConfigError",
+        "DeadlineExceeded",
+        "OrderError",
+        "OrderWarning",
+        "RateLimited",
+        "Rejected",
+        "ShuttingDown",
+        "StreamInterrupted",
+        "SuspendedError",
+    ),
+    "faults": ("Fault",),
+    "identity": ("Context",),
+    "layer": ("Layer", "Place"),
+    "ledger": ("Attempt",),
+    "order": ("Inside", "Outside"),
+    "parts": ("Editor", "Part"),
+    "propagation": ("propagate",),
+    "reliability.retry": ("Retry",),
+    "reliability.retry_budget": ("RetryBudget",),
+    "reliability.timeout": ("Deadline", "Timeout"),
+    "reply": ("End", "Reply"),
+    "stack": ("Stack",),
+    "switch": ("set_active",),
+    "telemetry.recording": ("record",),
+    "telemetry.tracer": ("Tracer",),
+    "usage": ("Usage",),
+}
+_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    place = _PLACE_OF.get(name)
+    if place is None:
+        raise AttributeError(f"module 'agentprod' has no attribute {name!r}")
+    value = getattr(import_module(f"agentprod.{place}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

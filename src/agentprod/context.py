@@ -1,21 +1,14 @@
-"""Say who is asking around code that makes calls, and carry it into threads."""
+"""Say who is asking around code that makes calls."""
 
 from __future__ import annotations
 
-import contextvars
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from agentprod.ambient import ambient, change
-from agentprod.errors import ConfigError
 from agentprod.identity import CacheMode, Context, make_context, seconds
 
-__all__ = ["CacheMode", "Context", "context", "current_context", "propagate", "seconds"]
-
-P = ParamSpec("P")
-R = TypeVar("R")
+__all__ = ["CacheMode", "Context", "context", "current_context", "seconds"]
 
 
 def current_context() -> Context:
@@ -78,34 +71,3 @@ class context:  # noqa: N801 - reads as the verb it is: `with ap.context(user="u
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.__exit__(kind, error, trace)
-
-
-class propagate(Executor):  # noqa: N801 - reads as a verb around an executor
-    """Carry the caller's context variables into the threads of an executor.
-
-    ```python
-    pool = ap.propagate(ThreadPoolExecutor(8))
-    pool.submit(ask, "…")  # sees the context of this line
-    ```
-
-    Args:
-        executor: any `concurrent.futures.Executor` whose work runs in this process.
-    """
-
-    def __init__(self, executor: Executor) -> None:
-        if not isinstance(executor, Executor):
-            raise ConfigError(f"propagate takes a concurrent.futures.Executor, not {type(executor).__name__}")
-        self._executor = executor
-
-    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Schedule `fn(*args, **kwargs)` under a copy of this thread's context."""
-        here = contextvars.copy_context()
-
-        def run() -> R:
-            return here.run(fn, *args, **kwargs)
-
-        return self._executor.submit(run)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Shut the executor down."""
-        self._executor.shutdown(wait=wait, cancel_futures=cancel_futures)

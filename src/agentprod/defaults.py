@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from agentprod.usage import Usage
@@ -10,9 +11,13 @@ from agentprod.usage import Usage
 __all__ = ["default_estimator", "default_pricer", "default_scrub"]
 
 
-def default_pricer(provider: str, model: str | None, usage: Any) -> Any:
-    """Price an attempt by the built-in prices."""
-    return None
+def default_pricer(provider: str, model: str | None, usage: Usage) -> Decimal | None:
+    """Price an attempt by the built-in prices; `None` when they do not know the model."""
+    from agentprod.budget import prices
+
+    if model is None or prices.lookup(model, provider) is None:
+        return None
+    return prices.price(model, usage, provider=provider).usd
 
 
 def default_estimator(request: Mapping[str, Any], model: str | None, text: str) -> Usage:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import logging
 import re
-import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -143,6 +142,8 @@ _CONNECTION_NAMES = frozenset(
         "ServerDisconnectedError",
         "ClientConnectionError",
         "ClientPayloadError",
+        "SSLError",
+        "ConnectionError",
         "ConnectionError",
         "gaierror",
     }
@@ -233,7 +234,7 @@ def _by_class(
         names = _names(link)
         if names & _TIMEOUT_NAMES or isinstance(link, TimeoutError):
             return Failure(Fault.TIMEOUT, hint, status, code, wish, before)
-        if names & _CONNECTION_NAMES or isinstance(link, ssl.SSLError | EOFError):
+        if names & _CONNECTION_NAMES or isinstance(link, EOFError):
             return Failure(Fault.CONNECTION, hint, status, code, wish, before)
     names = _names(chain[0])
     if names & _GARBLED:

@@ -5,7 +5,6 @@ Sources: RFC 9110 §10.2.3 (Retry-After), OpenAI "Rate limits" guide, Anthropic 
 
 from __future__ import annotations
 
-import email.utils
 import math
 import re
 import time
@@ -38,6 +37,8 @@ def retry_hint(headers: Mapping[str, str], wall: Callable[[], float] | None = No
 
 def _until(date: str, wall: Callable[[], float] | None) -> float:
     try:
+        import email.utils
+
         return _timestamp(email.utils.parsedate_to_datetime(date)) - _wall(wall)
     except (TypeError, ValueError, OverflowError):
         return math.nan

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,14 +30,11 @@ Estimator = Callable[[Mapping[str, Any], "str | None", str], Usage]
 """`(request, model, text of the reply) -> Usage`, for a provider that sent no counts."""
 
 _log = logging.getLogger("agentprod")
-_ids = random.Random()
-# Forked workers would mint the same ids.
-os.register_at_fork(after_in_child=_ids.seed)
 
 
 def new_id() -> str:
     """Return 32 hex digits that sort by time: 48 bits of milliseconds, then 80 random bits (as in ULID)."""
-    return f"{time.time_ns() // 1_000_000:012x}{_ids.getrandbits(80):020x}"
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 class Attempt:

@@ -19,6 +19,8 @@ from agentprod.lateness import late
 from agentprod.runtime.drive import drive
 
 if TYPE_CHECKING:
+    import asyncio
+
     from agentprod.call import Call
     from agentprod.dialects.base import Dialect
     from agentprod.ledger import Attempt

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["Flight", "Flights", "Landing", "fresh_copy"]
 
 
+_GRACE = 0.03
+"""Seconds by which the leader, which ends its own wait at the same deadline and names the cause, comes first."""
+
+
 class Landing(NamedTuple):
     """What came of a flight; none of it: everybody has to ask for themselves."""
 
@@ -124,7 +128,7 @@ class Flights:
             waiter = call.runtime.waiter()
             flight.waiters.append(waiter)
         try:
-            left = None if call.deadline is None else max(0.0, call.deadline - call.runtime.now())
+            left = None if call.deadline is None else max(0.0, call.deadline - call.runtime.now()) + _GRACE
             await waiter.wait(left)
         except BaseException:
             self._give_up(flight)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -109,6 +108,8 @@ class AnthropicMessages(Dialect):
         """Return a message that says `text_or_body`, or the body as given."""
         if not isinstance(text_or_body, str):
             return text_or_body
+        import uuid
+
         return {
             "id": f"msg_{uuid.uuid4().hex[:24]}",
             "type": "message",

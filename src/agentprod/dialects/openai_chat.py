@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -138,6 +137,8 @@ class OpenAIChat(Dialect):
         """Return a completion that says `text_or_body`, or the body as given."""
         if not isinstance(text_or_body, str):
             return text_or_body
+        import uuid
+
         return {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
             "object": "chat.completion",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from agentprod import record
+from agentprod import listeners
 from agentprod.ambient import Ambient
 from agentprod.call import Call, Handler, Limits, Target
 from agentprod.faults import Fault
@@ -121,7 +121,7 @@ class Entry:
         remember(ledger)
         if error is not None:
             ledger.error = error
-        if ledger.listeners or record.everywhere:
+        if ledger.listeners or listeners.everywhere:
             self._tell(call)
         if error is not None or len(ledger.attempts) > 1:
             # Tracebacks would keep every frame of a failure alive, and the error leads back here.
@@ -130,7 +130,7 @@ class Entry:
                 attempt.error = None
 
     def _tell(self, call: Call) -> None:
-        for listener in (*record.everywhere, *call.ledger.listeners):
+        for listener in (*listeners.everywhere, *call.ledger.listeners):
             try:
                 listener(call)
             except Exception:

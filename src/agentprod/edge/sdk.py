@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -363,6 +362,8 @@ def _copy(options: Any) -> Any:
 
 def _fingerprint(key: Any) -> str:
     if isinstance(key, str):
+        import hashlib
+
         return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, person=b"agentprod-key").hexdigest()
     return "" if key is None else f"callable-{id(key):x}"
 

@@ -7,12 +7,14 @@ fires too early.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from agentprod.runtime.clock import Clock, SystemClock, Timer
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Alarm", "AsyncAlarm", "SyncAlarm"]
 
@@ -111,6 +113,8 @@ class AsyncAlarm:
     __slots__ = ("_cancelling", "_clock", "_loop", "_task", "_timer", "_timer_at", "_when", "abort", "fired")
 
     def __init__(self, clock: Clock) -> None:
+        import asyncio
+
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[object] | None = None
@@ -123,6 +127,8 @@ class AsyncAlarm:
 
     def enter(self, when: float | None) -> None:
         """Begin a wait of the current task that must end by `when`."""
+        import asyncio
+
         self._when = when
         if when is None:
             return
@@ -164,6 +170,8 @@ class AsyncAlarm:
 
     def claims(self, error: BaseException) -> bool:
         """Whether `error` is this alarm's own cancellation; takes it back from the task if so."""
+        import asyncio
+
         if not self.fired or self._task is None:
             return False
         others = self._uncancel()

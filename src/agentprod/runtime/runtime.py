@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from agentprod.runtime.alarm import Alarm, AsyncAlarm, SyncAlarm
 from agentprod.runtime.clock import Clock
 from agentprod.runtime.drive import drive
 from agentprod.runtime.waiter import AsyncWaiter, SyncWaiter, Waiter
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["AsyncRuntime", "Job", "Runtime", "SyncRuntime"]
 
@@ -28,6 +30,7 @@ class Job(Protocol):
 
     def cancel(self) -> object:
         """Cancel a task, from its own loop; a thread cannot be stopped and runs on."""
+        ...
 
 
 class Runtime(Protocol):
@@ -62,12 +65,14 @@ class Runtime(Protocol):
 
     def home(self) -> object:
         """Return what calls must share to wait for one another's jobs: the event loop, or for threads `None`."""
+        ...
 
     def spawn(self, work: Coroutine[Any, Any, None], /) -> Job:
         """Run `work` beside this call, in a copy of its context: as a task, or on a short daemon thread.
 
         What it raises is logged: nobody waits for it.
         """
+        ...
 
     def timeout(self, when: float | None, /) -> AbstractAsyncContextManager[None]:
         """Raise `TimeoutError` in the block once `when` (monotonic) has passed.
@@ -147,10 +152,14 @@ class AsyncRuntime:
 
     def home(self) -> object:
         """Return the running loop."""
+        import asyncio
+
         return asyncio.get_running_loop()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> Job:
         """Run `work` as a task of the running loop, which keeps it alive."""
+        import asyncio
+
         task = asyncio.get_running_loop().create_task(_logged(work))
         _tasks.add(task)
         task.add_done_callback(_tasks.discard)
@@ -180,9 +189,7 @@ class _Thread:
 
     def __init__(self, work: Coroutine[Any, Any, None]) -> None:
         context = contextvars.copy_context()
-        threading.Thread(
-            target=lambda: context.run(drive, _logged(work)), name="agentprod-beside", daemon=True
-        ).start()
+        threading.Thread(target=lambda: context.run(drive, _logged(work)), name="agentprod-beside", daemon=True).start()
 
     def cancel(self) -> None:
         """Let it run on."""
@@ -211,6 +218,8 @@ class _Bounded:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        import asyncio
+
         self._alarm.leave()
         late = isinstance(error, asyncio.CancelledError) and self._alarm.claims(error)
         self._alarm.close()

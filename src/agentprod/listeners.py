@@ -17,7 +17,7 @@ Listener = Callable[["Call"], None]
 """Called with each call once it has ended; its ledger tells the rest."""
 
 everywhere: tuple[Listener, ...] = ()
-"""Who hears of every call of this process; read as `record.everywhere`, since it changes."""
+"""Who hears of every call of this process; read as `listeners.everywhere`, since it changes."""
 
 
 @contextmanager
