@@ -58,7 +58,9 @@ class Bert:
             return tensors.read(prefix + name)
 
         self._words = take("embeddings.word_embeddings.weight")
-        self._places = take("embeddings.position_embeddings.weight") + take("embeddings.token_type_embeddings.weight")[0]
+        self._places = (
+            take("embeddings.position_embeddings.weight") + take("embeddings.token_type_embeddings.weight")[0]
+        )
         self._norm = _affine(take, "embeddings.LayerNorm")
         self._layers: list[_Layer] = []
         for index in range(int(config["num_hidden_layers"])):

@@ -48,6 +48,7 @@ class Embedder(Protocol):
     @property
     def identity(self) -> Identity:
         """Which vectors these are; part of the cache's partition."""
+        ...
 
     @property
     def threshold(self) -> float | None:
@@ -59,15 +60,19 @@ class Embedder(Protocol):
     @property
     def remote(self) -> bool:
         """Whether embedding waits for a network, so that an event loop should await `aembed`."""
+        ...
 
     def refuse(self, text: str) -> str | None:
         """Say in one word why this text cannot be embedded, such as `"window"` or `"unknown"`; `None` when it can."""
+        ...
 
     def embed(self, texts: Sequence[str], /) -> NDArray[np.float32]:
         """Return float32 vectors of length 1, (texts, dims)."""
+        ...
 
     async def aembed(self, texts: Sequence[str], /) -> NDArray[np.float32]:
         """Do the same from a coroutine."""
+        ...
 
 
 def unit_rows(vectors: Any, count: int, *, source: str) -> NDArray[np.float32]:

@@ -1,0 +1,172 @@
+"""The order guard: the same words in other places, as in `from A to B` and `from B to A`."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from agentprod.caching.guards.contract import Side
+from agentprod.caching.guards.sentence import CJK, Sentence
+from agentprod.caching.guards.words_en import FUNCTION_WORDS, ROLE_WORDS, stem
+from agentprod.caching.guards.words_zh import STOP_CHARS
+
+__all__ = ["OrderGuard"]
+
+_SHARED = 0.7
+_MAX_WORDS = 400
+_PIECE = re.compile(rf"[{CJK}]|[^\s{CJK}]+")
+_PRONOUNS = {
+    form: person
+    for person, forms in (
+        ("1", "i me"), ("2", "you"), ("3m", "he him"), ("3f", "she her"), ("3p", "they them"), ("1p", "we us")
+    )
+    for form in forms.split()
+}  # fmt: skip
+_JOINS = frozenset(("and", "or", "vs", "versus", "nor"))
+_CALENDAR = frozenset(
+    """today tonight tomorrow yesterday now morning afternoon evening night am pm week weekend month year
+    monday tuesday wednesday thursday friday saturday sunday""".split()
+)
+"""Words that stand anywhere in a sentence, and are arguments only behind one of `_BOUNDS`."""
+
+_BOUNDS = frozenset(("from", "to", "than", "before", "after"))
+_ADVERBS = frozenset(
+    """already just still yet soon ever again currently actually always never often also only even maybe please
+    right""".split()
+)
+_BE = frozenset("is are was were be been being get gets got".split())
+_PRELUDE = re.compile(
+    r"^(?:(?:can|could|would|will) you |please |kindly )*(?:tell|help|show|give|explain to) me |^i (?:want|need|would like) you to "
+)
+_PLACES = ROLE_WORDS | frozenset("从到由把被给向比在对为于以用将让")
+"""Words that hold a place but do not fill one; they may stay between two that change places."""
+
+
+class OrderGuard:
+    """Blocks pairs of the same words in which two words changed places around a third that stayed between them.
+
+    `Does Alice owe Bob` and `Does Bob owe Alice`, `from Paris to London` and back, 甲方起诉乙方 and 乙方起诉甲方. Moving a
+    part to the front (`In Paris, what is the weather`, 信用卡怎么申请) changes the places of two parts, not of three, and
+    passes; so do `A and B` turned round and the passive. Needs 70 % of the words in common.
+    """
+
+    name = "order"
+
+    def read(self, sentence: Sentence) -> str:
+        """Return content words and prepositions in order; `&` stands for `and`, `^` behind a passive verb."""
+        words = _active(sentence)
+        pieces: list[str] = []
+        for index, word in enumerate(words[:_MAX_WORDS]):
+            before = words[index - 1] if index else ""
+            if word in _PRONOUNS:
+                if _meets_another(words, index):
+                    pieces.append(_PRONOUNS[word])
+            elif word in _JOINS:
+                pieces.append("&")
+            elif word in ROLE_WORDS:
+                pieces.append(word)
+            elif word in FUNCTION_WORDS or word in _ADVERBS or (word in _CALENDAR and before not in _BOUNDS):
+                continue
+            else:
+                pieces.append(stem(word) + ("^" if before in _BE and _is_participle(word) else ""))
+        return " ".join(pieces)
+
+    def conflict(self, one: Side, other: Side) -> bool:
+        """Return whether words changed places around another one."""
+        mine, here = _pieces(one.reading)
+        theirs, there = _pieces(other.reading)
+        places: dict[str, list[int]] = defaultdict(list)
+        for place in range(len(theirs) - 1, -1, -1):
+            places[theirs[place].word].append(place)
+        aligned: list[_Aligned] = []
+        for piece in mine:
+            if places.get(piece.word):
+                place = places[piece.word].pop()
+                aligned.append(_Aligned(piece.word, place, piece.passive == theirs[place].passive))
+        if len(aligned) < 3 or len(aligned) < _SHARED * max(len(mine), len(theirs)):
+            return False
+        return _turned(_unite(aligned, here & there))
+
+
+class _Piece(NamedTuple):
+    word: str
+    passive: bool
+
+
+class _Aligned(NamedTuple):
+    word: str
+    place: int
+    same_voice: bool
+
+
+def _pieces(reading: str) -> tuple[list[_Piece], set[frozenset[str]]]:
+    """Return the pieces in order, and which of them stand beside an `and` or `or`."""
+    pieces: list[_Piece] = []
+    joined: set[frozenset[str]] = set()
+    join = False
+    for piece in _PIECE.findall(reading):
+        if piece == "&":
+            join = bool(pieces)
+        elif piece not in STOP_CHARS:
+            word = piece.removesuffix("^")
+            if join:
+                joined.add(frozenset((pieces[-1].word, word)))
+            pieces.append(_Piece(word, word != piece))
+            join = False
+    return pieces, joined
+
+
+def _unite(aligned: list[_Aligned], joined: set[frozenset[str]]) -> list[_Aligned]:
+    """Let words joined in both texts stand in one order, since `A and B` means `B and A`."""
+    if joined:
+        for index, (first, second) in enumerate(pairwise(aligned)):
+            if first.place > second.place and frozenset((first.word, second.word)) in joined:
+                aligned[index] = first._replace(place=second.place)
+                aligned[index + 1] = second._replace(place=first.place)
+    return aligned
+
+
+def _turned(aligned: Sequence[_Aligned]) -> bool:
+    """Tell whether three pieces a, m, b stand as b, m, a in the other text, where a and b are no mere prepositions."""
+    far = 1 << 30
+    smallest_after = [far] * (len(aligned) + 1)
+    for index in range(len(aligned) - 1, -1, -1):
+        piece = aligned[index]
+        smallest_after[index] = min(smallest_after[index + 1], far if piece.word in _PLACES else piece.place)
+    largest_before = -1
+    for index, piece in enumerate(aligned):
+        if piece.same_voice and largest_before > piece.place > smallest_after[index + 1]:
+            return True
+        if piece.word not in _PLACES:
+            largest_before = max(largest_before, piece.place)
+    return False
+
+
+def _meets_another(words: Sequence[str], index: int) -> bool:
+    """Tell whether a pronoun has one of another person near it: `does he owe you`, but not `can you tell me`."""
+    near = words[max(0, index - 4) : index + 5]
+    return any(_PRONOUNS.get(word, _PRONOUNS[words[index]]) != _PRONOUNS[words[index]] for word in near)
+
+
+def _is_participle(word: str) -> bool:
+    return word.endswith(("ed", "en", "wn")) or (stem(word) != word and not word.endswith(("ing", "s", "e", "y")))
+
+
+def _active(sentence: Sentence) -> list[str]:
+    """Return the words; of a passive with `by` the agent first, so that it reads as the active does."""
+    words = _PRELUDE.sub("", " ".join(token.lower for token in sentence.tokens if token.kind != "sign")).split()
+    if sentence.chinese or "by" not in words[2:]:
+        return words
+    by = words.index("by", 2)
+    start = next((place for place in range(by - 2, -1, -1) if words[place] in _BE), -1)
+    if start < 0 or not _is_participle(words[by - 1]) or words[by + 1 : by + 2] == [] or words[by + 1].isdigit():
+        return words
+    while start and words[start - 1] in _BE:
+        start -= 1
+    end = by + 1
+    while end < len(words) and words[end] not in ROLE_WORDS and words[end] not in ("and", "who", "which", "that"):
+        end += 1
+    return [*words[by + 1 : end], words[by - 1], *words[:start], *words[end:]]

@@ -1,0 +1,134 @@
+"""One text taken apart once, for all guards: words, numbers, runs of Chinese, and the known words among them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cached_property
+from typing import NamedTuple
+
+from agentprod.caching.guards.lexicon import Hit, chinese_lexicon, english_lexicon
+from agentprod.caching.guards.words_en import NEGATIONS, stem
+
+__all__ = ["CJK", "Sentence", "Token"]
+
+CJK = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
+"""Character class of Chinese ideographs, to stand between square brackets of a pattern."""
+
+_TOKEN = re.compile(
+    rf"(?P<chinese>[{CJK}]+)|(?P<word>[^\W\d_{CJK}]+(?:'[^\W\d_{CJK}]+)*)|(?P<number>\d+(?:[.,]\d+)*)|(?P<sign>[^\s])"
+)
+_QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "`": "'", "\u00b4": "'", "\u201c": '"', "\u201d": '"'})
+_SPOKEN = tuple(
+    (re.compile(pattern), spoken)
+    for pattern, spoken in (
+        (r"(?i)\bc\+\+", "cplusplus"),
+        (r"(?i)\b([cf])#", r"\1sharp"),
+        (r"(?i)\be-mail", "email"),
+        (r"\b401 ?\(?[kK]\b\)?", "fouroonek"),
+        (r"\bUS\b(?=.*[a-z])", "USA"),
+        (r"\b(?:us|british) (?=dollars?\b|pounds?\b)", ""),
+    )
+)
+"""What the pattern of a word would take apart or read as something else."""
+
+_EITHER = re.compile(rf"([{CJK}])[不没]\1")
+"""能不能, 有没有, 支不支持: a question, not a negation."""
+
+_REACH = 8
+_CLAUSE_STARTS = frozenset(
+    "how why what where which who but and because if so when while although though since unless".split()
+)
+_CHINESE_NEGATIONS = frozenset(("不", "没", "没有", "未", "无", "并不", "不太", "不够", "不会", "不能", "不是"))
+_DOTTED = re.compile(r"\b(?:[A-Za-z]\.){2,}")
+
+
+class Token(NamedTuple):
+    """A piece of a text: `kind` is `"word"`, `"number"`, `"chinese"` or `"sign"`, `start` its place in `Sentence.plain`."""
+
+    kind: str
+    surface: str
+    lower: str
+    start: int
+
+
+class Sentence:
+    """A text as the guards see it.
+
+    Args:
+        text: any text; it is brought to NFKC, so that full-width digits and letters are read too.
+    """
+
+    def __init__(self, text: str) -> None:
+        plain = text if text.isascii() else unicodedata.normalize("NFKC", text).translate(_QUOTES)
+        plain = _DOTTED.sub(lambda match: match[0].replace(".", ""), plain) if "." in plain else plain
+        for pattern, spoken in _SPOKEN:
+            plain = pattern.sub(spoken, plain)
+        plain = _EITHER.sub(r"\1", plain)
+        self.plain = plain
+        self.tokens = [
+            Token(match.lastgroup or "", match[0], match[0].lower(), match.start()) for match in _TOKEN.finditer(plain)
+        ]
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Latin words in small letters."""
+        return [token.lower for token in self.tokens if token.kind == "word"]
+
+    @cached_property
+    def stems(self) -> list[str]:
+        """The stems of `words`."""
+        return [stem(word) for word in self.words]
+
+    @cached_property
+    def chinese(self) -> bool:
+        """Whether the text is mainly Chinese."""
+        ideographs = sum(len(token.lower) for token in self.tokens if token.kind == "chinese")
+        return ideographs > len(self.words)
+
+    @cached_property
+    def known_words(self) -> list[str]:
+        """The Chinese text cut into known words and single characters."""
+        lexicon = chinese_lexicon()
+        return [word for token in self.tokens if token.kind == "chinese" for word in lexicon.cut(token.lower)]
+
+    @cached_property
+    def hits(self) -> list[Hit]:
+        """Known words and names of the text's language, in order."""
+        if not self.chinese:
+            return english_lexicon().find(self.words, self.stems)
+        lexicon = chinese_lexicon()
+        latin = [token.lower for token in self.tokens if token.kind == "word"]
+        return lexicon.find([*self.known_words, *latin])
+
+    @cached_property
+    def negated(self) -> frozenset[int]:
+        """Places of the complementary words that a negation before them, in the same clause, turns into the opposite."""
+        places = {hit.place for hit in self.hits if hit.complementary}
+        if self.chinese:
+            words = self.known_words
+            return frozenset(
+                place
+                for place in places
+                if not _CHINESE_NEGATIONS.isdisjoint(words[max(0, place - 2) : min(place, len(words))])
+            )
+        turned: set[int] = set()
+        reach = -1
+        for place, word in enumerate(self.words):
+            if place in places and place <= reach:
+                turned.add(place)
+                reach = -1
+            if word in NEGATIONS:
+                reach = place + _REACH
+            elif word in _CLAUSE_STARTS:
+                reach = -1
+        return frozenset(turned)
+
+    @cached_property
+    def bare_chinese(self) -> str:
+        """The Chinese text and its numbers, with words blanked out in which a negation or numeral means nothing."""
+        lexicon = chinese_lexicon()
+        return "".join(
+            "".join(map(lexicon.blank, lexicon.cut(token.lower))) if token.kind == "chinese" else token.lower
+            for token in self.tokens
+        )

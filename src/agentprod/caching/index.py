@@ -1,0 +1,220 @@
+"""Exact search for the vectors above a cosine threshold, without an approximate-neighbour library.
+
+A cache asks a threshold question, and that can be pruned: for any orthonormal directions R, with h(x) = x R and the rest
+of x having length r(x), the Cauchy-Schwarz inequality gives cos(q, x) <= h(q) h(x) + r(q) r(x). One product over 48
+numbers per row finds the few rows whose bound reaches the threshold; only those are scored in full. The answer is exact
+for every R; principal directions of the stored vectors only make the bound tight.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Hashable, Iterator
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+
+from agentprod.caching.blocks import Block, principal_directions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Neighbour", "PrunedIndex", "VectorIndex"]
+
+T = TypeVar("T")
+
+_BLOCK_ROWS = 4096
+_FIRST_FIT = 256
+"""Below this many rows all are scored: converting them costs less than a bound saves."""
+
+_REFIT_FACTOR = 8
+_ROUNDING = 1e-5
+"""More than float32 can take from a bound: 48 products below 1, each off by 6e-8 at most."""
+
+
+class Neighbour(NamedTuple, Generic[T]):
+    """An item found, with the cosine of its vector and the query's."""
+
+    item: T
+    similarity: float
+
+
+class VectorIndex(Protocol[T]):
+    """What a matcher needs from an index; an adapter for another engine has these six methods."""
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        ...
+
+    def __iter__(self) -> Iterator[T]:
+        """Iterate over a snapshot of the items."""
+        ...
+
+    def insert(self, key: Hashable, vector: NDArray[np.float32], item: T) -> T | None:
+        """Store an item under a key; return the one that was stored under it before."""
+        ...
+
+    def get(self, key: Hashable) -> T | None:
+        """Return the item stored under a key."""
+        ...
+
+    def delete(self, key: Hashable) -> T | None:
+        """Remove and return the item stored under a key."""
+        ...
+
+    def search(self, vector: NDArray[np.float32], threshold: float, k: int = 5) -> list[Neighbour[T]]:
+        """Return the k items most similar to a vector, of those with a cosine of at least the threshold."""
+        ...
+
+
+class PrunedIndex(Generic[T]):
+    """An exact index in numpy, thread-safe, for up to some millions of vectors.
+
+    Vectors are kept as 16-bit integers with one scale each, which is off by 2e-6 in a cosine (float16: 4e-5); similarities
+    are exact for the vectors so kept. 384 dimensions take 1,060 bytes per item, its key and the item itself aside.
+
+    Args:
+        dims: length of a vector.
+    """
+
+    def __init__(self, dims: int) -> None:
+        self._dims = dims
+        self._heads = min(47, dims // 8)
+        self._slack = _ROUNDING + math.sqrt(dims) / 65_534  # the integers are off by half of 1/32,767 each
+        self._directions: NDArray[np.float32] | None = None
+        self._next_fit = _FIRST_FIT
+        self._blocks: list[Block] = []
+        self._rows: dict[Hashable, int] = {}
+        self._keys: list[Hashable] = []
+        self._items: list[T] = []
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[T]:
+        with self._lock:
+            return iter(list(self._items))
+
+    def insert(self, key: Hashable, vector: NDArray[np.float32], item: T) -> T | None:
+        """Store an item, in place of the one stored under the same key.
+
+        Args:
+            key: what it can be deleted by.
+
+            vector: float32, (dims,), of length 1.
+
+            item: what `search` returns.
+
+        Returns:
+            The item replaced, or `None`.
+
+        Raises:
+            ValueError: the vector has another shape or length.
+        """
+        self._check(vector)
+        with self._lock:
+            row = self._rows.get(key)
+            if row is not None:
+                block, place = self._locate(row)
+                block.write(place, vector, self._directions)
+                replaced, self._items[row] = self._items[row], item
+                return replaced
+            if not self._blocks or self._blocks[-1].count == _BLOCK_ROWS:
+                self._blocks.append(Block(self._dims, _BLOCK_ROWS))
+            self._blocks[-1].append(vector, self._directions)
+            self._rows[key] = len(self._items)
+            self._keys.append(key)
+            self._items.append(item)
+            if len(self._items) == self._next_fit and self._heads >= 8:
+                self._fit()
+            return None
+
+    def get(self, key: Hashable) -> T | None:
+        """Return the item stored under a key, or `None`."""
+        with self._lock:
+            row = self._rows.get(key)
+            return None if row is None else self._items[row]
+
+    def delete(self, key: Hashable) -> T | None:
+        """Remove and return the item stored under a key, or `None`."""
+        with self._lock:
+            row = self._rows.pop(key, None)
+            if row is None:
+                return None
+            item, last = self._items[row], len(self._items) - 1
+            if row != last:
+                block, place = self._locate(row)
+                block.copy(place, *self._locate(last))
+                self._keys[row], self._items[row] = self._keys[last], self._items[last]
+                self._rows[self._keys[row]] = row
+            self._keys.pop()
+            self._items.pop()
+            self._blocks[-1].shrink()
+            if not self._blocks[-1].count:
+                self._blocks.pop()
+            return item
+
+    def search(self, vector: NDArray[np.float32], threshold: float, k: int = 5) -> list[Neighbour[T]]:
+        """Return the most similar items.
+
+        Args:
+            vector: float32, (dims,), of length 1.
+
+            threshold: least cosine, -1 to 1.
+
+            k: how many at most.
+
+        Returns:
+            Items with their cosines, the highest first; those of one cosine in the order of insertion.
+
+        Raises:
+            ValueError: the vector has another shape or length.
+        """
+        import numpy as np
+
+        self._check(vector)
+        vector = np.ascontiguousarray(vector, dtype=np.float32)
+        with self._lock:
+            query = self._bound_query(vector)
+            found: list[tuple[float, int]] = []
+            floor = threshold
+            for number, block in enumerate(self._blocks):
+                rows, similarities = block.above(vector, query, floor, self._slack)
+                if not len(rows):
+                    continue
+                found += zip((-similarities).tolist(), (rows + number * _BLOCK_ROWS).tolist(), strict=True)
+                if len(found) >= k:
+                    found = sorted(found)[:k]
+                    floor = max(threshold, -found[-1][0])
+            return [Neighbour(self._items[row], min(1.0, -negative)) for negative, row in sorted(found)[:k]]
+
+    def _locate(self, row: int) -> tuple[Block, int]:
+        block, place = divmod(row, _BLOCK_ROWS)
+        return self._blocks[block], place
+
+    def _bound_query(self, vector: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Return h(q) and r(q), which bound a cosine when multiplied with those of a row."""
+        import numpy as np
+
+        if self._directions is None:
+            return None
+        query = np.empty(self._heads + 1, dtype=np.float32)
+        np.dot(vector, self._directions, out=query[:-1])
+        query[-1] = np.linalg.norm(vector - self._directions @ query[:-1])
+        return query
+
+    def _fit(self) -> None:
+        """Take new principal directions; the index has grown enough that they may have changed."""
+        sample = self._blocks if len(self._blocks) <= 2 else [self._blocks[0], self._blocks[-1]]
+        self._directions = principal_directions([block.vectors() for block in sample], self._heads)
+        for block in self._blocks:
+            block.bound(self._directions)
+        self._next_fit = len(self._items) * _REFIT_FACTOR
+
+    def _check(self, vector: NDArray[np.float32]) -> None:
+        shape = getattr(vector, "shape", None)
+        if shape != (self._dims,):
+            raise ValueError(f"expected a vector of shape ({self._dims},), got {shape or type(vector).__name__}")
+        if not abs(float(vector @ vector) - 1) < 1e-3:
+            raise ValueError("expected a vector of length 1; divide it by its norm first")

@@ -1,0 +1,375 @@
+"""Decides whether a text may be answered with what is stored for a similar one; knows nothing of LLM calls."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from agentprod.caching.counter_examples import CounterExamples
+from agentprod.caching.embedders.contract import Embedder
+from agentprod.caching.guards import Guard, GuardFeatures, GuardSet
+from agentprod.caching.index import Neighbour, PrunedIndex, VectorIndex
+from agentprod.caching.query_text import tidy, unfit
+from agentprod.caching.recency import Entry, Partition, Recency
+from agentprod.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Decision", "Probe", "SemanticMatcher", "StoredEntry"]
+
+V = TypeVar("V")
+
+_NEIGHBOURS = 5
+_NEAR = 0.05
+"""How far below the threshold the nearest entry is still looked for, only to say how near it was."""
+
+_SWEPT_PER_WRITE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A text made ready for matching.
+
+    Args:
+        text: the text, tidied.
+
+        features: what the guards read in it.
+
+        refusal: why it cannot be matched (`"short"`, `"code"`, `"window"` …), or `None`.
+    """
+
+    text: str
+    features: GuardFeatures
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[V]):
+    """What was found for a text, and why.
+
+    Args:
+        hit: `value` may be the answer.
+
+        reason: `"same"` (the very text), `"similar"`; or, without a hit, `"none"` (nothing near), `"below"` the threshold,
+            `"guard:<name>"` for the nearest entry, `"reported"` as wrong before, `"refused:<why>"`.
+
+        threshold: the least cosine.
+
+        similarity: cosine of the entry that decided; `None` when there was none.
+
+        value: the stored value of a hit.
+
+        partition: where it was looked for.
+
+        text: what was looked for.
+
+        matched: the text of the entry that decided.
+    """
+
+    hit: bool
+    reason: str
+    threshold: float
+    similarity: float | None
+    value: V | None
+    partition: Hashable
+    text: str
+    matched: str | None
+
+    def __str__(self) -> str:
+        return self.reason if self.similarity is None else f"{self.reason} {self.similarity:.3f}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry(Generic[V]):
+    """An entry as it is exported.
+
+    Args:
+        partition: whose it is.
+
+        text: the text it answers.
+
+        value: the stored value.
+
+        expires_in: seconds left; `None` for ever.
+    """
+
+    partition: Hashable
+    text: str
+    value: V
+    expires_in: float | None
+
+
+class SemanticMatcher(Generic[V]):
+    """Keeps values under texts, in partitions that never mix, and finds them by similar texts.
+
+    An entry is served when its cosine reaches the threshold, no guard objects, and nobody reported that pair, or a nearer
+    one, as wrong. Thread-safe; searching one partition does not hold up the others. Entries in all partitions together are
+    capped, and the least recently used goes first. Embedding is left to the caller, who may await it.
+
+    Args:
+        embedder: whose vectors are compared.
+
+        threshold: least cosine, above 0 and up to 1; `None` takes the one measured for the embedder.
+
+        guards: `"strict"`, `"off"`, or a list of names and own guards.
+
+        ttl: seconds an entry lives, from its writing on; `None` for ever.
+
+        max_entries: entries in all partitions together, at least 1.
+
+        now: a clock in seconds, for tests.
+
+        index: makes an index for vectors of so many dimensions.
+
+    Raises:
+        ConfigError: an option out of range, or no threshold for an embedder without a measured one.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        *,
+        threshold: float | None = None,
+        guards: Literal["strict", "off"] | Iterable[str | Guard] = "strict",
+        ttl: float | None = 900.0,
+        max_entries: int = 100_000,
+        now: Callable[[], float] = time.monotonic,
+        index: Callable[[int], VectorIndex[Any]] = PrunedIndex,
+    ) -> None:
+        measured = embedder.threshold if threshold is None else threshold
+        if measured is None:
+            raise ConfigError(
+                f"no threshold was measured for {embedder.identity.name}: give threshold=, above 0 and up to 1"
+            )
+        if not 0 < measured <= 1:
+            raise ConfigError(f"threshold={measured}: a cosine above 0 and up to 1 is needed")
+        if ttl is not None and not ttl > 0:
+            raise ConfigError(f"ttl={ttl}: more than 0 seconds, or None for ever")
+        if max_entries < 1:
+            raise ConfigError(f"max_entries={max_entries}: at least 1")
+        self.embedder = embedder
+        self.threshold = float(measured)
+        self._guards = GuardSet(guards)
+        self._ttl = ttl
+        self._max_entries = max_entries
+        self._now = now
+        self._make_index = index
+        self._partitions: dict[Hashable, Partition[V]] = {}
+        self._recency: Recency[V] = Recency()
+        self._wrong = CounterExamples()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._recency)
+
+    def read(self, text: str) -> Probe:
+        """Make a text ready: tidied, read by the guards, and tried for whether it can be embedded.
+
+        Args:
+            text: the text that stands for a request.
+        """
+        text = tidy(text)
+        refusal = unfit(text) or self.embedder.refuse(text)
+        return Probe(text, GuardFeatures(text, "") if refusal else self._guards.read(text), refusal)
+
+    def find(self, partition: Hashable, probe: Probe, vector: NDArray[np.float32] | None) -> Decision[V]:
+        """Decide about a text.
+
+        Args:
+            partition: everything that must be equal: tenant, model, parameters, conversation.
+
+            probe: the text, from `read`.
+
+            vector: its vector, float32 of length 1; `None` when the probe is refused.
+
+        Returns:
+            The decision; `str()` of it is fit for a trace.
+
+        Raises:
+            ValueError: the vector is missing, or of another shape or length.
+        """
+        if probe.refusal:
+            return self._decide(partition, probe, f"refused:{probe.refusal}")
+        if vector is None:
+            raise ValueError("a probe that is not refused needs its vector")
+        with self._lock:
+            home = self._partitions.get(partition)
+        if home is None:
+            return self._decide(partition, probe, "none")
+        first: Decision[V] | None = None
+        for near in self._alive(home, vector):
+            entry = near.item
+            if entry.text == probe.text:
+                return self._serve(partition, probe, "same", near)
+            reason = self._objection(partition, probe, near)
+            if reason is None:
+                return self._serve(partition, probe, "similar", near)
+            first = first or self._decide(partition, probe, reason, near)
+        return first or self._decide(partition, probe, "none")
+
+    def put(
+        self,
+        partition: Hashable,
+        probe: Probe,
+        vector: NDArray[np.float32] | None,
+        value: V,
+        *,
+        ttl: float | None = None,
+    ) -> bool:
+        """Store a value under a text, in place of what the same text had.
+
+        Args:
+            partition: as in `find`.
+
+            probe: the text, from `read`.
+
+            vector: its vector, float32 of length 1.
+
+            value: anything.
+
+            ttl: seconds it lives; `None` takes the matcher's.
+
+        Returns:
+            Whether it was stored: a refused probe is not.
+
+        Raises:
+            ValueError: the vector is missing, or of another shape or length.
+        """
+        if probe.refusal:
+            return False
+        if vector is None:
+            raise ValueError("a probe that is not refused needs its vector")
+        ttl = self._ttl if ttl is None else ttl
+        now = self._now()
+        with self._lock:
+            home = self._partitions.get(partition)
+            if home is None:
+                home = self._partitions[partition] = Partition(partition, self._make_index(len(vector)))
+            entry = Entry(probe.text, probe.features.readings, value, None if ttl is None else now + ttl, home)
+            try:
+                replaced = home.index.insert(probe.text, vector, entry)
+            finally:
+                self._drop_if_empty(home)
+            if replaced is not None:
+                self._recency.remove(replaced)
+            self._recency.add(entry)
+            for old in self._recency.oldest(_SWEPT_PER_WRITE):
+                if len(self._recency) > self._max_entries or old.expired(now):
+                    self._remove(old)
+        return True
+
+    def report_wrong(self, decision: Decision[V]) -> None:
+        """Take a hit back: its entry goes, and the two texts, and others no nearer to either, never match again.
+
+        Args:
+            decision: a hit that turned out wrong.
+
+        Raises:
+            ValueError: the decision was not a hit.
+        """
+        if not decision.hit or decision.matched is None or decision.similarity is None:
+            raise ValueError(f"only a hit can be wrong, and this decision was {decision.reason!r}")
+        if decision.matched != decision.text:
+            self._wrong.add(decision.partition, decision.text, decision.matched, decision.similarity)
+        self.remove(decision.partition, decision.matched)
+
+    @property
+    def wrong(self) -> CounterExamples:
+        """The pairs reported as wrong; export them, and add them again after a restart."""
+        return self._wrong
+
+    def remove(self, partition: Hashable, text: str) -> bool:
+        """Remove the entry of one text; return whether there was one."""
+        with self._lock:
+            home = self._partitions.get(partition)
+            entry = None if home is None else home.index.get(tidy(text))
+            return entry is not None and self._remove(entry)
+
+    def remove_where(self, predicate: Callable[[Hashable, V], bool]) -> int:
+        """Remove the entries whose partition and value a function accepts; return how many."""
+        with self._lock:
+            doomed = [entry for entry in self._recency if predicate(entry.home.key, entry.value)]
+            return sum(map(self._remove, doomed))
+
+    def sweep(self) -> int:
+        """Remove every expired entry; return how many. Writing also removes some, so calling this is optional."""
+        now = self._now()
+        with self._lock:
+            return sum(map(self._remove, [entry for entry in self._recency if entry.expired(now)]))
+
+    def clear(self) -> None:
+        """Remove everything but the pairs reported as wrong."""
+        with self._lock:
+            self._partitions.clear()
+            self._recency = Recency()
+
+    def entries(self) -> Iterator[StoredEntry[V]]:
+        """Iterate over a snapshot of the live entries, the least recently used first."""
+        now = self._now()
+        with self._lock:
+            entries = [entry for entry in self._recency if not entry.expired(now)]
+        for entry in entries:
+            left = None if entry.expires is None else entry.expires - now
+            yield StoredEntry(entry.home.key, entry.text, entry.value, left)
+
+    def _alive(self, home: Partition[V], vector: NDArray[np.float32]) -> list[Neighbour[Entry[V]]]:
+        """Return the nearest entries that have not expired; remove the expired ones met on the way."""
+        now = self._now()
+        while True:
+            found = home.index.search(vector, max(-1.0, self.threshold - _NEAR), _NEIGHBOURS)
+            expired = [near.item for near in found if near.item.expired(now)]
+            if not expired:
+                return found
+            with self._lock:
+                for entry in expired:
+                    self._remove(entry)
+
+    def _objection(self, partition: Hashable, probe: Probe, near: Neighbour[Entry[V]]) -> str | None:
+        if near.similarity < self.threshold:
+            return "below"
+        if self._wrong.forbid(partition, probe.text, near.item.text, near.similarity):
+            return "reported"
+        guard = self._guards.conflict(probe.features, GuardFeatures(near.item.text, near.item.readings))
+        return f"guard:{guard}" if guard else None
+
+    def _serve(self, partition: Hashable, probe: Probe, reason: str, near: Neighbour[Entry[V]]) -> Decision[V]:
+        with self._lock:
+            self._recency.touch(near.item)
+        return self._decide(partition, probe, reason, near, hit=True)
+
+    def _decide(
+        self,
+        partition: Hashable,
+        probe: Probe,
+        reason: str,
+        near: Neighbour[Entry[V]] | None = None,
+        *,
+        hit: bool = False,
+    ) -> Decision[V]:
+        return Decision(
+            hit=hit,
+            reason=reason,
+            threshold=self.threshold,
+            similarity=None if near is None else near.similarity,
+            value=near.item.value if near is not None and hit else None,
+            partition=partition,
+            text=probe.text,
+            matched=None if near is None else near.item.text,
+        )
+
+    def _remove(self, entry: Entry[V]) -> bool:
+        """Remove an entry, unless it is gone or replaced already; the lock is held."""
+        if not self._recency.remove(entry):
+            return False
+        entry.home.index.delete(entry.text)
+        self._drop_if_empty(entry.home)
+        return True
+
+    def _drop_if_empty(self, home: Partition[V]) -> None:
+        if not len(home.index) and self._partitions.get(home.key) is home:
+            del self._partitions[home.key]
