@@ -287,3 +287,34 @@ def test_a_real_server_that_is_killed_and_started_again() -> None:
         assert there.machine.state(116.0) is HALF_OPEN
         for store in stores:
             store.close()
+
+
+def test_a_store_that_others_always_change_first_is_given_up() -> None:
+    """After a few tries the circuit goes on with what it knows, and tells it the next time."""
+
+    class Contended(FlakyStore):
+        def compare_and_set(self, key: str, value: bytes, *, version: int, ttl: float | None = None) -> int | None:
+            self.asked += 1
+            return None
+
+    store = Contended()
+    breaker = process(store)
+    call(breaker, FAIL, 100.0, 10)
+    assert isinstance(breaker.admit(101.5), BreakerRefusal)
+    assert isinstance(breaker.admit(116.0), Permit)
+    assert store.asked < 200
+
+
+def test_tasks_go_on_alone_too() -> None:
+    """A store that is down costs no call."""
+    store = FlakyStore()
+    store.is_down = True
+    breaker = process(store)
+
+    async def main() -> None:
+        permit = await breaker.aadmit(100.0)
+        assert isinstance(permit, Permit)
+        await breaker.arecord(permit, FAIL, 100.0)
+
+    asyncio.run(main())
+    assert alone(breaker)

@@ -254,25 +254,29 @@ def test_a_cancelled_operation_harms_no_later_one(store: RedisStore) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_has_its_own_connection(store: RedisStore) -> None:
-    """Both go on, and neither reads the other's answers."""
-    store.set("k", b"parent")
-    child = os.fork()
-    if child == 0:
-        try:
-            for _ in range(50):
-                store.add("g", "child", 1)
+    """Both go on, and neither reads the other's answers; sync, and inside the parent's running loop."""
 
-            async def tasks() -> None:
-                await store.aadd("g", "child", 50)
-
-            asyncio.run(tasks())
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    for _ in range(50):
+    async def main() -> None:
+        await store.aadd("g", "parent", 1)
         store.add("g", "parent", 1)
-    assert os.waitpid(child, 0)[1] == 0
-    assert store.usage("g", ["child", "parent"]) == [(100, 0), (50, 0)]
+        child = os.fork()
+        if child == 0:
+            asyncio.events._set_running_loop(None)
+            try:
+                asyncio.run(store.aadd("g", "child", 50))
+                gc.collect()
+                for _ in range(50):
+                    store.add("g", "child", 1)
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        for _ in range(49):
+            await store.aadd("g", "parent", 1)
+            store.add("g", "parent", 1)
+        assert await asyncio.to_thread(os.waitpid, child, 0) == (child, 0)
+
+    asyncio.run(main())
+    assert store.usage("g", ["child", "parent"]) == [(100, 0), (100, 0)]
 
 
 @pytest.fixture(scope="module")

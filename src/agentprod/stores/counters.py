@@ -99,10 +99,6 @@ class Counters:
         found = [self._counters.get(name) for name in counters]
         return [CounterState(0, 0) if each is None else CounterState(each.spent, each.held) for each in found]
 
-    def is_empty(self) -> bool:
-        """Return whether there is nothing to remember."""
-        return not self._counters and not self._holds
-
     def _keep(self, name: str, ttl: float | None, now: float) -> _Counter:
         counter = self._counters.get(name)
         if counter is None:

@@ -69,19 +69,25 @@ class RedisClients:
         except ValueError as error:
             raise ConfigError("redis-py cannot read this URL; it is written redis://host:port/database") from error
         self._lock = threading.Lock()
-        self._forget()
+        self._inherited: list[object] = []
+        self._begin()
 
-    def _forget(self) -> None:
+    def _begin(self) -> None:
         self._pid = os.getpid()
         self._sync: _Pair | None = None
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClients] = WeakKeyDictionary()
+
+    def _forget_parents(self) -> None:
+        # Were they collected, closing a loop's sockets would take them off the selector that the parent still uses.
+        self._inherited += [self._sync, *self._loops.items()]
+        self._begin()
 
     def sync(self) -> _Pair:
         """Return the synchronous clients."""
         if self._sync is None or self._pid != os.getpid():
             with self._lock:
                 if self._pid != os.getpid():
-                    self._forget()
+                    self._forget_parents()
                 if self._sync is None:
                     self._sync = self._pair(0)
         return self._sync
@@ -91,7 +97,7 @@ class RedisClients:
         loop = asyncio.get_running_loop()
         if self._pid != os.getpid():
             with self._lock:
-                self._forget()
+                self._forget_parents()
         known = self._loops.get(loop)
         if known is None:
             pair = self._pair(1)
