@@ -58,7 +58,9 @@ def openai_chat_usage(body: object) -> Usage | None:
     write, write_1h = _chat_cache_write(usage, inside)
     # DeepSeek, Moonshot and translated Anthropic replies name what was read from the cache beside the details.
     read = _count(inside, "cached_tokens") or max(
-        _count(usage, name) for name in ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
+        _count(usage, "cached_tokens"),
+        _count(usage, "prompt_cache_hit_tokens"),
+        _count(usage, "cache_read_input_tokens"),
     )
     if read + write > prompt:
         prompt += read + write
@@ -360,8 +362,10 @@ def _usage_of(whole: JSON, *counts: str) -> JSON | None:
 
 
 def _mapping(value: object) -> JSON:
-    # An abstract class costs many times an exact one, and this reads every reply.
-    return value if type(value) is dict or isinstance(value, Mapping) else _EMPTY
+    # Asking for an abstract class costs many times as much, and this reads every reply.
+    if type(value) is dict:
+        return value
+    return value if value is not None and isinstance(value, Mapping) else _EMPTY
 
 
 def _text(holder: JSON, name: str) -> str | None:

@@ -51,6 +51,8 @@ def decisions(ledger: Ledger) -> dict[str, Any]:
     words and lists of them. Anything longer or of another kind is left out, so that no text gets in by mistake.
     """
     found: dict[str, Any] = {}
+    if not ledger.notes and ledger.cache is None and "Retry" not in ledger.layers:
+        return found
     if "Retry" in ledger.layers:
         _retries(ledger, found)
     for note in ledger.notes:

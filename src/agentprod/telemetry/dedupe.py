@@ -61,6 +61,8 @@ class Shared:
     def find(cls, context: Context, operation: str) -> Shared | None:
         """Return the data in a context or new ones; `None` where nobody in the process would look."""
         module = sys.modules.get("opentelemetry.util.genai.invocation")
+        if module is None:
+            return None
         kind = "Embedding" if operation == "embeddings" else "Inference"
         key = getattr(module, f"CLIENT_{kind.upper()}_CONTEXT_KEY", None)
         made = getattr(module, f"{kind}Data", None)

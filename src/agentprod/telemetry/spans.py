@@ -102,7 +102,7 @@ class Operation:
             if self._counts:
                 self._shared = Shared.find(around, call.operation)
                 self._above = inference_around(around)
-            if self._mode and call.operation != "other":
+            if (self._mode.span or self._mode.event) and call.operation != "other":
                 self._content = Content(call, call.ledger.environment.scrub)
         self._context = set_span_in_context(span, around)
         self._token = attach(self._context)
@@ -199,7 +199,8 @@ class Operation:
             return False  # who traces around us ends next, and needs the counts now
         if self._content is not None:
             return True
-        return any(attempt.uncounted is not None for attempt in self._call.ledger.attempts)
+        # Only streams are counted by us.
+        return self._watch is not None and any(attempt.uncounted is not None for attempt in self._call.ledger.attempts)
 
     def _end(self, ending: Ending, reply: Reply | None, ended_at: int) -> None:
         try:

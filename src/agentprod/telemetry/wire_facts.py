@@ -165,7 +165,7 @@ def response_facts(pieces: Sequence[Any]) -> dict[str, Any]:
             if isinstance(delta, dict):
                 _stop_reason(delta, reasons)
     if reasons:
-        found[name.FINISH_REASONS] = [reasons[index] for index in sorted(reasons)]
+        found[name.FINISH_REASONS] = tuple(reasons[index] for index in sorted(reasons))
     return found
 
 
