@@ -193,9 +193,9 @@ def imports() -> str:
         return min(
             float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
             for _ in range(15)
-        )  # noqa: S603
+        )
 
-    loaded = subprocess.run(  # noqa: S603
+    loaded = subprocess.run(
         [sys.executable, "-c", f"import sys, agentprod; print([m for m in {HEAVY} if m in sys.modules])"],
         capture_output=True,
         text=True,

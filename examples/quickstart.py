@@ -22,7 +22,7 @@ from agentprod.testing import behaviours as b
 
 QUESTION: Any = [{"role": "user", "content": "Name the three primary colours."}]
 ANSWER = "Red, yellow and blue."
-WIDTHS = (34, 11, 24, 9, 10, 9)
+WIDTHS = (36, 11, 23, 7, 10, 7)
 
 
 def main() -> None:
