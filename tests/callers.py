@@ -48,9 +48,19 @@ class Script:
         return step
 
     def take(self, seconds: float) -> None:
-        """Let virtual time pass."""
+        """Let virtual time pass at once."""
         assert self.clock is not None
         self.clock.advance(seconds)
+
+    async def take_slowly(self, seconds: float) -> None:
+        """Let virtual time pass in steps, between which what was due happens, as it does in a loop."""
+        step = 1 / 32  # a step of the clock that adds up exactly
+        while seconds / step > 512:
+            step *= 2
+        while seconds > 0:
+            self.take(min(step, seconds))
+            seconds -= step
+            await asyncio.sleep(0)
 
 
 class Caller:
@@ -86,8 +96,7 @@ class Caller:
         async def asynchronous(prompt: str = "hi") -> str:
             step = script.begin()
             while isinstance(step, Takes):
-                script.take(step.seconds)
-                await asyncio.sleep(0)
+                await script.take_slowly(step.seconds)
                 step = step.step
             return _answer(step)
 
@@ -101,8 +110,7 @@ class Caller:
         async def async_generator(prompt: str = "hi") -> AsyncIterator[str]:
             for item in _items(script.begin()):
                 if isinstance(item, Takes):
-                    script.take(item.seconds)
-                    await asyncio.sleep(0)
+                    await script.take_slowly(item.seconds)
                 else:
                     yield _answer(item)
 

@@ -62,7 +62,7 @@ async def send_attempt(call: Call) -> Reply:
 
 
 def _last_error(attempts: list[Attempt]) -> BaseException | None:
-    return next((attempt.error for attempt in reversed(attempts) if attempt.error is not None), None)
+    return next((attempt.error for attempt in reversed(attempts) if isinstance(attempt.error, Exception)), None)
 
 
 def _failed(call: Call, attempt: Attempt, error: BaseException) -> None:

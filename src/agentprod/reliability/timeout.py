@@ -60,7 +60,8 @@ class Deadline(Layer):
         except TimeoutError as error:
             if type(error) is not TimeoutError or runtime.now() < when:
                 raise  # the call's own
-            cause = call.ledger.attempts[-1].error if call.ledger.attempts else None
+            errors = [attempt.error for attempt in call.ledger.attempts if isinstance(attempt.error, Exception)]
+            cause = errors[-1] if errors else None
             raise late("deadline", call.target, call.limits, _tried(call)) from cause
 
     def options(self) -> dict[str, Any]:
