@@ -8,10 +8,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# These four are named like the modules they stand in, so the package must hold them before anybody imports those.
+# These four are named like the modules they stand in, so the package must hold them before anybody imports those;
+# the stack, so that a layer of whatever module can decorate.
 from agentprod.context import context
 from agentprod.history import history
 from agentprod.meta import Meta, last, meta
+from agentprod.stack import Stack
 from agentprod.when import when
 
 if TYPE_CHECKING:
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
     from agentprod.reliability.retry_budget import RetryBudget
     from agentprod.reliability.timeout import Deadline, Timeout
     from agentprod.reply import End, Reply
-    from agentprod.stack import Stack
     from agentprod.switch import set_active
     from agentprod.telemetry.recording import record
     from agentprod.telemetry.tracer import Tracer
@@ -150,7 +151,6 @@ _PLACES = {
     "reliability.retry_budget": ("RetryBudget",),
     "reliability.timeout": ("Deadline", "Timeout"),
     "reply": ("End", "Reply"),
-    "stack": ("Stack",),
     "switch": ("set_active",),
     "telemetry.recording": ("record",),
     "telemetry.tracer": ("Tracer",),
