@@ -552,3 +552,27 @@ def test_events_of_any_cut_of_the_network_arrive_whole(sdk: str, kind: str, run:
         await shut(client)
 
     run(scenario())
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("second", [True, False])
+def test_on_a_hit_only_callers_who_asked_see_the_usage(
+    first: bool, second: bool, kind: str, run: Run, provider: Provider
+) -> None:
+    """The recorded stream carries the counts; each caller sees them if that caller asked."""
+    provider.script([b.ok(chunks=TEXT, usage={"input_tokens": 7, "output_tokens": 4})])
+
+    async def scenario() -> list[bool]:
+        bare = make_client("openai", kind, provider)
+        client = ap.Stack(ap.Cache()).wrap(bare)
+        shown = []
+        for asked in (first, second):
+            extra = {"stream_options": {"include_usage": True}} if asked else {}
+            reading = Reading(await open_stream(client, "openai", **extra))
+            assert await reading.all() == TEXT
+            shown.append(any(not item.choices and item.usage.total_tokens == 11 for item in reading.items))
+        await shut(bare)
+        return shown
+
+    assert run(scenario()) == [first, second]
+    assert len(provider.requests) == 1

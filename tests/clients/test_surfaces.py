@@ -179,3 +179,31 @@ def test_extra_body_is_seen_and_edited_like_the_rest(sdk: str, kind: str, run: R
     sent = provider.requests[0].json
     assert sent["messages"] == [{"role": "user", "content": "secret"}]
     assert sent["seed"] == 7
+
+
+@pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.name)
+@pytest.mark.parametrize("reply", ["text", "tool", "reasoning"])
+def test_a_hit_returns_what_a_miss_would_have(
+    surface: Surface, reply: str, kind: str, run: Run, provider: Provider
+) -> None:
+    """The second time no request is sent, and the caller sees the same types and values."""
+    if reply != "text" and surface.json:
+        pytest.skip("a parsed reply has neither")
+    script = {
+        "text": script_for(surface),
+        "tool": b.ok(None, tool_calls=CALLS),
+        "reasoning": b.ok("Hello, Li Wei. 你好。", reasoning="They said hello."),
+    }[reply]
+    provider.script([script])
+
+    async def ask() -> tuple[Any, Any]:
+        bare = make_client(surface.sdk, kind, provider)
+        try:
+            wrapped = ap.Stack(ap.Cache(tool_calls=True)).wrap(bare)
+            return await surface.ask(wrapped), await surface.ask(wrapped)
+        finally:
+            await shut(bare)
+
+    miss, hit = run(ask())
+    assert hit == miss
+    assert len(provider.requests) == 1
