@@ -83,7 +83,6 @@ def test_an_instrumented_call_within_shows_the_counts(traces: Traces, count: str
     assert traces.billed() == [1105]
     assert traces.operation["agentprod.usage.input_tokens"] == 1105
     assert "gen_ai.usage.input_tokens" not in traces.operation
-    assert not dedupe._open
 
 
 def test_counts_within_are_seen_by_every_operation_around(traces: Traces) -> None:
@@ -136,6 +135,7 @@ def test_a_layer_s_own_model_call_does_not_hide_the_counts(traces: Traces) -> No
 def test_a_span_within_that_never_ends_is_forgotten(traces: Traces) -> None:
     """A foreign span left open is not followed beyond the call."""
     left: list[Span] = []
+    before = set(dedupe._open)
 
     @Tracer(tracer_provider=traces.provider)
     def ask() -> str:
@@ -143,7 +143,7 @@ def test_a_span_within_that_never_ends_is_forgotten(traces: Traces) -> None:
         return "x"
 
     ask()
-    assert not dedupe._open
+    assert set(dedupe._open) <= before
     left[0].set_attribute("gen_ai.usage.input_tokens", 3)
     left[0].end()
 

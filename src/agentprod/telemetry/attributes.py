@@ -59,6 +59,18 @@ OUTPUT_MESSAGES = "gen_ai.output.messages"
 TOOL_DEFINITIONS = "gen_ai.tool.definitions"
 CONTENT_EVENT = "gen_ai.client.inference.operation.details"
 
+AGENT_NAME = "gen_ai.agent.name"
+TOOL_NAME = "gen_ai.tool.name"
+TOOL_TYPE = "gen_ai.tool.type"
+TOOL_CALL_ID = "gen_ai.tool.call.id"
+TOOL_ARGUMENTS = "gen_ai.tool.call.arguments"
+TOOL_RESULT = "gen_ai.tool.call.result"
+
+AGENT_LOOPS = "agentprod.agent.loops"
+"""Model calls of an agent run."""
+TOOL_LOOP = "agentprod.tool.loop_index"
+"""How many model calls the run had made when it called the tool."""
+
 REQUEST_ID = "agentprod.request.id"
 LAYERS = "agentprod.layers"
 OUTCOME = "agentprod.outcome"

@@ -111,7 +111,7 @@ class Below:
     def __init__(self, context: Context) -> None:
         around = get_value(_BELOW, context)
         self._around = around if isinstance(around, Below) else None
-        self._ids: list[int] = []
+        self._ids: list[int] | None = []
         self.counted = False
         """Whether one of them ended with token counts."""
 
@@ -120,9 +120,10 @@ class Below:
         return set_value(_BELOW, self, context)
 
     def started(self, span_id: int) -> None:
-        """Follow a span."""
-        self._ids.append(span_id)
-        _open[span_id] = self
+        """Follow a span, unless the operation is over."""
+        if self._ids is not None:
+            self._ids.append(span_id)
+            _open[span_id] = self
 
     def count(self) -> None:
         """Note that a span within shows counts; an operation around sees that too."""
@@ -133,9 +134,9 @@ class Below:
 
     def close(self) -> None:
         """Stop following spans, also those that never end."""
-        for span_id in self._ids:
+        ids, self._ids = self._ids, None
+        for span_id in ids or ():
             _open.pop(span_id, None)
-        self._ids.clear()
 
 
 _open: dict[int, Below] = {}

@@ -10,6 +10,7 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, set_span_in_context
 from opentelemetry.trace.status import Status, StatusCode
 
 from agentprod.telemetry import attributes as name
+from agentprod.telemetry.agents import current_run
 from agentprod.telemetry.attempt_spans import AttemptSpan, attempt_identity
 from agentprod.telemetry.content import Content, emit_event
 from agentprod.telemetry.dedupe import Below, Shared, inference_around
@@ -88,6 +89,9 @@ class Operation:
         self._counts = call.operation not in ("other", "function")
         self.span: Span = INVALID_SPAN
         self.recording = False
+        run = current_run()
+        if run is not None and self._counts:
+            run.inference_calls += 1
         if tracer is not None:
             self._start(tracer)
 
