@@ -332,6 +332,33 @@ def test_entries_travel_by_file(tmp_path: Path) -> None:
     assert two.stats().misses == 1
 
 
+CALLS: list[str] = []
+
+
+def _silent(name: str):  # type: ignore[no-untyped-def]
+    CALLS.append(name)
+    return Found(0.5)
+
+
+def _outspoken(name: str) -> list[Found] | Found | None:
+    CALLS.append(name)
+    return Found(0.5)
+
+
+@pytest.mark.parametrize(("fn", "calls"), [(_silent, 2), (_outspoken, 1)])
+def test_a_class_that_is_not_known_is_a_miss(tmp_path: Path, fn: Callable[[str], Any], calls: int) -> None:
+    """A file names classes, but names are never imported: a function has to have returned or announced the class."""
+    CALLS.clear()
+    path = tmp_path / "cache.jsonl"
+    one, two = Cache(), Cache()
+    one(fn)("a")
+    one.dump(path)
+    assert two.load(path) == 1
+    again = two(fn)
+    assert [again("a"), again("a")] == [Found(0.5)] * 2
+    assert len(CALLS) == calls
+
+
 def test_a_dump_is_lines_of_json(tmp_path: Path, openai_with: OpenAIWith, provider: Provider) -> None:
     """Anybody can read the file; broken lines are left out with a warning."""
     path = tmp_path / "cache.jsonl"

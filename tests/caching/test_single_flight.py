@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import subprocess
+import sys
 import threading
 import traceback
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -17,6 +21,7 @@ import pytest
 
 import agentprod as ap
 from agentprod.caching.exact import Cache
+from agentprod.dialects.openai_chat import CHAT as CHAT_DIALECT
 from agentprod.testing import Provider, behaviours
 from agentprod.testing.exchange import RecordedRequest
 
@@ -293,8 +298,9 @@ def test_a_leader_s_own_deadline_is_not_the_others(openai_with: OpenAIWith) -> N
     entered = threading.Event()
     release = threading.Event()
     calls = []
+    cache = Cache()
 
-    @Cache()
+    @cache
     def ask() -> str:
         calls.append(1)
         if len(calls) == 1:
@@ -307,7 +313,7 @@ def test_a_leader_s_own_deadline_is_not_the_others(openai_with: OpenAIWith) -> N
         leader = pool.submit(ask)
         assert entered.wait(WAIT)
         joiner = pool.submit(ask)
-        threading.Event().wait(0.05)
+        joined(cache, 2)
         release.set()
         assert joiner.result(WAIT) == "fine"
         assert isinstance(leader.exception(WAIT), ap.DeadlineExceeded)
@@ -423,6 +429,110 @@ def test_joiners_of_a_generator_get_copies() -> None:
     first["list"].append(1)
     assert second == {"list": []}
     assert cache.stats().misses == 2
+
+
+def test_an_answer_that_comes_between_look_up_and_boarding_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who finds nothing, and then finds the flight over, looks again instead of asking."""
+    cache = Cache()
+    calls = []
+
+    @cache
+    def ask() -> str:
+        calls.append(1)
+        return "x"
+
+    look = cache._shelf.get
+
+    def late_look(key: str, now: float) -> Any:
+        monkeypatch.setattr(cache._shelf, "get", look)
+        assert ask() == "x"  # another caller's whole call, after our look-up found nothing
+
+    monkeypatch.setattr(cache._shelf, "get", late_look)
+    assert ask() == "x"
+    assert len(calls) == 1
+    assert cache.stats().hits == 1
+
+
+def test_a_stream_of_another_wire_format_is_each_caller_s_own(openai_with: OpenAIWith, provider: Provider) -> None:
+    """What is translated further out is neither stored nor shared."""
+
+    class Foreign(type(CHAT_DIALECT)):  # type: ignore[misc]
+        pass
+
+    async def foreign(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        reply = await call_next(call)
+        reply.dialect = Foreign()
+        return reply
+
+    cache = Cache()
+    client: Any = openai_with(provider, cache, foreign)
+    for stream in (True, False):
+        list(client.chat.completions.create(**CHAT, stream=stream))
+    assert cache.stats().refused == {"foreign_form": 2}
+    assert len(cache._fetcher._flights) == 0
+
+
+def test_a_reader_of_a_joined_stream_minds_its_own_deadline(openai_with: OpenAIWith) -> None:
+    """A joiner's time ends its stream, while the leader is still waiting for the provider."""
+    stalled = behaviours.stall(after=3, reply=behaviours.ok(chunks=CHUNKS))
+    with Provider(stalled) as provider, ThreadPoolExecutor(1) as pool:
+        client: Any = openai_with(provider, Cache(), ap.Timeout(idle=1))
+        leader = client.chat.completions.create(**CHAT, stream=True)
+        next(leader)
+        with ap.context(deadline=0.3):
+            joiner = client.chat.completions.create(**CHAT, stream=True)
+        reading = pool.submit(lambda: list(leader))
+        with pytest.raises(ap.StreamInterrupted, match="DeadlineExceeded"):
+            list(joiner)
+        assert isinstance(reading.exception(WAIT), ap.StreamInterrupted)
+
+
+def test_a_stream_too_long_to_keep_is_not_kept_for_joiners() -> None:
+    """Beyond the bound nobody can join, and what all have read is let go; those aboard read to the end."""
+    cache = Cache()
+
+    @cache
+    def stream(count: int) -> Iterator[str]:
+        for number in range(count):
+            yield f"{number:07}" * 100_000
+
+    list(stream(1))
+    leader, joiner = stream(6), stream(6)
+    first = next(leader)
+    assert next(joiner) == first
+    rest = list(leader)
+    assert len(rest) == 5
+    assert len(cache._fetcher._flights) == 0
+    assert list(joiner) == rest
+    assert len(list(stream(6))) == 6
+    assert cache.stats().misses == 3
+
+
+def test_a_forked_child_waits_for_nobody() -> None:
+    """A fork in the middle of a call: the child's own call is asked, not waited for."""
+    code = """
+import os, sys, threading
+import agentprod as ap
+entered, release = threading.Event(), threading.Event()
+parent = os.getpid()
+@ap.Stack(ap.Cache())
+def ask():
+    if os.getpid() == parent:
+        entered.set()
+        release.wait(10)
+    return 7
+thread = threading.Thread(target=ask)
+thread.start()
+entered.wait(10)
+child = os.fork()
+if child == 0:
+    os._exit(ask())
+release.set()
+thread.join()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(ap.__file__).parent.parent)}
+    assert subprocess.run([sys.executable, "-c", code], check=False, env=environment, timeout=30).returncode == 7
 
 
 # In a loop
@@ -712,3 +822,84 @@ def test_anthropic_streams_are_joined_with_helpers() -> None:
 
         asyncio.run(run())
         assert len(provider.requests) == 1
+
+
+def test_a_stream_nobody_holds_any_more_is_closed_in_a_loop() -> None:
+    """A reader that is garbage-collected ends the task that reads for it."""
+    cache = Cache()
+    closed: list[int] = []
+
+    async def numbers(count: int) -> AsyncIterator[int]:
+        try:
+            for number in range(count):
+                yield number
+        finally:
+            closed.append(count)
+
+    @cache
+    async def completion(model: str, messages: list[Any], stream: bool, n: int) -> AsyncIterator[int]:
+        return numbers(n)
+
+    async def run() -> None:
+        assert [number async for number in await completion("m", [], stream=True, n=3)] == [0, 1, 2]
+        stream = await completion("m", [], stream=True, n=1000)
+        assert await anext(stream) == 0
+        assert len(cache._fetcher._flights) == 1
+        del stream
+        gc.collect()
+        while len(cache._fetcher._flights):
+            await asyncio.sleep(0)
+        while len(closed) < 2:
+            await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(run(), WAIT))
+    assert closed == [3, 1000]
+    assert cache.stats().entries == 1
+
+
+def test_a_loop_that_ends_takes_its_streams_along() -> None:
+    """What a finished loop left open is over, and the next loop asks anew."""
+    cache = Cache()
+
+    async def leave(provider: Provider) -> None:
+        bare = openai.AsyncOpenAI(api_key="k", base_url=provider.openai_url, max_retries=0)
+        client: Any = ap.Stack(cache).wrap(bare)
+        stream = await client.chat.completions.create(**CHAT, stream=True)
+        await anext(aiter(stream))
+        streams.append((bare, stream))
+
+    async def read(provider: Provider) -> str:
+        async with openai.AsyncOpenAI(api_key="k", base_url=provider.openai_url, max_retries=0) as bare:
+            return await ask_async(ap.Stack(cache).wrap(bare), stream=True)
+
+    streams: list[Any] = []
+    with slow_provider(between=0.2, seconds=0) as provider:
+        asyncio.run(leave(provider))
+        streams.clear()
+        gc.collect()
+        provider.script(behaviours.ok(chunks=CHUNKS))
+        assert asyncio.run(read(provider)) == "".join(CHUNKS)
+
+
+def test_an_error_whose_class_cannot_be_copied_is_shared() -> None:
+    """Exceptions built in odd ways reach every waiter all the same."""
+
+    class Odd(Exception):
+        def __new__(cls, *args: Any, secret: Any = None) -> Any:
+            if secret is None:
+                raise TypeError("no copies")
+            return super().__new__(cls, *args)
+
+        def __init__(self, *args: Any, secret: Any = None) -> None:
+            super().__init__(*args)
+
+    @Cache()
+    async def ask() -> str:
+        await asyncio.sleep(0.01)
+        raise Odd("odd", secret=1)
+
+    async def run() -> None:
+        errors = await asyncio.gather(*(ask() for _ in range(3)), return_exceptions=True)
+        assert [str(error) for error in errors] == ["odd"] * 3
+
+    asyncio.run(run())

@@ -193,6 +193,7 @@ class Fetcher:
             return None
         if reply.dialect is not call.dialect:
             # Another wire format, which is translated further out: each caller's own business.
+            self._refuse(call, "foreign_form")
             self._flights.land(flight, Landing())
             return None
         recorder = self._record(call, reply, ticket)
