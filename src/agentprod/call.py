@@ -124,10 +124,14 @@ class Call:
         limits: how long the waits of one attempt may take.
 
         safe_request: the scrubbed view of the request, published by the innermost PII scrubber.
+
+        variant: what besides the request decides the answer: beta features asked for by header, and query
+            parameters; `None` for most calls.
     """
 
     # A default that few calls change stands in the class: making a call is on the way of every call.
     safe_request: Mapping[str, Any] | None = None
+    variant: str | None = None
 
     def __init__(
         self,

@@ -82,7 +82,8 @@ class Keys:
         own = function_identity(target.edge)
         # Between a function's value and its items nothing converts: only it knows what kinds it returns.
         function = None if own is None else (own.mark, call.streaming)
-        marks = (partition, target.provider, target.base_url, target.model, call.dialect.operation, function)
+        place = (target.provider, target.base_url, target.model, call.dialect.operation, call.variant)
+        marks = (partition, place, function)
         subject = self._subject(call, own)
         try:
             # Version 2 of the format writes equal values alike and unequal ones apart, whichever objects they are.
