@@ -6,6 +6,8 @@ import re
 import secrets
 import unicodedata
 
+from agentprod.errors import ConfigError
+
 __all__ = ["Canary", "CanaryWatch"]
 
 _NOT_ALNUM = re.compile(r"[\W_]+")
@@ -24,7 +26,7 @@ class Canary:
         self.mark = mark or f"c{secrets.token_hex(8)}"
         """What must not appear in an answer."""
         if len(_squeeze(self.mark)) < 12:
-            raise ValueError("the mark of a canary needs 12 letters or digits, or it turns up by chance")
+            raise ConfigError("the mark of a canary needs 12 letters or digits, or it turns up by chance")
 
     def hide_in(self, prompt: str) -> str:
         """Return the prompt with the mark in front of it."""

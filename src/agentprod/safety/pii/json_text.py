@@ -73,7 +73,8 @@ class JsonEditor:
             if char == '"':
                 body = _STRING_BODY.match(text, max(at + 1, self._scanned))
                 end = body.end() if body else at + 1
-                if end >= len(text):
+                # The body ends at a quote, at the end of what has arrived, or at a backslash that is the end of it.
+                if text[end : end + 1] != '"':
                     self._scanned = end
                     if not last:
                         break

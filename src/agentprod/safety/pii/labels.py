@@ -35,10 +35,10 @@ _OTHER_WORDS = (
     "build", "commit", "hash", "size",
     "length", "offset", "count", "total", "block", "blk", "iban", "vat", "tax", "uscc", "nonce", "seq", "page",
     "doi", "pmid", "trace", "span",
-    "request", "session", "message", "msg", "ts", "time", "batch", "range", "sum", "value",
+    "request", "session", "message", "msg", "ts", "time", "batch", "range", "sum",
 )  # fmt: skip
 _NEUTRAL = frozenset(
-    "no num nr number numbers is was are the a of und my his her your their code my new at on to for s".split()
+    "no num nr number numbers is was are the a of und my his her your their code my new at on to for s value data text content".split()
 )
 _KINDS = (
     dict.fromkeys(_OTHER_WORDS, OTHER)

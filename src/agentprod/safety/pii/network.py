@@ -127,6 +127,8 @@ def _is_ipv6(text: str, begin: int, end: int) -> bool:
     if colons > 8 or (colons < 7 and "::" not in value and not (colons == 6 and "." in value)):
         return False
     around = text[begin - 1 : begin] + text[end : end + 1]
+    if text[end : end + 1] == ":" and not text[end + 1 : end + 2].isalnum():
+        around = around[:-1]
     if any(char.isascii() and (char.isalnum() or char in ":_") for char in around):
         return False
     try:
@@ -143,7 +145,7 @@ def _is_ipv6(text: str, begin: int, end: int) -> bool:
 
 _MAC = re.compile(
     r"([:\-])(?<=[0-9A-Fa-f]{2}[:\-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}\1[0-9A-Fa-f]{2})?"
-    r"(?![0-9A-Za-z]|\1)"
+    r"(?![0-9A-Za-z]|\1[0-9A-Fa-f])"
 )
 _MAC_DOTTED = re.compile(r"\.(?<=[0-9A-Fa-f]{4}\.)[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![0-9A-Za-z]|\.[0-9A-Fa-f])")
 _MAC_WORD = re.compile(r"(?:(?<![a-z])mac(?![a-z])|ether|物理地址|硬件地址).{0,16}\Z", re.IGNORECASE)

@@ -1,0 +1,104 @@
+"""E-mail, IP and MAC addresses, and web addresses."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.safety.pii.finding import entities, found
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Write to ann.lee+news@mail.example.org.", "ann.lee+news@mail.example.org"),
+        ("我的邮箱是zhang@corp.com请查收", "zhang@corp.com"),
+        ("<o'neil@a.co>", "o'neil@a.co"),
+        ("josé@exámple.es says", "josé@exámple.es"),
+        ("mail bob@corp.com.Please answer", "bob@corp.com"),
+        ("ｚｈａｎｇ＠ｃｏｒｐ．ｃｏｍ", "ｚｈａｎｇ＠ｃｏｒｐ．ｃｏｍ"),
+        ("zh\u200bang@co\u2060rp.com", "zh\u200bang@co\u2060rp.com"),
+        ("x@xn--fiqs8s.xn--fiqz9s ok", "x@xn--fiqs8s.xn--fiqz9s"),
+    ],
+)
+def test_an_email_address_is_found_whole(text: str, value: str) -> None:
+    """An address is found beside Chinese characters, in full width, and with invisible characters inside."""
+    assert found(text) == [("EMAIL", value)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["icon@2x.png", "@types/node", "git@github.com:a/b.git", "a @property", "a@b", "x@1.2.3", "me@", "@me.org", "'.@x.org"],
+)
+def test_what_only_has_an_at_sign_is_no_address(text: str) -> None:
+    """Retina images, decorators, packages and repositories are left alone."""
+    assert "EMAIL" not in entities(text)
+
+
+def test_three_addresses_in_a_row_stay_three() -> None:
+    """Neighbours are never merged over a space."""
+    assert [value for _, value in found("a@x.org b@y.org c@z.org")] == ["a@x.org", "b@y.org", "c@z.org"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["10.218.6.131", "127.0.0.1", "2001:db8:85a3:0:0:8a2e:370:7334", "2001:db8::1", "::ffff:127.0.0.1", "fe80::1%eth0", "::1"],
+)
+def test_ip_addresses_of_both_versions_are_found(value: str) -> None:
+    """An address is found in English and Chinese sentences."""
+    assert found(f"from {value} today") == [("IP", value)]
+    assert found(f"服务器{value}连不上") == [("IP", value)]
+
+
+def test_an_address_glued_to_its_keyword_is_found() -> None:
+    """`IP10.1.2.3` is how forms come out of a PDF."""
+    assert found("IP10.1.2.3 ok") == [("IP", "10.1.2.3")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version 1.2.3.4", "Chrome/96.0.46.110", "v10.0.0.1", "section 1.2.3.4", "1.2.3.4.5", "256.1.1.1", "10.01.2.3", "foo10.1.2.3",
+        "std::vector<int>", "a::b", "x[1::2]", "x[::1]", "12:30:45", "face::dead", "the :: operator", "A[:, 1::2]", "since 1.6.5.2",
+        "c 3.01 4.01 3.51.98.32 2", "1:2:3:4:5:6:7:8:9:a", ":::::::", "2001:db8::1::2",
+    ],
+)  # fmt: skip
+def test_versions_times_and_code_are_no_addresses(text: str) -> None:
+    """Four-part versions, times, slices and scopes are left alone."""
+    assert "IP" not in entities(text)
+
+
+def test_a_lone_compressed_address_needs_a_word() -> None:
+    """`::8` is an address when the text says so."""
+    assert found("My IP is ::8 now") == [("IP", "::8")]
+    assert found("take ::8 now") == []
+
+
+def test_an_ipv6_address_before_a_colon_ends_there() -> None:
+    """The colon of a sentence is not part of the address."""
+    assert found("2001:db8::9: unreachable") == [("IP", "2001:db8::9")]
+
+
+@pytest.mark.parametrize("value", ["38:f9:d3:4b:f5:51", "00-0C-29-CA-E4-66", "0011.22aa.3344", "00:00:00:00:00:00"])
+def test_mac_addresses_are_found_in_three_forms(value: str) -> None:
+    """Colons, hyphens and Cisco's dots."""
+    assert found(f"设备{value}离线") == [("MAC", value)]
+
+
+@pytest.mark.parametrize("text", ["01-05-12-23-33-07", "1234.5678.9012", "ab38:f9:d3:4b:f5:51", "38:f9:d3:4b:f5:51:", "x_38:f9:d3:4b:f5:51"])
+def test_digit_pairs_and_parts_of_longer_words_are_no_mac_address(text: str) -> None:
+    """Lottery numbers and parts of identifiers are left alone."""
+    found_here = [entity for entity, value in found(text) if entity == "MAC"]
+    assert found_here == ([] if not text.endswith(":") else ["MAC"])
+
+
+def test_digit_pairs_named_a_mac_address_are_one() -> None:
+    """With the word before it, digits alone are enough."""
+    assert found("MAC 01-05-12-23-33-07") == [("MAC", "01-05-12-23-33-07")]
+
+
+def test_web_addresses_are_found_when_asked_for() -> None:
+    """The sentence's full stop is not part of the address."""
+    assert found("见 https://example.org/a?b=c，谢谢 http://x.io.", weak=True) == [
+        ("URL", "https://example.org/a?b=c"),
+        ("URL", "http://x.io"),
+    ]
