@@ -153,6 +153,8 @@ def told(found: ap.Meta) -> str:
     words = []
     for attempt in found.attempts:
         fault = "ok" if attempt.fault is None else attempt.fault.value
+        if attempt.fault is ap.Fault.REJECTED:
+            fault = "cut off at the deadline"
         words.append(fault if attempt.status in (None, 200) else f"{attempt.status}")
     return " → ".join(words)
 

@@ -181,8 +181,9 @@ def test_cost_of_several_attempts() -> None:
 
 
 def test_cost_when_every_attempt_failed() -> None:
-    """A call that only failed has no cost that anybody knows."""
-    assert ap.meta(failing(openai_error(500))).cost is None
+    """An error status is no bill; what a cut connection or a timeout cost nobody knows."""
+    assert ap.meta(failing(openai_error(500))).cost == 0
+    assert ap.meta(failing(ConnectionResetError())).cost is None
 
 
 def test_what_a_cache_tells() -> None:

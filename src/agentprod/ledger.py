@@ -262,7 +262,9 @@ class Ledger:
                 return None
             total += price
             priced = True
-        return total if priced else None
+        # An error status is no bill; a cut or a timeout may be one.
+        refused = all(attempt.status is not None and attempt.status >= 400 for attempt in self.attempts)
+        return total if priced or refused else None
 
     @property
     def saved(self) -> Decimal | None:
