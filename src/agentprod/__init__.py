@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from agentprod.order import Inside, Outside
     from agentprod.parts import Editor, Part
     from agentprod.propagation import propagate
+    from agentprod.reliability.breaker_policy import SlowCalls
+    from agentprod.reliability.circuit_breaker import CircuitBreaker
     from agentprod.reliability.retry import Retry
     from agentprod.reliability.retry_budget import RetryBudget
     from agentprod.reliability.timeout import Deadline, Timeout
@@ -70,6 +72,7 @@ __all__ = [
     "Call",
     "CallNext",
     "CallTimeout",
+    "CircuitBreaker",
     "CircuitOpen",
     "ConfigError",
     "Context",
@@ -95,6 +98,7 @@ __all__ = [
     "Retry",
     "RetryBudget",
     "ShuttingDown",
+    "SlowCalls",
     "Stack",
     "StreamInterrupted",
     "SuspendedError",
@@ -147,6 +151,8 @@ _PLACES = {
     "order": ("Inside", "Outside"),
     "parts": ("Editor", "Part"),
     "propagation": ("propagate",),
+    "reliability.breaker_policy": ("SlowCalls",),
+    "reliability.circuit_breaker": ("CircuitBreaker",),
     "reliability.retry": ("Retry",),
     "reliability.retry_budget": ("RetryBudget",),
     "reliability.timeout": ("Deadline", "Timeout"),

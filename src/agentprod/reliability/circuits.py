@@ -1,0 +1,137 @@
+"""The circuits of one breaker by key, of this process alone or shared through a store."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from typing import TYPE_CHECKING
+
+from agentprod.board import Refusal
+from agentprod.reliability.breaker_machine import BreakerChange, BreakerMachine, BreakerState
+from agentprod.reliability.registry import Registry
+from agentprod.reliability.shared_breaker import SharedBreaker
+
+if TYPE_CHECKING:
+    from agentprod.call import Target
+    from agentprod.reliability.breaker_policy import BreakerPolicy
+    from agentprod.reliability.scope import Scope
+    from agentprod.stores import Store
+
+__all__ = ["CIRCUIT_REFUSES", "Circuit", "CircuitCheck", "Circuits"]
+
+CIRCUIT_REFUSES = "circuit"
+"""Reason on the board of a target whose circuit takes no call."""
+
+_log = logging.getLogger("agentprod")
+
+
+class Circuit:
+    """One circuit, and how other processes hear of it."""
+
+    __slots__ = ("machine", "shared")
+
+    def __init__(self, machine: BreakerMachine) -> None:
+        self.machine = machine
+        self.shared: SharedBreaker | None = None
+
+    def is_clean(self, now: float) -> bool:
+        """Return whether forgetting it would lose nothing."""
+        return self.machine.is_clean(now)
+
+
+class Circuits:
+    """Circuits by key, made on first use; at most 1,024, of which open ones are never forgotten.
+
+    Args:
+        policy: the numbers of each.
+
+        scope: what a key means.
+
+        shadow: whether they admit everything.
+    """
+
+    def __init__(self, policy: BreakerPolicy, scope: Scope, *, shadow: bool) -> None:
+        self.scope = scope
+        self.store: Store | None = None
+        self._policy = policy
+        self._shadow = shadow
+        self._ordered: BreakerState | None = None  # what a person ordered for all keys, those to come included
+        self._known: Registry[Circuit] = Registry(self._make)
+
+    def get(self, key: str, now: float) -> Circuit:
+        """Return the circuit of a key, made if need be."""
+        return self._known.get(key, now)
+
+    def share(self, store: Store) -> None:
+        """Share every circuit with the processes that use the same store."""
+        self.store = store
+        for key, circuit in self._known.items():
+            circuit.shared = SharedBreaker(circuit.machine, store, key)
+
+    def order(self, state: BreakerState, key: str | None, now: float) -> None:
+        """Do what a person says with one circuit or, with `None`, all of them, and tell the other processes."""
+        if key is None:
+            self._ordered = None if state is BreakerState.CLOSED else state
+            chosen = [circuit for _, circuit in self._known.items()]
+        else:
+            chosen = [self._known.get(key, now)]
+        for circuit in chosen:
+            _give_order(circuit.machine, state, now)
+            if circuit.shared is not None:
+                circuit.shared.exchange(now)
+
+    def state(self, key: str, now: float) -> BreakerState:
+        """Return the state of a key's circuit; of a key without one, what a new circuit's would be."""
+        circuit = self._known.peek(key)
+        return (self._ordered or BreakerState.CLOSED) if circuit is None else circuit.machine.state(now)
+
+    def states(self, now: float) -> dict[str, BreakerState]:
+        """Return the state of every circuit."""
+        return {key: circuit.machine.state(now) for key, circuit in self._known.items()}
+
+    def refusal(self, target: Target, now: float) -> Refusal | None:
+        """Say whether the target's circuit would refuse a call now, without claiming anything."""
+        if self.scope.of_target is None:
+            return None
+        circuit = self._known.peek(self.scope.of_target(target))
+        refused = None if circuit is None else circuit.machine.refusal(now)
+        if refused is None:
+            return None
+        return Refusal(CIRCUIT_REFUSES, float("inf") if refused.retry_after is None else refused.retry_after)
+
+    def _make(self, key: str) -> Circuit:
+        shown = self.scope.shown(key)
+
+        def log(change: BreakerChange) -> None:
+            level = logging.WARNING if change.new is BreakerState.OPEN else logging.INFO
+            _log.log(level, "the circuit of %s is %s: %s", shown, change.new.value, change.reason)
+
+        circuit = Circuit(BreakerMachine(self._policy, listeners=(log,), shadow=self._shadow))
+        if self.store is not None:
+            circuit.shared = SharedBreaker(circuit.machine, self.store, key)
+        if self._ordered is not None:
+            _give_order(circuit.machine, self._ordered, 0.0)
+        return circuit
+
+
+def _give_order(machine: BreakerMachine, state: BreakerState, now: float) -> None:
+    if state is BreakerState.FORCED_OPEN:
+        machine.force_open(now)
+    elif state is BreakerState.DISABLED:
+        machine.disable(now)
+    else:
+        machine.reset(now)
+
+
+class CircuitCheck:
+    """Answers for a breaker on the board, which outlives it and must not keep it alive."""
+
+    __slots__ = ("_circuits",)
+
+    def __init__(self, circuits: Circuits) -> None:
+        self._circuits = weakref.ref(circuits)
+
+    def __call__(self, target: Target, now: float) -> Refusal | None:
+        """Say whether the target's circuit would refuse a call now; `None`, too, once the breaker is gone."""
+        circuits = self._circuits()
+        return None if circuits is None else circuits.refusal(target, now)
