@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
+from agentprod.dialects import neutral_anthropic
 from agentprod.dialects.anthropic_stream import join_events, split_message
 from agentprod.dialects.base import Dialect, Fragment, Reader
 from agentprod.dialects.content import content_fragments, text_of
+from agentprod.dialects.neutral import NeutralReply, NeutralRequest
 from agentprod.dialects.sse import encode
 from agentprod.dialects.usage import anthropic_usage, merge_anthropic_usage
 from agentprod.parts import Part
@@ -120,6 +122,24 @@ class AnthropicMessages(Dialect):
             "stop_sequence": None,
             "usage": {"input_tokens": 0, "output_tokens": 0},
         }
+
+    # The neutral form
+
+    def to_neutral(self, request: Mapping[str, Any]) -> NeutralRequest:
+        """Return the request in the neutral form."""
+        return neutral_anthropic.request_to_neutral(request)
+
+    def from_neutral(self, neutral: NeutralRequest) -> dict[str, Any]:
+        """Return a request of this format."""
+        return neutral_anthropic.request_from_neutral(neutral)
+
+    def reply_to_neutral(self, body: Any) -> NeutralReply:
+        """Return a whole reply in the neutral form."""
+        return neutral_anthropic.reply_to_neutral(body)
+
+    def reply_from_neutral(self, neutral: NeutralReply) -> Any:
+        """Return a whole reply of this format."""
+        return neutral_anthropic.reply_from_neutral(neutral)
 
     # Streams
 

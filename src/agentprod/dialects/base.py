@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from agentprod.dialects.editing import StreamEdit, edit_fragments
+from agentprod.dialects.neutral import NeutralReply, NeutralRequest
 from agentprod.parts import MakeEditor, Part
 from agentprod.usage import Usage
 
@@ -142,6 +143,24 @@ class Dialect:
     def make_body(self, request: Mapping[str, Any], text_or_body: Any) -> Any:
         """Return a whole reply in wire form, from a text or a body given as it is."""
         return text_or_body
+
+    # The neutral form
+
+    def to_neutral(self, request: Mapping[str, Any]) -> NeutralRequest | None:
+        """Return the request in the neutral form; `None` when this format has no way there."""
+        return None
+
+    def from_neutral(self, neutral: NeutralRequest) -> dict[str, Any] | None:
+        """Return a request of this format; what it cannot say is added to `neutral.lost`."""
+        return None
+
+    def reply_to_neutral(self, body: Any) -> NeutralReply | None:
+        """Return a whole reply in the neutral form."""
+        return None
+
+    def reply_from_neutral(self, neutral: NeutralReply) -> Any:
+        """Return a whole reply of this format; what it cannot say is added to `neutral.lost`."""
+        return None
 
     # Streams
 

@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
+from agentprod.dialects import neutral_openai
 from agentprod.dialects.base import Dialect, Fragment, Reader
 from agentprod.dialects.chat_stream import join_chunks, split_completion
 from agentprod.dialects.content import content_fragments, text_of
+from agentprod.dialects.neutral import NeutralReply, NeutralRequest
 from agentprod.dialects.usage import openai_chat_usage
 from agentprod.parts import Part
 from agentprod.usage import Usage
@@ -154,6 +156,24 @@ class OpenAIChat(Dialect):
             ],
             "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
         }
+
+    # The neutral form
+
+    def to_neutral(self, request: Mapping[str, Any]) -> NeutralRequest:
+        """Return the request in the neutral form."""
+        return neutral_openai.request_to_neutral(request)
+
+    def from_neutral(self, neutral: NeutralRequest) -> dict[str, Any]:
+        """Return a request of this format."""
+        return neutral_openai.request_from_neutral(neutral)
+
+    def reply_to_neutral(self, body: Any) -> NeutralReply:
+        """Return a whole reply in the neutral form."""
+        return neutral_openai.reply_to_neutral(body)
+
+    def reply_from_neutral(self, neutral: NeutralReply) -> Any:
+        """Return a whole reply of this format."""
+        return neutral_openai.reply_from_neutral(neutral)
 
     # Streams
 
