@@ -237,6 +237,26 @@ def _keys(limiter: SharedLimiter) -> list[str]:
     return [f"{limiter._key}:{part}" for part in ("state", "places")]  # pyright: ignore[reportPrivateUsage]
 
 
+def test_everything_in_redis_has_an_end(redis_url: str) -> None:
+    """So nothing stays behind when nobody comes any more."""
+    import redis
+
+    prefix = f"test-{uuid.uuid4().hex}:"
+    store = RedisStore(redis_url, prefix=prefix, lookup_timeout=30, timeout=30)
+    limiter = SharedLimiter(store, "k", [Dimension("a", 100, per=1e5)])
+    limiter.reserve("one", (100,))
+    limiter.reserve("two", (10,), wait=True)
+    with redis.Redis.from_url(redis_url) as admin:
+        lives = {name: admin.ttl(name) for name in admin.scan_iter(match=f"{prefix}*")}
+        assert len(lives) == 5
+        assert all(80_000 < int(life) < 300_000 for life in lives.values()), lives
+        admin.delete(*[name for name in lives if name.endswith((b":line", b":places"))])
+    assert limiter.reserve("three", (10,)) is not None  # a line that was lost holds nobody up
+    limiter.leave("one")
+    assert limiter.reserve("three", (10,)) is None
+    store.close()
+
+
 def test_reservations_nobody_settles_end_with_their_lease(shared: tuple[Store, Callable[[], float]]) -> None:
     """They no longer count as in flight, and cannot be settled any more."""
     limiter = SharedLimiter(shared[0], "k", [Dimension("a", 100, per=1e6)], lease=0.05, now=shared[1])

@@ -141,21 +141,24 @@ def test_a_server_without_memory_of_scripts_is_told_them_again(store: RedisStore
 
 def test_settled_groups_and_ended_entries_leave_nothing_on_the_server(redis_url: str) -> None:
     """Every key has an end of its own, except where a counter or an entry is to live for ever."""
+    import redis
+
     prefix = f"test-{uuid.uuid4().hex}:"
     store = RedisStore(redis_url, prefix=prefix, lookup_timeout=5, timeout=5)
     store.set("k", b"v", ttl=100, tags=["t"])
     store.publish("topic", b"m")
     store.reserve("g", "r1", [Claim("a", 1, 9, ttl=100), Claim("b", 1, 9, ttl=200)], lease=100)
     found = names(redis_url, prefix)
-    assert len(found) == 7
+    assert len(found) == 5
     assert all(left > 0 for left in found.values()), found
-    assert found[f"{prefix}group:{{g}}:counters"] > 199_000
-    assert found[f"{prefix}group:{{g}}:holds"] > 86_400_000
+    # A lapsed reservation can be corrected for a day, and the keys last a little longer.
+    assert 86_400_000 < found[f"{prefix}group:{{g}}"] < 100_000_000
     store.settle("g", "r1", [1, 1])
-    assert f"{prefix}group:{{g}}:holds" not in names(redis_url, prefix)
+    with redis.Redis.from_url(redis_url, decode_responses=True) as admin:
+        assert sorted(admin.hkeys(f"{prefix}group:{{g}}")) == ["c:a", "c:b", "end"]
     store.add("g", "total", 1)
-    store.add("g", "b", 1, ttl=300)
-    assert names(redis_url, prefix)[f"{prefix}group:{{g}}:counters"] == -1
+    store.add("g", "b", 1, ttl=1e6)
+    assert names(redis_url, prefix)[f"{prefix}group:{{g}}"] == -1
     store.set("k", b"v", tags=["t"])
     assert names(redis_url, prefix)[f"{prefix}tag:t"] == -1
     store.close()

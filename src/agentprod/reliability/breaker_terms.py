@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 __all__ = ["BreakerChange", "BreakerListener", "BreakerRefusal", "BreakerState", "Outcome", "Permit"]
 
@@ -44,24 +45,17 @@ class Permit:
         self.is_open = True
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerRefusal:
-    """Why a call may not be made now.
-
-    Args:
-        state: state of the circuit.
-
-        retry_after: seconds until another try makes sense; `None` when only a person can tell.
-
-        fault: name of the last fault that counted as a failure.
-
-        error: the error with which the circuit opened, to chain from.
-    """
+class BreakerRefusal(NamedTuple):
+    """Why a call may not be made now."""
 
     state: BreakerState
+    """State of the circuit."""
     retry_after: float | None
+    """Seconds until another try makes sense; `None` when only a person can tell."""
     fault: str | None = None
+    """Name of the last fault that counted as a failure."""
     error: BaseException | None = None
+    """The error with which the circuit opened, to chain from."""
 
 
 @dataclass(frozen=True, slots=True)

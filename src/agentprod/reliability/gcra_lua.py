@@ -24,7 +24,7 @@ local SLACK, PATIENCE = {SLACK!r}, {PATIENCE!r}
 local INFINITY = math.huge
 
 local raw = redis.call('GET', state_key)
-local state = raw and cmsgpack.unpack(raw) or {{origin = now, joined = 0, buckets = {{}}}}
+local state = raw and cmsgpack.unpack(raw) or {{origin = now, joined = 0, waiting = 0, kept_until = 0, buckets = {{}}}}
 now = (now - state.origin) / 1000000
 
 local next_argument = 4
@@ -101,12 +101,16 @@ end
 local function step(id)
     redis.call('ZREM', line, id)
     redis.call('HDEL', places, id)
+    state.waiting = state.waiting - 1
 end
 
 local function first()
-    while true do
+    while state.waiting > 0 do
         local id = redis.call('ZRANGE', line, 0, 0)[1]
-        if not id then return nil end
+        if not id then
+            state.waiting = 0
+            return nil
+        end
         local place = get(places, id)
         if place.expires > now then return id, place end
         step(id)
@@ -143,8 +147,8 @@ end
 local function shortage(id, costs)
     local ahead, nothing = {{}}, {{}}
     for index = 1, size do ahead[index], nothing[index] = 0, 0 end
-    local rank = redis.call('ZRANK', line, id)
-    if not rank or rank > 0 then
+    local rank = state.waiting > 0 and redis.call('ZRANK', line, id)
+    if state.waiting > 0 and rank ~= 0 then
         for _, other in ipairs(redis.call('ZRANGE', line, 0, rank and rank - 1 or -1)) do
             local place = get(places, other)
             for index = 1, size do ahead[index] = ahead[index] + place.costs[index] end
@@ -189,22 +193,25 @@ local operations = {{}}
 function operations.reserve()
     local id, costs, stand = argument(), costs_given(), argument() == '1'
     if redis.call('HEXISTS', reservations, id) == 1 then return {{1}} end
-    local place = get(places, id)
+    local place = state.waiting > 0 and get(places, id)
     if place and place.expires <= now then
         step(id)
         place = nil
     end
     serve()
-    if redis.call('HEXISTS', reservations, id) == 1 then return {{1}} end
-    if not place then
-        if redis.call('EXISTS', line) == 0 and take(id, costs) then return {{1}} end
+    if place then
+        if redis.call('HEXISTS', reservations, id) == 1 then return {{1}} end
+        costs = place.costs
+    else
+        if state.waiting == 0 and take(id, costs) then return {{1}} end
         if stand then
-            state.joined = state.joined + 1
+            state.joined, state.waiting = state.joined + 1, state.waiting + 1
             redis.call('ZADD', line, state.joined, id)
             redis.call('HSET', places, id, cmsgpack.pack({{costs = costs, expires = INFINITY}}))
+            local life = math.max(math.ceil(state.kept_until - now), 0) + 86400  -- no longer than the state's
+            redis.call('EXPIRE', line, life)
+            redis.call('EXPIRE', places, life)
         end
-    else
-        costs = place.costs
     end
     local which, wait = shortage(id, costs)
     if place or stand then
@@ -231,7 +238,7 @@ function operations.leave()
         local nothing = {{}}
         for index = 1, size do nothing[index] = 0 end
         settle(id, reservation, nothing)
-    elseif redis.call('HEXISTS', places, id) == 1 then
+    elseif state.waiting > 0 and redis.call('HEXISTS', places, id) == 1 then
         step(id)
         serve()
     end
@@ -253,14 +260,16 @@ function operations.sync()
             set_limit(bucket, limit)
             bucket.tat = now + level * bucket.interval
             for _, id in ipairs(redis.call('HKEYS', reservations)) do
-                local reservation = get(reservations, id)
-                reservation.marks[index] = -INFINITY
-                redis.call('HSET', reservations, id, cmsgpack.pack(reservation))
+                local reservation = id ~= '' and get(reservations, id)
+                if reservation then
+                    reservation.marks[index] = -INFINITY
+                    redis.call('HSET', reservations, id, cmsgpack.pack(reservation))
+                end
             end
         end
     end
     if remaining and remaining >= 0 then
-        local reservation = get(reservations, counted)
+        local reservation = counted ~= '' and get(reservations, counted)
         if reservation then
             bucket.in_flight = bucket.in_flight - reservation.costs[index]
             reservation.costs[index], reservation.marks[index] = 0, INFINITY
@@ -296,9 +305,13 @@ if operation ~= 'remaining' then
         end
     end
     -- Kept for as long as it could matter, and a day more, in which learnt limits need not be learnt again.
-    life = int(math.ceil((life + 86400) * 1000))
-    redis.call('SET', state_key, cmsgpack.pack(state), 'PX', life)
-    for _, key in ipairs({{reservations, leases, line, places}}) do redis.call('PEXPIRE', key, life) end
+    if now + life > state.kept_until then
+        state.kept_until = now + life + 3600
+        redis.call('HSET', reservations, '', '')  -- these must not vanish and come back without an end
+        redis.call('ZADD', leases, '+inf', '')
+        for _, key in ipairs({{reservations, leases}}) do redis.call('EXPIRE', key, math.ceil(life) + 90000) end
+    end
+    redis.call('SET', state_key, cmsgpack.pack(state), 'EX', math.ceil(state.kept_until - now) + 86400)
 end
 table.insert(answer, string.format('%.17g', now))
 return answer

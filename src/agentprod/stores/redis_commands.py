@@ -5,6 +5,7 @@ Each operation is a generator of steps, each a call of one of the client's metho
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import struct
@@ -130,17 +131,19 @@ class RedisCommands:
     def reserve(self, group: str, id: str, claims: Sequence[Claim], lease: float) -> Steps[Exhausted | None]:
         """See `Store.reserve`."""
         check_claims(group, id, claims, lease)
-        arguments: list[Arg] = [id, _micros(lease)]
-        for counter, amount, limit, floor, ttl in claims:
-            arguments += [counter, amount, "" if limit is None else limit, floor, _micros(ttl)]
-        refused = yield from self.script(redis_scripts.RESERVE, _group(group), arguments)
+        asked = [
+            (counter, amount, limit is not None and limit, floor, ttl is not None and _micros(ttl))
+            for counter, amount, limit, floor, ttl in claims
+        ]
+        refused = yield from self.script(redis_scripts.RESERVE, _group(group), [id, _micros(lease), json.dumps(asked)])
         return None if refused is None else Exhausted(claims[refused[0]], int(refused[1]), int(refused[2]))
 
     def settle(self, group: str, id: str, used: Sequence[int] | None) -> Steps[Settled]:
         """See `Store.settle`."""
         if used is not None and not used:
             raise ValueError("a settlement gives the usage of each claim, or None")
-        found = yield from self.script(redis_scripts.SETTLE, _group(group), [id, *(used or ())])
+        arguments = [id] if used is None else [id, json.dumps(list(used))]
+        found = yield from self.script(redis_scripts.SETTLE, _group(group), arguments)
         if isinstance(found, int):
             raise ValueError(f"the reservation has {found} claims, but {len(used or ())} usages were given")
         state: Settled = found.decode()
@@ -200,7 +203,7 @@ def _call(method: str, *args: Any, **options: Any) -> Call:
 
 
 def _group(name: str) -> list[str]:
-    return [f"group:{{{name}}}:{part}" for part in ("counters", "holds", "leases", "ends")]
+    return [f"group:{{{name}}}", f"group:{{{name}}}:ends"]
 
 
 def _micros(seconds: float | None) -> Arg:

@@ -77,148 +77,193 @@ if ARGV[1] ~= '' and last then messages = redis.call('ZRANGEBYSCORE', KEYS[1], '
 return {last and int(last) or false, redis.call('ZCARD', KEYS[1]), messages}
 """)
 
-# KEYS: counters (hash: 's:' name -> spent, 'h:' name -> held, 'never' -> whether one has no end), holds (hash: id ->
-# packed {lapsed, claims}), ends of leases (sorted set of ids), ends of counters (sorted set of names).
-_COUNTERS = f"""
-local counters, holds, leases, ends = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+# KEYS: a group (hash: 'c:' name -> spent, held, end or -1; 'r:' id -> end, 1 if lapsed, claims as JSON; 'end' -> when
+# the keys themselves end, or 'never') and its ends (sorted set of 'c:' name and 'r:' id by when they may end; a later
+# end is looked up in the group). A claim is [name, amount, limit or false, floor, lifetime or false]. Times are
+# microseconds, numbers are doubles. A call of Redis from Lua costs more than the arithmetic around it, so each script
+# reads what it needs at once and writes it back at once.
+_GROUP = f"""
+local group, ends = KEYS[1], KEYS[2]
+local pack, unpacked, decode = struct.pack, struct.unpack, cjson.decode
 local kept = {int(KEPT_LAPSED * 1e6)}
 
-local function change(name, spent, held)
-    if redis.call('HEXISTS', counters, 's:' .. name) == 0 then return end
-    if spent ~= 0 then redis.call('HINCRBY', counters, 's:' .. name, int(spent)) end
-    if held ~= 0 then redis.call('HINCRBY', counters, 'h:' .. name, int(held)) end
+-- Changes the counters of these claims by spent[index] and held[index], where they still exist.
+local function change(claims, spent, held)
+    local fields, writes = {{}}, {{}}
+    for index, claim in ipairs(claims) do fields[index] = 'c:' .. claim[1] end
+    for index, raw in ipairs(redis.call('HMGET', group, unpack(fields))) do
+        if raw then
+            local was_spent, was_held, finish = unpacked('ddd', raw)
+            if finish < 0 or finish > now then
+                writes[#writes + 1] = fields[index]
+                writes[#writes + 1] = pack('ddd', was_spent + spent[index], was_held + held[index], finish)
+            end
+        end
+    end
+    if #writes > 0 then redis.call('HSET', group, unpack(writes)) end
 end
 
-local function drop(id)
-    redis.call('HDEL', holds, id)
-    redis.call('ZREM', leases, id)
+local function lapse(field, claims_text)
+    local claims, spent, held = decode(claims_text), {{}}, {{}}
+    for index, claim in ipairs(claims) do spent[index], held[index] = claim[4], -claim[2] end
+    change(claims, spent, held)
+    redis.call('HSET', group, field, pack('dd', now + kept, 1) .. claims_text)
+    redis.call('ZADD', ends, now + kept, field)
 end
 
 local function sweep()
-    for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', int(now), 'LIMIT', 0, 1000)) do
-        local raw = redis.call('HGET', holds, id)
-        local hold = raw and cmsgpack.unpack(raw)
-        if not hold or hold[1] == 1 then
-            drop(id)
+    for _, field in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', now, 'LIMIT', 0, 1000)) do
+        local raw, finish, lapsed = redis.call('HGET', group, field), nil, nil
+        if raw and field:sub(1, 1) == 'r' then
+            finish, lapsed = unpacked('dd', raw)
+        elseif raw then
+            finish = select(3, unpacked('ddd', raw))
+        end
+        if finish and finish > now then
+            redis.call('ZADD', ends, finish, field)
+        elseif lapsed == 0 then
+            lapse(field, raw:sub(17))
         else
-            for _, claim in ipairs(hold[2]) do change(claim[1], claim[3], -claim[2]) end
-            hold[1] = 1
-            redis.call('HSET', holds, id, cmsgpack.pack(hold))
-            redis.call('ZADD', leases, int(now + kept), id)
+            redis.call('ZREM', ends, field)
+            if finish ~= -1 then redis.call('HDEL', group, field) end
         end
     end
-    for _, name in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', int(now), 'LIMIT', 0, 1000)) do
-        redis.call('HDEL', counters, 's:' .. name, 'h:' .. name)
-        redis.call('ZREM', ends, name)
-    end
 end
 
--- Keys get an end of their own, so that nothing stays behind when nobody comes any more.
-local function extend(key, life)
-    if redis.call('PTTL', key) < life / 1000 then redis.call('PEXPIRE', key, int(math.ceil(life / 1000))) end
-end
-
--- Keeps a counter for `life` microseconds from now at least, made if need be; for ever without one.
-local function keep(name, life)
-    local new = redis.call('HSETNX', counters, 's:' .. name, 0) == 1
-    if not life then
-        redis.call('ZREM', ends, name)
-        redis.call('HSET', counters, 'never', 1)
-        redis.call('PERSIST', counters)
+-- Lets the keys end a while after the last thing in them, so that nothing stays behind when nobody comes any more.
+local function extend(known, finish)
+    if known == 'never' or finish and finish <= tonumber(known or 0) then return end
+    if finish then
+        finish = math.ceil(finish + (finish - now) / 8)
+        redis.call('HSET', group, 'end', int(finish))
+        redis.call('ZADD', ends, '+inf', '')  -- it must not vanish and come back without an end
+        redis.call('PEXPIREAT', group, math.ceil(finish / 1000))
+        redis.call('PEXPIREAT', ends, math.ceil(finish / 1000))
+    else
+        redis.call('HSET', group, 'end', 'never')
+        redis.call('PERSIST', group)
         redis.call('PERSIST', ends)
-        return
-    end
-    local finish = redis.call('ZSCORE', ends, name)
-    if new or finish and tonumber(finish) < now + life then redis.call('ZADD', ends, int(now + life), name) end
-    if redis.call('HEXISTS', counters, 'never') == 0 then
-        extend(counters, life)
-        extend(ends, life)
     end
 end
 
-sweep()
+-- Returns what a counter has spent and holds, when it ends if it is to live for `life` from now on at least (-1, never,
+-- without one), and whether `ends` does not know it yet.
+local function state(raw, life)
+    local spent, held, finish = 0, 0, nil
+    if raw then spent, held, finish = unpacked('ddd', raw) end
+    local new = not finish or finish >= 0 and finish <= now
+    if new then spent, held, finish = 0, 0, 0 end
+    if not life then
+        finish = -1
+    elseif finish >= 0 then
+        finish = math.max(finish, now + life)
+    end
+    return spent, held, finish, new and finish >= 0
+end
 """
 
-# ARGV: id, lease in us, then per claim: name, amount, limit or '', floor, lifetime in us or ''.
-# Returns nothing, or the number of the first claim that does not fit, spent, held.
+# ARGV: id, lease, claims as JSON. Returns nothing, or the number of the first claim that does not fit, spent, held.
 RESERVE = Script(
-    _COUNTERS
+    _GROUP
     + """
-local id, lease = ARGV[1], tonumber(ARGV[2])
-if redis.call('HEXISTS', holds, id) == 1 then return false end
-local claims, fields = {}, {}
-for first = 3, #ARGV, 5 do
-    fields[#fields + 1] = 's:' .. ARGV[first]
-    fields[#fields + 1] = 'h:' .. ARGV[first]
-    claims[#claims + 1] = {ARGV[first], tonumber(ARGV[first + 1]), tonumber(ARGV[first + 3])}
-end
-local states = redis.call('HMGET', counters, unpack(fields))
+sweep()
+local claims, field, finish = decode(ARGV[3]), 'r:' .. ARGV[1], now + ARGV[2]
+local fields = {'end', field}
+for _, claim in ipairs(claims) do fields[#fields + 1] = 'c:' .. claim[1] end
+local raw = redis.call('HMGET', group, unpack(fields))
+if raw[2] then return false end
+local last, writes, news = finish + kept, {field, pack('dd', finish, 0) .. ARGV[3]}, {finish, field}
 for number, claim in ipairs(claims) do
-    local limit = tonumber(ARGV[number * 5])
-    local spent, held = states[2 * number - 1] or '0', states[2 * number] or '0'
-    if limit and spent + held + claim[2] > limit then return {number - 1, spent, held} end
+    local spent, held, counter_end, is_new = state(raw[number + 2], claim[5])
+    if claim[3] and spent + held + claim[2] > claim[3] then return {number - 1, int(spent), int(held)} end
+    writes[#writes + 1] = fields[number + 2]
+    writes[#writes + 1] = pack('ddd', spent, held + claim[2], counter_end)
+    if is_new then
+        news[#news + 1] = counter_end
+        news[#news + 1] = fields[number + 2]
+    end
+    last = last and counter_end >= 0 and math.max(last, counter_end)
 end
-for number, claim in ipairs(claims) do
-    keep(claim[1], tonumber(ARGV[number * 5 + 2]))
-    redis.call('HINCRBY', counters, 'h:' .. claim[1], int(claim[2]))
-end
-redis.call('HSET', holds, id, cmsgpack.pack({0, claims}))
-redis.call('ZADD', leases, int(now + lease), id)
-extend(holds, lease + kept)
-extend(leases, lease + kept)
+redis.call('HSET', group, unpack(writes))
+redis.call('ZADD', ends, unpack(news))
+extend(raw[1], last)
 return false
 """
 )
 
-# ARGV: id, then units used by claim, or nothing to give all back. Returns what was found, or an error.
+# ARGV: id, then units used by claim as JSON, or nothing to give all back. Returns what was found, or how many claims.
 SETTLE = Script(
-    _COUNTERS
+    _GROUP
     + """
-local raw = redis.call('HGET', holds, ARGV[1])
+local field = 'r:' .. ARGV[1]
+local raw = redis.call('HGET', group, field)
 if not raw then return 'unknown' end
-local hold = cmsgpack.unpack(raw)
-if #ARGV > 1 and #ARGV - 1 ~= #hold[2] then return #hold[2] end
-drop(ARGV[1])
-for number, claim in ipairs(hold[2]) do
-    local used = tonumber(ARGV[number + 1] or 0)
-    if hold[1] == 1 then change(claim[1], used - claim[3], 0) else change(claim[1], used, -claim[2]) end
+local finish, lapsed = unpacked('dd', raw)
+if lapsed == 1 and finish <= now then return 'unknown' end
+local claims, used = decode(raw:sub(17)), ARGV[2] and decode(ARGV[2])
+if used and #used ~= #claims then return #claims end
+local spent, held = {}, {}
+for number, claim in ipairs(claims) do
+    local units = used and used[number] or 0
+    if lapsed == 1 then
+        spent[number], held[number] = units - claim[4], 0
+    else
+        spent[number], held[number] = units, -claim[2]
+    end
 end
-return hold[1] == 1 and 'late' or 'settled'
+change(claims, spent, held)
+redis.call('HDEL', group, field)
+redis.call('ZREM', ends, field)
+return (lapsed == 1 or finish <= now) and 'late' or 'settled'
 """
 )
 
 # ARGV: id, lease in us. Returns 1 when the lease was running.
 RENEW = Script(
-    _COUNTERS
+    _GROUP
     + """
-local raw = redis.call('HGET', holds, ARGV[1])
-if not raw or cmsgpack.unpack(raw)[1] == 1 then return 0 end
-redis.call('ZADD', leases, int(now + ARGV[2]), ARGV[1])
-extend(holds, ARGV[2] + kept)
-extend(leases, ARGV[2] + kept)
+local field = 'r:' .. ARGV[1]
+local raw = redis.call('HMGET', group, 'end', field)
+if not raw[2] then return 0 end
+local finish, lapsed = unpacked('dd', raw[2])
+if lapsed == 1 or finish <= now then return 0 end
+finish = now + ARGV[2]
+redis.call('HSET', group, field, pack('dd', finish, 0) .. raw[2]:sub(17))
+redis.call('ZADD', ends, finish, field)
+extend(raw[1], finish + kept)
 return 1
 """
 )
 
 # ARGV: name, amount, lifetime in us or ''. Returns spent, held.
 ADD = Script(
-    _COUNTERS
+    _GROUP
     + """
-keep(ARGV[1], tonumber(ARGV[3]))
-redis.call('HINCRBY', counters, 's:' .. ARGV[1], ARGV[2])
-return redis.call('HMGET', counters, 's:' .. ARGV[1], 'h:' .. ARGV[1])
+sweep()
+local field = 'c:' .. ARGV[1]
+local raw = redis.call('HMGET', group, 'end', field)
+local spent, held, finish, is_new = state(raw[2], tonumber(ARGV[3]))
+spent = spent + ARGV[2]
+redis.call('HSET', group, field, pack('ddd', spent, held, finish))
+if is_new then redis.call('ZADD', ends, finish, field) end
+extend(raw[1], finish >= 0 and finish)
+return {int(spent), int(held)}
 """
 )
 
 # ARGV: names. Returns spent and held of each.
 USAGE = Script(
-    _COUNTERS
+    _GROUP
     + """
-local fields = {}
-for _, name in ipairs(ARGV) do
-    fields[#fields + 1] = 's:' .. name
-    fields[#fields + 1] = 'h:' .. name
+sweep()
+local fields, found = {}, {}
+for index, name in ipairs(ARGV) do fields[index] = 'c:' .. name end
+for _, raw in ipairs(redis.call('HMGET', group, unpack(fields))) do
+    local spent, held = 0, 0
+    if raw then spent, held = unpacked('ddd', raw) end
+    found[#found + 1] = int(spent)
+    found[#found + 1] = int(held)
 end
-return redis.call('HMGET', counters, unpack(fields))
+return found
 """
 )
