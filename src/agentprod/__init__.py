@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from agentprod.parts import Editor, Part
     from agentprod.propagation import propagate
     from agentprod.reliability.breaker_policy import SlowCalls
+    from agentprod.reliability.bulkhead import Bulkhead
     from agentprod.reliability.circuit_breaker import CircuitBreaker
     from agentprod.reliability.retry import Retry
     from agentprod.reliability.retry_budget import RetryBudget
@@ -66,6 +67,7 @@ __all__ = [
     "Attempt",
     "Blocked",
     "BudgetExceeded",
+    "Bulkhead",
     "BulkheadFull",
     "Cache",
     "CacheMiss",
@@ -152,6 +154,7 @@ _PLACES = {
     "parts": ("Editor", "Part"),
     "propagation": ("propagate",),
     "reliability.breaker_policy": ("SlowCalls",),
+    "reliability.bulkhead": ("Bulkhead",),
     "reliability.circuit_breaker": ("CircuitBreaker",),
     "reliability.retry": ("Retry",),
     "reliability.retry_budget": ("RetryBudget",),

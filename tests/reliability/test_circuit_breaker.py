@@ -487,16 +487,16 @@ def test_a_callable_names_the_group(clock: FakeClock) -> None:
 def test_a_real_client(clock: FakeClock) -> None:
     """Around an SDK's client the key is provider, address and model, and 500s open the circuit."""
     breaker = ap.CircuitBreaker(min_calls=2)
-    with Provider(["error"]) as provider:
-        client = ap.Stack(breaker, clock=clock).wrap(
-            openai.OpenAI(api_key="any", base_url=provider.openai_url, max_retries=0)
-        )
-        with client:
-            for _ in range(2):
-                with pytest.raises(openai.InternalServerError):
-                    client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
-            with pytest.raises(ap.CircuitOpen):
+    with (
+        Provider(["error"]) as provider,
+        openai.OpenAI(api_key="any", base_url=provider.openai_url, max_retries=0) as original,
+    ):
+        client = ap.Stack(breaker, clock=clock).wrap(original)
+        for _ in range(2):
+            with pytest.raises(openai.InternalServerError):
                 client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+        with pytest.raises(ap.CircuitOpen):
+            client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
         assert breaker.state() == {f"openai {provider.openai_url}/ m": "open"}
         assert len(provider.requests) == 2
 
