@@ -8,7 +8,7 @@ from agentprod.dialects.anthropic_messages import MESSAGES
 from agentprod.dialects.base import Dialect
 from agentprod.dialects.openai_chat import CHAT
 
-__all__ = ["dialect_for"]
+__all__ = ["OTHER_READ", "OTHER_WRITE", "dialect_for"]
 
 _BY_PATH: dict[str, Dialect] = {
     "/chat/completions": CHAT,
@@ -28,3 +28,20 @@ def dialect_for(options: Any) -> Dialect | None:
         if path.endswith(suffix):
             return dialect
     return None
+
+
+class _Other(Dialect):
+    """Traffic that carries no model call: files, batches, models."""
+
+    name = "other"
+    operation = "other"
+
+
+class _OtherWrite(_Other):
+    """Such traffic that changes something."""
+
+    repeatable = False
+
+
+OTHER_READ = _Other()
+OTHER_WRITE = _OtherWrite()

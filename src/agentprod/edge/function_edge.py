@@ -123,7 +123,7 @@ class FunctionEdge:
                 raise Stopped(stop) from None
         if type(value) not in _VALUES:
             if call.streaming and _iterates(value):
-                return await self._open(call, value)
+                return await self._open(call, attempt, value)
             if hasattr(value, "__await__") or isinstance(value, _GENERATORS):
                 raise self._other_kind(value)
             return _told(call, value)
@@ -134,7 +134,7 @@ class FunctionEdge:
         value = await self._await(call, args, kwargs)
         if type(value) not in _VALUES:
             if call.streaming and _iterates(value):
-                return await self._open(call, value)
+                return await self._open(call, attempt, value)
             if isinstance(value, _GENERATORS):
                 raise self._other_kind(value)
             return _told(call, value)
@@ -160,7 +160,7 @@ class FunctionEdge:
 
     async def _send_generator(self, call: Call, attempt: Attempt) -> Reply:
         args, kwargs = self._arguments(call)
-        return await self._open(call, self.fn(*args, **kwargs))
+        return await self._open(call, attempt, self.fn(*args, **kwargs))
 
     def _arguments(self, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
         request = call.request
@@ -198,14 +198,18 @@ class FunctionEdge:
             raise late(phase, call.target, call.limits)
         return value
 
-    async def _open(self, call: Call, iterator: Any) -> Reply:
+    async def _open(self, call: Call, attempt: Attempt, iterator: Any) -> Reply:
         until, phase = first_limit(call)
         guarded = until is not None or call.limits.idle is not None or call.limits.stream_until is not None
         source = AsyncIteratorSource(aiter(iterator)) if _is_async(iterator) else IteratorSource(iter(iterator))
         stream = EventStream(source, call, alarm=call.runtime.alarm() if guarded else None)
+        stream.attempt = attempt
         reply = Reply(call, iterator, stream=stream)
         try:
             await stream.open(until, phase, whole=call.ledger.environment.buffer)
+        except GeneratorExit:  # nothing may be awaited any more
+            stream.drop()
+            raise
         except BaseException:
             await stream.close("failed")
             raise

@@ -48,15 +48,15 @@ class HttpSource:
 
     async def error(self, event: Event) -> Exception:
         """Return what the SDK raises when it reads this event."""
-        return await self._edge.event_error(self._carrier, event)
+        return await self._edge.errors.event(self._carrier, event)
 
     def broken(self, error: BaseException) -> BaseException:
         """Return the SDK's connection error for a transport's."""
-        return self._edge.transport_error(error, self._carrier.response.request)
+        return self._edge.errors.transport(error, self._carrier.response.request)
 
     def late(self) -> BaseException | None:
         """Return the SDK's timeout error."""
-        return self._edge.timeout_error(self._carrier.response.request)
+        return self._edge.errors.timeout(self._carrier.response.request)
 
 
 class AsyncHttpSource(HttpSource):

@@ -100,7 +100,7 @@ class Items:
         if not self._ready:
             batch = drive(self._stream.pull())
             if batch is None:
-                raise StopIteration(getattr(self._stream.source, "returned", None))
+                raise StopIteration(getattr(self._stream.origin, "returned", None))
             self._ready = batch
         return native(self._ready.pop(0))
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from agentprod.call import Call, Target
 from agentprod.dialects.base import Dialect
 from agentprod.dialects.sse import dump
-from agentprod.edge.dialects import dialect_for
+from agentprod.edge.dialects import OTHER_READ, OTHER_WRITE, dialect_for
 from agentprod.edge.http_stream import AsyncHttpSource, HttpSource, http_module, stream_response, whole_response
 from agentprod.edge.limits import first_limit, sdk_timeout
 from agentprod.edge.plain import plain, wire_request
+from agentprod.edge.sdk_errors import SdkErrors
 from agentprod.edge.sockets import SocketWatch, shut_down, socket_of
 from agentprod.edge.suspended import Suspended, Undecoded
 from agentprod.edge.usage_event import HideUsage
-from agentprod.events import Event
 from agentprod.lateness import late
 from agentprod.meta import attach
 from agentprod.reply import Reply
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Origin", "SdkEdge"]
 
 _MOST_TARGETS = 256
+_FEATURES = ("anthropic-beta", "openai-beta")
+"""Headers that switch features on or off."""
 
 
 class Origin:
@@ -79,8 +81,8 @@ class SdkEdge:
         self.io = io
         self.provider = provider
         self._owner = owner
-        self._module = sys.modules[_sdk_class(type(client)).__module__.partition(".")[0]]
         self._http = http_module(client)
+        self.errors = SdkErrors(sys.modules[_sdk_class(type(client)).__module__.partition(".")[0]], self._http, io)
         self._targets: tuple[Any, Any, dict[str | None, Target]] = (self, self, {})
         self._no_usage: set[str] = set()
 
@@ -93,7 +95,7 @@ class SdkEdge:
         cast_to = client._maybe_override_cast_to(cast_to, options)
         origin = Origin(client, cast_to, options, stream, stream_cls)
         dialect = dialect_for(options)
-        spoken: Dialect = dialect or (_READ if options.method.lower() in ("get", "head") else _WRITE)
+        spoken: Dialect = dialect or (OTHER_READ if options.method.lower() in ("get", "head") else OTHER_WRITE)
         request: dict[str, Any] = {}
         if dialect is not None:
             request = wire_request(options)
@@ -101,7 +103,11 @@ class SdkEdge:
                 origin.hides_usage = True
         origin.request = request
         target = self.target(client, spoken.model(request))
-        return entry.open(here, self.io.kind == "sync", stream and dialect is not None, spoken, target, request, origin)
+        sync, streaming = self.io.kind == "sync", stream and dialect is not None
+        call = entry.open(here, sync, streaming, spoken, target, request, origin)
+        if options.headers or options.params:
+            call.variant = _variant(options)
+        return call
 
     def target(self, client: Any, model: str | None) -> Target:
         """Return the target of a model at this client's address, under its credential."""
@@ -142,7 +148,7 @@ class SdkEdge:
         attempt.status = response.status_code
         attempt.headers = response.headers
         if call.streaming:
-            return await self._open(call, carrier, until, phase)
+            return await self._open(call, carrier, until, phase, attempt)
         if call.operation == "other":
             return Reply(call, carrier, _json_if_any)
         return Reply(call, carrier, _json)
@@ -174,14 +180,14 @@ class SdkEdge:
         try:
             carrier = await self._request(origin, options, call)
         except BaseException as error:
-            if alarm.claims(error) or (isinstance(error, Exception) and self._timed_out(error, call, until)):
-                raise late(phase, call.target, call.limits) from self._as_timeout(error)
+            if alarm.claims(error) or (isinstance(error, Exception) and _timed_out(error, call, until)):
+                raise late(phase, call.target, call.limits) from self.errors.as_timeout(error)
             raise
         finally:
             alarm.leave()
             alarm.close()
         if alarm.fired:
-            raise late(phase, call.target, call.limits) from self.timeout_error(None)
+            raise late(phase, call.target, call.limits) from self.errors.timeout(None)
         return carrier
 
     async def _request(self, origin: Origin, options: Any, call: Call) -> Any:
@@ -197,9 +203,9 @@ class SdkEdge:
         try:
             await self.io.read(response)
         except Exception as error:
-            raise self.transport_error(error, response.request) from error
+            raise self.errors.transport(error, response.request) from error
 
-    async def _open(self, call: Call, carrier: Undecoded, until: float | None, phase: str) -> Reply:
+    async def _open(self, call: Call, carrier: Undecoded, until: float | None, phase: str, attempt: Attempt) -> Reply:
         limits = call.limits
         alarm = None
         if until is not None or limits.idle is not None or limits.stream_until is not None:
@@ -209,6 +215,7 @@ class SdkEdge:
                 alarm.abort = lambda: shut_down(sock)
         source = (HttpSource if self.io.kind == "sync" else AsyncHttpSource)(self, carrier)
         stream = EventStream(source, call, alarm=alarm)
+        stream.attempt = attempt
         reply = Reply(call, carrier, stream=stream)
         try:
             await stream.open(until, phase, whole=call.ledger.environment.buffer)
@@ -219,50 +226,6 @@ class SdkEdge:
             await stream.close("failed")
             raise
         return reply
-
-    def _timed_out(self, error: Exception, call: Call, until: float | None) -> bool:
-        """Whether the SDK's own timer, set to our limit, came first."""
-        names = {cls.__name__ for cls in type(error).__mro__}
-        return "APITimeoutError" in names and until is not None and call.runtime.now() >= until - 0.05
-
-    def _as_timeout(self, error: BaseException) -> BaseException | None:
-        """Return the SDK's timeout error for whatever a broken-off wait raised."""
-        if any(cls.__name__ == "APITimeoutError" for cls in type(error).__mro__):
-            return error
-        made = self.timeout_error(getattr(error, "request", None))
-        if made is not None and isinstance(error, Exception):
-            made.__cause__ = error
-        return made
-
-    # Errors in the SDK's own words
-
-    def timeout_error(self, request: Any) -> BaseException | None:
-        """Return a fresh `APITimeoutError` of the SDK."""
-        kind = getattr(self._module, "APITimeoutError", None)
-        return kind(request=request) if kind is not None else None
-
-    def transport_error(self, error: BaseException, request: Any) -> BaseException:
-        """Return the SDK's error for one of its HTTP library; others as they are."""
-        names = {cls.__name__ for cls in type(error).__mro__}
-        if "TimeoutException" in names and hasattr(self._module, "APITimeoutError"):
-            return self._module.APITimeoutError(request=request)  # type: ignore[no-any-return]
-        if names & {"TransportError", "StreamError", "EndOfStream", "SSLError"} and hasattr(
-            self._module, "APIConnectionError"
-        ):
-            return self._module.APIConnectionError(request=request)  # type: ignore[no-any-return]
-        return error
-
-    async def event_error(self, carrier: Undecoded, event: Event) -> Exception:
-        """Let the SDK read an error event, and return what it raises."""
-        client = carrier.client
-        response = whole_response(self._http, event.raw or dump(event.data), carrier.response.request, carrier.response)
-        kind = carrier.stream_cls or client._default_stream_cls
-        try:
-            stream = kind(cast_to=object, response=response, client=client, options=carrier.options)
-            await self.io.first(stream)
-        except Exception as error:
-            return error
-        return RuntimeError("the stream carried an error event that the SDK does not recognise")
 
     # Outer edge, on the way out
 
@@ -331,21 +294,10 @@ class SdkEdge:
         )
 
 
-class _Other(Dialect):
-    """Traffic that carries no model call: files, batches, models."""
-
-    name = "other"
-    operation = "other"
-
-
-class _OtherWrite(_Other):
-    """Such traffic that changes something."""
-
-    repeatable = False
-
-
-_READ = _Other()
-_WRITE = _OtherWrite()
+def _timed_out(error: Exception, call: Call, until: float | None) -> bool:
+    """Whether the SDK's own timer, set to our limit, came first."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return "APITimeoutError" in names and until is not None and call.runtime.now() >= until - 0.05
 
 
 def _sdk_class(kind: type) -> type:
@@ -366,6 +318,14 @@ def _fingerprint(key: Any) -> str:
 
         return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, person=b"agentprod-key").hexdigest()
     return "" if key is None else f"callable-{id(key):x}"
+
+
+def _variant(options: Any) -> str | None:
+    """Return the beta features of a request's headers, and its query parameters."""
+    headers = options.headers if hasattr(options.headers, "items") else {}
+    found = [f"{name.lower()}={value}" for name, value in headers.items() if str(name).lower() in _FEATURES]
+    found += [f"{name}={value}" for name, value in options.params.items()] if hasattr(options.params, "items") else []
+    return "&".join(sorted(found)) or None
 
 
 def _set_header(options: Any, name: str, value: str) -> None:

@@ -193,7 +193,7 @@ def _too_late(client: Any, retries_taken: int, max_retries: int, options: Any, r
         if response is not None:
             return client._make_status_error_from_response(response)  # type: ignore[no-any-return]
         assert raised is not None
-        return edge.transport_error(raised, getattr(raised, "request", None))
+        return edge.errors.transport(raised, getattr(raised, "request", None))
 
     return error
 
