@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import datetime
 import enum
 import functools
+import math
 import threading
 import uuid
 import warnings
@@ -13,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +40,25 @@ class Place:
 
     name: str
     inhabitants: int
+
+
+class Picture:
+    """An image, as the Python Imaging Library has them."""
+
+    def __init__(self, mode: str, data: bytes, palette: bytes | None = None) -> None:
+        self.mode, self.size, self._data, self._palette = mode, (1, 2), data, palette
+
+    def tobytes(self) -> bytes:
+        """Return the pixels."""
+        return self._data
+
+    def getpalette(self) -> list[int] | None:
+        """Return the colours the pixels number."""
+        return None if self._palette is None else list(self._palette)
+
+
+class Loud(str):
+    """A text of a class of its own."""
 
 
 @dataclass
@@ -164,6 +186,10 @@ SAME: list[tuple[tuple[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], 
     (((PurePosixPath("/a"),), {}), ((PurePosixPath("/a"),), {})),
     (((float("nan"),), {}), ((float("nan"),), {})),
     (((Weather,), {}), ((Weather,), {})),
+    (((Picture("P", b"ab", b"red"),), {}), ((Picture("P", b"ab", b"red"),), {})),
+    (((MappingProxyType({"a": 1}),), {}), ((MappingProxyType({"a": 1}),), {})),
+    (((Loud("a"),), {}), ((Loud("a"),), {})),
+    (((Place,), {}), ((Place,), {})),
 ]
 
 
@@ -207,6 +233,12 @@ DIFFERENT: list[Any] = [
     Weather,
     Place,
     {"\0tuple": [None, 1]},
+    Picture("P", b"ab", b"red"),
+    Picture("P", b"ab", b"blue"),
+    Picture("RGB", b"ab"),
+    Picture("RGB", b"ac"),
+    MappingProxyType({"1": 1}),
+    Loud("1"),
 ]
 
 
@@ -233,8 +265,25 @@ LOOP: list[Any] = []
 LOOP.append(LOOP)
 
 
+def _local_class() -> type:
+    class Local:
+        pass
+
+    return Local
+
+
 @pytest.mark.parametrize(
-    "value", [Opaque(), {"a": [Opaque()]}, lambda: 1, threading.Lock(), LOOP, np.array([Opaque()], dtype=object)]
+    "value",
+    [
+        Opaque(),
+        {"a": [Opaque()]},
+        lambda: 1,
+        threading.Lock(),
+        LOOP,
+        np.array([Opaque()], dtype=object),
+        array.array("i", [1]),
+        _local_class(),
+    ],
 )
 def test_arguments_that_are_no_data_keep_a_call_out(value: Any) -> None:
     """Never by `repr`, which may hold an address: not cached, with one warning that shows no value."""
@@ -369,6 +418,61 @@ def test_a_function_made_twice_alike_is_the_same() -> None:
 
     assert [make(greeting)("you") for greeting in ("Hello", "Hello", "Bye")] == ["Hello you", "Hello you", "Bye you"]
     assert cache.stats().misses == 2
+
+
+def test_a_partial_that_holds_no_data_is_known_by_itself() -> None:
+    """What cannot be compared is kept apart by the object; functions of modules by their names."""
+    cache = Cache()
+    stack = ap.Stack(cache)
+
+    def greet(client: Any, name: str) -> str:
+        return f"{client.__class__.__name__} {name}"
+
+    for _ in range(2):
+        one = stack.decorate(functools.partial(greet, Opaque()))
+        assert [one("x"), one("x")] == ["Opaque x", "Opaque x"]
+    assert cache.stats().misses == 2
+    assert [stack.decorate(math.sqrt)(4), stack.decorate(math.sqrt)(4)] == [2.0, 2.0]
+    assert cache.stats().misses == 3
+
+
+def test_messages_of_a_function_may_be_objects() -> None:
+    """A chat function's messages count by what they hold, as data or as models."""
+    cache = Cache()
+
+    @cache
+    def completion(model: str, messages: list[Any]) -> str:
+        return "x"
+
+    for city in ("a", "a", "b"):
+        completion("m", [Weather(city=city, degrees=1)])
+    assert cache.stats().misses == 2
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_warning_that_is_an_error_reaches_its_caller(kind: str) -> None:
+    """Where warnings are errors, the caller gets them, and nobody waits in vain."""
+    cache = Cache()
+
+    @cache
+    def fetch() -> object:
+        return object()
+
+    @cache
+    async def afetch() -> object:
+        await asyncio.sleep(0)
+        return object()
+
+    async def run() -> list[Any]:
+        return await asyncio.gather(*(afetch() for _ in range(3)), return_exceptions=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if kind == "sync":
+            with pytest.raises(ap.AgentprodWarning, match="JSON cannot bring back"):
+                fetch()
+        else:
+            assert [type(error) for error in asyncio.run(run())] == [ap.AgentprodWarning] * 3
 
 
 def test_an_async_function_is_cached() -> None:

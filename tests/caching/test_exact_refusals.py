@@ -254,6 +254,81 @@ def test_a_fallback_s_reply_is_not_stored(openai_with: OpenAIWith, provider: Pro
     assert cache.stats().refused == {"fallback": 2}
 
 
+def test_a_semantic_cache_s_guess_is_not_stored(openai_with: OpenAIWith, provider: Provider) -> None:
+    """What the semantic cache answered stays its own, so that it can be taken back."""
+
+    async def semantic(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        call.ledger.cache = "hit_semantic"
+        return call.reply("a guess")
+
+    cache = Cache()
+    openai_with(provider, cache, semantic).chat.completions.create(**CHAT)
+    assert cache.stats().refused == {"semantic": 1}
+
+
+def test_a_stored_prompt_counts_with_its_version(openai_with: OpenAIWith, provider: Provider) -> None:
+    """A prompt kept at the provider may change behind its name, but not behind its version."""
+    client = openai_with(provider, Cache())
+    for prompt, cache in (({"id": "p"}, "bypass"), ({"id": "p", "version": "2"}, "miss")):
+        answer = client.chat.completions.create(**CHAT, extra_body={"prompt": prompt})
+        assert ap.meta(answer).cache == cache
+
+
+def test_what_goes_past_needs_no_name(openai_with: OpenAIWith, provider: Provider) -> None:
+    """A partition by user asks for one only where the cache has a say."""
+    client = openai_with(provider, Cache(by="user"))
+    assert ap.meta(client.chat.completions.create(**CHAT, store=True)).cache == "bypass"
+
+
+def test_sound_and_images_in_a_reply_are_not_stored(openai_with: OpenAIWith, provider: Provider) -> None:
+    """A model that answers in sound or images though only text was asked for is not kept."""
+    for extra in ({"audio": {"id": "a"}}, {"images": [{"url": "x"}]}):
+        message = {"role": "assistant", "content": "here", **extra}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        provider.script(behaviours.json_body({"id": "c", "model": "m", "choices": [choice]}))
+        cache = Cache()
+        openai_with(provider, cache).chat.completions.create(**CHAT)
+        assert cache.stats().refused == {"refusal": 1}
+
+
+def test_a_function_s_plain_answer_is_kept_unless_empty() -> None:
+    """A function of chat's arguments may answer in texts; an empty one is no answer."""
+    for answer, stored in (("Hello", 1), ("", 0), ({"error": "no"}, 0)):
+        cache = Cache()
+
+        @cache
+        def completion(model: str, messages: list[Any], answer: Any = answer) -> Any:
+            return answer
+
+        completion("m", [])
+        assert cache.stats().stored == stored
+
+
+def test_an_event_that_cannot_be_written_down_breaks_no_stream(openai_with: OpenAIWith, provider: Provider) -> None:
+    """A layer may leave anything in an event; then the stream is delivered, and not kept."""
+
+    class Odd:
+        def feed(self, events: list[Any]) -> list[Any]:
+            for event in events:
+                if event.data is not None:
+                    event.data = {**event.data, "seen": {1, 2}}
+            return events
+
+        def finish(self) -> list[Any]:
+            return []
+
+    async def odd(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        reply = await call_next(call)
+        assert reply.stream is not None
+        reply.stream.add(Odd())
+        return reply
+
+    cache = Cache()
+    client: Any = openai_with(provider, cache, odd)
+    assert len(list(client.chat.completions.create(**CHAT, stream=True))) > 3
+    assert cache.stats().refused == {"unreadable": 1}
+
+
 def test_other_traffic_does_not_meet_the_cache(openai_with: OpenAIWith, provider: Provider) -> None:
     """Requests that are no model calls are not cached."""
     cache = Cache()

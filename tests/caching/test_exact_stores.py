@@ -316,6 +316,13 @@ class Failing(MemoryStore):
         raise StoreUnavailable("the store is down")
 
 
+class Broken(MemoryStore):
+    """A store with a defect."""
+
+    def get(self, key: str, *, fresh: bool = False) -> Any:
+        raise RuntimeError("a defect")
+
+
 class Slow(MemoryStore):
     """A store that takes its time."""
 
@@ -332,6 +339,14 @@ def test_a_store_that_is_down_is_a_miss(openai_with: OpenAIWith, provider: Provi
     assert ask(client) == "miss"
     assert cache.stats().errors == 4
     assert len(provider.requests) == 2
+
+
+def test_a_store_with_a_defect_is_a_miss(openai_with: OpenAIWith, provider: Provider) -> None:
+    """Whatever a store raises is the cache's trouble, not the call's."""
+    cache = Cache(store=Broken())
+    with pytest.warns(ap.AgentprodWarning, match="RuntimeError"):
+        assert ask(openai_with(provider, cache)) == "miss"
+    assert cache.stats().errors == 1
 
 
 def test_a_slow_store_is_not_waited_for(provider: Provider) -> None:

@@ -12,8 +12,10 @@ from agentprod.caching.counts import CacheStats, Counts
 from agentprod.caching.entries import Terms
 from agentprod.caching.explaining import Explanation, Seen
 from agentprod.caching.fetching import Fetcher
+from agentprod.caching.keeping import Keeper
 from agentprod.caching.keys import Keys, Ticket
 from agentprod.caching.partition import By, check_by, partition_of
+from agentprod.caching.refreshing import Refresher
 from agentprod.caching.refusals import refuse_call
 from agentprod.caching.seal import Seal
 from agentprod.caching.serving import Server
@@ -130,7 +132,9 @@ class Cache(Stock, Layer):
         Stock.__init__(self, tiers, warner, store)
         writer = Writer(self._terms, tool_calls=tool_calls, classes=self._classes)
         self._server = Server(self._classes, self._counts, warner)
-        self._fetcher = Fetcher(writer, self._server, tiers, self._counts, warner)
+        keeper = Keeper(writer, tiers, self._counts, warner)
+        self._fetcher = Fetcher(keeper, self._server, tiers, self._counts)
+        self._refresher = Refresher(keeper, self._counts)
         self._seen = Seen()
         self._shown = {"ttl": self._terms.fresh, **({} if by == "tenant" else {"by": by})}
 
@@ -150,7 +154,7 @@ class Cache(Stock, Layer):
                     reply = self._server.serve(call, entry, age)
                     if reply is not None:
                         if late >= 0 and mode != "only":
-                            self._fetcher.refresh(call, call_next, ticket)
+                            self._refresher.refresh(call, call_next, ticket)
                         return reply
                 else:
                     stale = found

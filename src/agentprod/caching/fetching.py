@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
-import weakref
 from typing import TYPE_CHECKING, Any
 
-from agentprod.caching.recording import Recorder
-from agentprod.caching.refusals import refuse_ledger
-from agentprod.caching.selecting import Selection
 from agentprod.caching.serving import is_function, joined
 from agentprod.caching.shared_stream import Joined, SharedStream
 from agentprod.caching.single_flight import Flight, Flights, Landing, fresh_copy
-from agentprod.caching.values import Unfaithful
-from agentprod.call import NO_LIMITS
 from agentprod.errors import DeadlineExceeded
 from agentprod.ledger import Ledger
 from agentprod.reply import Reply
@@ -22,12 +15,10 @@ from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
     from agentprod.caching.counts import Counts
-    from agentprod.caching.entries import Entry
+    from agentprod.caching.keeping import Keeper
     from agentprod.caching.keys import Ticket
     from agentprod.caching.serving import Server
     from agentprod.caching.tiers import Tiers
-    from agentprod.caching.warning import Warner
-    from agentprod.caching.writing import Writer
     from agentprod.call import Call, CallNext
     from agentprod.reply import End
 
@@ -40,20 +31,24 @@ REFRESH_SECONDS = 300.0
 
 
 class Fetcher:
-    """Gets answers that are not stored, and stores them."""
+    """Gets answers that are not stored.
 
-    def __init__(self, writer: Writer, server: Server, tiers: Tiers, counts: Counts, warner: Warner) -> None:
-        self._writer = writer
+    Args:
+        keeper: keeps them.
+
+        server: makes copies for those who shared a call.
+
+        tiers: where to look again.
+
+        counts: where misses and joiners are counted.
+    """
+
+    def __init__(self, keeper: Keeper, server: Server, tiers: Tiers, counts: Counts) -> None:
+        self._keeper = keeper
         self._server = server
         self._tiers = tiers
         self._counts = counts
-        self._warner = warner
         self._flights = Flights()
-        # Functions whose values or items are known to come back equal, or not to.
-        self._faithful: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._unfaithful: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._refreshing: dict[tuple[str, object], float] = {}
-        self._lock = threading.RLock()
 
     @property
     def over(self) -> int:
@@ -72,10 +67,8 @@ class Fetcher:
 
             over: how many flights were over before the look-up that found nothing.
         """
-        if is_function(call):
-            edge = call.target.edge
-            if edge in self._unfaithful or (call.streaming and edge not in self._faithful):
-                return await self.fetch_alone(call, call_next, ticket)
+        if not self._keeper.can_share(call):
+            return await self.fetch_alone(call, call_next, ticket)
         while True:
             flight, leads = self._flights.board((ticket.key, ticket.epoch), call.runtime.home())
             if leads:
@@ -101,12 +94,12 @@ class Fetcher:
     async def _brought(self, flight: Flight, call: Call, ticket: Ticket) -> Reply | None:
         try:
             found = await self._tiers.get(call.runtime, ticket.key)
+        except Exception as error:
+            self._keeper.failed("looking up", error)
+            return None
         except BaseException as error:
             self._flights.land(flight, Landing(error=error))
-            if not isinstance(error, Exception):
-                raise
-            self._failed("looking up", error)
-            return None
+            raise
         if found is None or found[1] >= found[0].terms.fresh:
             return None
         reply = self._server.serve(call, *found)
@@ -117,22 +110,8 @@ class Fetcher:
     async def fetch_alone(self, call: Call, call_next: CallNext, ticket: Ticket) -> Reply:
         """Ask for this caller only."""
         self._counts.add("misses")
-        return await self._ask_alone(call, call_next, ticket)
-
-    async def _ask_alone(self, call: Call, call_next: CallNext, ticket: Ticket) -> Reply:
         reply = await call_next(call)
-        if reply.stream is not None:
-            self._record(call, reply, ticket)
-            return reply
-        captured = self._capture(call, reply, ticket)
-        if captured is not None:
-            entry, body = captured
-
-            def ended(end: End) -> None:
-                if end.outcome == "complete":
-                    self._keep(call, entry, body, ticket)
-
-            reply.on_end(ended)
+        self._keeper.keep_at_end(call, reply, ticket)
         return reply
 
     # Leading
@@ -144,7 +123,11 @@ class Fetcher:
         except BaseException as error:
             self._flights.land(flight, Landing(error=error))
             raise
-        shared = self._land(flight, call, reply, ticket)
+        try:
+            shared = self._land(flight, call, reply, ticket)
+        except BaseException:
+            await reply.discard()
+            raise
         return reply if shared is None else self._view(call, shared, leads=True)
 
     async def _lead_by_task(self, flight: Flight, call: Call, call_next: CallNext, ticket: Ticket) -> Reply:
@@ -155,7 +138,7 @@ class Fetcher:
         except BaseException:
             flight.leader_left = True
             if flight.reply is not None:
-                call.runtime.spawn(flight.reply.finish("complete"))
+                call.runtime.spawn(_release(flight.reply))
             raise
         if landing.stream is not None:
             return self._view(call, landing.stream, leads=True)
@@ -173,32 +156,38 @@ class Fetcher:
         except BaseException as error:
             self._flights.land(flight, Landing(error=error))
             raise
-        flight.reply = reply
-        shared = self._land(flight, call, reply, ticket)
+        try:
+            shared = self._land(flight, call, reply, ticket)
+        except BaseException as error:
+            await reply.discard()
+            if not isinstance(error, Exception):
+                raise
+            return  # the leader raises it
         if shared is not None:
             await shared.pump()
         elif flight.leader_left:
-            await reply.finish("complete")  # nobody hands it out: its hooks run here
+            await _release(reply)  # nobody hands it out: its hooks run here
 
     def _land(self, flight: Flight, call: Call, reply: Reply, ticket: Ticket) -> SharedStream | None:
         """Tell those who wait; return the stream that leader and joiners read, if it is one."""
-        if reply.stream is None:
-            captured = self._capture(call, reply, ticket)
-            entry = None
-            if captured is not None:
-                entry, body = captured
-                if self._keep(call, entry, body, ticket):
-                    reply.on_settle(_Retraction(self._tiers, call, entry.key))
-            self._flights.land(flight, Landing(entry=entry))
-            return None
-        if reply.dialect is not call.dialect:
-            # Another wire format, which is translated further out: each caller's own business.
-            self._refuse(call, "foreign_form")
-            self._flights.land(flight, Landing())
-            return None
-        recorder = self._record(call, reply, ticket)
-        shared = SharedStream(reply, recorder, flight, self._flights, pumped=flight.job is not None)
-        self._flights.land(flight, Landing(stream=shared))
+        shared: SharedStream | None = None
+        landing = Landing()
+        try:
+            if reply.stream is None:
+                landing = Landing(entry=self._keeper.keep_now(call, reply, ticket))
+            elif reply.dialect is call.dialect:
+                recorder = self._keeper.record(call, reply, ticket)
+                shared = SharedStream(reply, recorder, flight, self._flights, pumped=flight.job is not None)
+                landing = Landing(stream=shared)
+            else:
+                # Another wire format, which is translated further out, is each caller's own business.
+                self._keeper.refuse(call, "foreign_form")
+        except BaseException as error:
+            landing = Landing(error=error)  # a warning that is to be an error
+            raise
+        finally:
+            flight.reply = None if shared is not None else reply
+            self._flights.land(flight, landing)
         return shared
 
     # Joining
@@ -239,118 +228,12 @@ class Fetcher:
 
     def _view(self, call: Call, shared: SharedStream, *, leads: bool) -> Reply:
         source = Joined(shared, call, leads=leads, copies=is_function(call) and not leads)
-        reply = Reply(call, shared.reply.native if leads else None, stream=EventStream(source, call))
+        stream = EventStream(source, call)
+        if leads:
+            stream.observers = ()  # they have seen the events pass by on the way into the shared stream
+        reply = Reply(call, shared.reply.native if leads else None, stream=stream)
         source.outer = reply
         return reply
-
-    # Remembering
-
-    def _capture(self, call: Call, reply: Reply, ticket: Ticket) -> tuple[Entry, Any] | None:
-        """Return the entry of a whole reply and its body; `None` when there can be none."""
-        if reply.dialect is not call.dialect:
-            self._refuse(call, "foreign_form")
-            return None
-        try:
-            return self._writer.whole(call, reply, ticket)
-        except Unfaithful as error:
-            self._unfaithful.add(call.target.edge)
-            self._refuse(call, "unfaithful")
-            self._warner.unfaithful(call, f"a {error}")
-        except Exception as error:
-            self._failed("making an entry", error)
-        return None
-
-    def _record(self, call: Call, reply: Reply, ticket: Ticket) -> Recorder:
-        """Let a stream be written down as it passes, and be kept when it has ended well."""
-        assert reply.stream is not None
-        recorder = Recorder(native=is_function(call))
-        if reply.dialect is not call.dialect:
-            recorder.refused = "foreign_form"
-        reply.stream.add(recorder)
-
-        def ended(end: End) -> None:
-            if recorder.unfaithful is not None:
-                self._unfaithful.add(call.target.edge)
-                self._warner.unfaithful(call, recorder.unfaithful)
-            if end.outcome != "complete" or end.partial:
-                self._refuse(call, "unread")
-            elif recorder.refused is not None:
-                self._refuse(call, recorder.refused)
-            else:
-                if is_function(call):
-                    self._faithful.add(call.target.edge)
-                try:
-                    entry, body = self._writer.recorded(call, recorder, ticket)
-                except Exception as error:
-                    self._failed("making an entry", error)
-                else:
-                    self._keep(call, entry, body, ticket)
-
-        reply.on_end(ended)
-        return recorder
-
-    def _keep(self, call: Call, entry: Entry, body: Any, ticket: Ticket) -> bool:
-        try:
-            reason = self._writer.refusal(call, body)
-            if reason is not None:
-                self._refuse(call, reason)
-                return False
-            if not self._tiers.put(call.runtime, entry, ticket):
-                self._refuse(call, "invalidated")
-                return False
-        except Exception as error:
-            self._failed("keeping an entry", error)
-            return False
-        self._counts.add("stored")
-        return True
-
-    def _refuse(self, call: Call, reason: str) -> None:
-        self._counts.refuse(reason)
-        call.ledger.note("Cache", "not_stored", reason=reason)
-
-    def _failed(self, what: str, error: Exception) -> None:
-        self._counts.add("errors")
-        self._warner.failed(what, error)
-
-    # Refreshing
-
-    def refresh(self, call: Call, call_next: CallNext, ticket: Ticket) -> None:
-        """Fetch an answer anew beside the call, unless somebody does already."""
-        here = (ticket.key, call.runtime.home())
-        now = call.runtime.now()
-        with self._lock:
-            if now - self._refreshing.get(here, -REFRESH_SECONDS) < REFRESH_SECONDS:
-                return
-            self._refreshing[here] = now
-        ledger = Ledger(now, call.ledger.environment, call.context, call.ledger.listeners)
-        ledger.note("Cache", "refresh")
-        # Nobody waits for it, and the span of the call it belongs to will have ended.
-        anew = call.replace(ledger=ledger, deadline=None, limits=NO_LIMITS, observers=())
-        call.runtime.spawn(self._refresh(anew, call_next, ticket, here))
-
-    async def _refresh(self, call: Call, call_next: CallNext, ticket: Ticket, here: tuple[str, object]) -> None:
-        ledger = call.ledger
-        try:
-            reply = await self._ask_alone(call, call_next, ticket)
-            if reply.stream is None:
-                await reply.finish("complete")
-            else:
-                while await reply.stream.pull() is not None:
-                    pass
-            ledger.outcome = "complete"
-            self._counts.add("refreshed")
-        except Exception as error:
-            ledger.outcome, ledger.error = "failed", error
-            _log.debug("a stale answer could not be fetched anew: %s", type(error).__name__)
-        finally:
-            ledger.duration = call.runtime.now() - ledger.started
-            with self._lock:
-                self._refreshing.pop(here, None)
-        for listener in ledger.listeners:
-            try:
-                listener(call)
-            except Exception:
-                _log.exception("a listener at the end of a refresh failed")
 
 
 class _Savings:
@@ -368,19 +251,12 @@ class _Savings:
         self._counts.hit(self._stream.reader.usage, joined=True)
 
 
-class _Retraction:
-    """Takes an entry back when a layer further out dropped the reply, or flagged it."""
-
-    __slots__ = ("_call", "_key", "_tiers")
-
-    def __init__(self, tiers: Tiers, call: Call, key: str) -> None:
-        self._tiers = tiers
-        self._call = call
-        self._key = key
-
-    async def __call__(self, end: End) -> None:
-        if end.outcome == "discarded" or refuse_ledger(self._call.ledger) is not None:
-            await self._tiers.remove(self._call.runtime, Selection(key=self._key))
+async def _release(reply: Reply) -> None:
+    """End a reply that nobody takes."""
+    if reply.stream is None:
+        await reply.finish("complete")
+    else:
+        await reply.stream.close("abandoned")
 
 
 def _own_trouble(error: BaseException) -> bool:

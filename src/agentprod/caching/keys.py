@@ -90,12 +90,12 @@ class Keys:
             # Classes of the user's raise; what has a buffer, such as an array, is written as its bytes.
             written = marshal.dumps((marks, subject), 2)
         except ValueError:
-            key, reason = self._work_out(call, own, marks)
+            key, reason = self._work_out(call, own, marks, subject)
         else:
             seen = written if len(written) <= _SHORT else hashlib.blake2b(written, digest_size=32).digest()
             known = self._known.get(seen)
             if known is None:
-                known = self._work_out(call, own, marks)
+                known = self._work_out(call, own, marks, subject)
                 if _is_plain(subject):
                     self._remember(seen, known)
             key, reason = known
@@ -122,19 +122,19 @@ class Keys:
             request = {name: value for name, value in request.items() if name not in self._left_out}
         return self._texts.shortened(request)
 
-    def _work_out(self, call: Call, own: Identity | None, marks: tuple[Any, ...]) -> tuple[str, str | None]:
+    def _work_out(
+        self, call: Call, own: Identity | None, marks: tuple[Any, ...], subject: Any
+    ) -> tuple[str, str | None]:
         reason = self._refuse(call)
         if reason is not None:
             return "", reason
         digest = hashlib.blake2b(digest_size=32, person=b"agentprod-cache")
         digest.update(json.dumps([VERSION, *marks]).encode("ascii"))
-        digest.update(self._document(call, own))
+        digest.update(canonical_value(subject) if self._key is not None else self._document(call, own))
         return digest.hexdigest(), None
 
     def _document(self, call: Call, own: Identity | None) -> bytes:
         """Return what of the request goes into the key."""
-        if self._key is not None:
-            return canonical_value(self._key(call))
         ignore = self._ignore if own is None or own.receiver is None else self._ignore | {own.receiver}
         if call.operation != "function":
             return canonical_wire(meaning(call.request, ignore))

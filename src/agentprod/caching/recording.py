@@ -36,9 +36,12 @@ class Recorder:
 
     def feed(self, events: list[Event]) -> list[Event]:
         """Write events down and pass them on."""
-        if self.refused is None:
+        try:
             for event in events:
-                self._write(event)
+                if self.refused is None:
+                    self._write(event)
+        except Exception:  # a layer inside may put anything into an event, and the stream must not break by it
+            self._stop("unreadable")
         return events
 
     def finish(self) -> list[Event]:

@@ -18,7 +18,7 @@ _STATEFUL = ("store", "background", "previous_response_id", "conversation", "con
 _LIVE = ("web_search_options", "search_parameters", "mcp_servers", "plugins")
 """Parameters that let the provider look things up."""
 
-LOOKED_AT = frozenset({*_STATEFUL, *_LIVE, "modalities", "tools", "model", "temperature"})
+LOOKED_AT = frozenset({*_STATEFUL, *_LIVE, "modalities", "prompt", "tools", "model", "temperature"})
 """Every parameter that decides whether a request is refused."""
 
 _LIVE_TOOLS = (
@@ -54,6 +54,9 @@ def refuse_request(request: Mapping[str, Any]) -> str | None:
     modalities = request.get("modalities")
     if isinstance(modalities, list | tuple) and any(kind != "text" for kind in modalities):
         return "modalities"
+    prompt = request.get("prompt")
+    if isinstance(prompt, Mapping) and not prompt.get("version"):
+        return "prompt"
     tools = request.get("tools")
     for tool in tools if isinstance(tools, list | tuple) else ():
         kind = tool.get("type") if isinstance(tool, Mapping) else None
@@ -121,18 +124,30 @@ def _refuse_answer(dialect: Dialect, body: Mapping[str, Any], tool_calls: bool) 
 
 
 def _refusal(body: Mapping[str, Any]) -> bool:
-    """Whether a model declined in the field made for it, or answered in sound or images."""
+    """Whether a model declined in the place made for it, or answered in sound or images."""
     for choice in body.get("choices") or ():
         message = choice.get("message") if isinstance(choice, Mapping) else None
         if isinstance(message, Mapping) and (message.get("refusal") or message.get("audio") or message.get("images")):
             return True
+    for item in _list(body.get("output")):
+        if any(_mapping(part).get("type") == "refusal" for part in _list(_mapping(item).get("content"))):
+            return True
     return False
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def refuse_ledger(ledger: Ledger) -> str | None:
     """Return why a reply is not kept after what happened to its call; `None` when it may be.
 
-    A reply of a fallback is not what was asked for; one that a layer flagged is suspect.
+    A reply of a fallback is not what was asked for; one that a layer flagged is suspect; one that the semantic cache
+    gave is a guess, which it must be able to take back.
     """
     if any(note.layer == "Fallback" for note in ledger.notes):
         return "fallback"
@@ -140,4 +155,6 @@ def refuse_ledger(ledger: Ledger) -> str | None:
         return "flagged"
     if ledger.dropped:
         return "dropped"
+    if ledger.cache == "hit_semantic":
+        return "semantic"
     return None

@@ -200,8 +200,10 @@ class SharedStream:
             self.flight.job.cancel()
             await waiter.wait()
         else:
-            await self.inner.close("abandoned")
-            self._end(self._interruption())
+            try:
+                await self.inner.close("abandoned")
+            finally:
+                self._end(self._interruption())
 
     def drop(self, consumer: Joined) -> None:
         """Count a consumer out from a finalizer, on whatever thread it runs."""

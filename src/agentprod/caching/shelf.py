@@ -90,14 +90,6 @@ class Shelf:
             found = [(entry, now - stored) for entry, stored in self._entries.values()]
         return [(entry, age) for entry, age in found if age < entry.terms.whole]
 
-    def clear(self) -> int:
-        """Drop all entries; return how many."""
-        with self._lock:
-            count = len(self._entries)
-            self._entries.clear()
-            self.bytes = 0
-            return count
-
     def __len__(self) -> int:
         return len(self._entries)
 
