@@ -194,6 +194,14 @@ def test_two_test_calls_that_end_at_the_same_time_both_count() -> None:
     assert here.machine.state(118.0) is there.machine.state(118.0) is CLOSED
 
 
+def test_a_shared_circuit_may_be_forgotten_when_its_own_may() -> None:
+    """The registry asks it."""
+    breaker = process(FlakyStore())
+    assert breaker.is_clean(0.0)
+    call(breaker, FAIL, 0.0)
+    assert not breaker.is_clean(0.0)
+
+
 def test_without_the_store_each_process_goes_on_alone() -> None:
     """Closed, open and half-open; calls do not fail, and when the store is back they agree again."""
     store = FlakyStore()

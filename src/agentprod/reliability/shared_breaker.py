@@ -61,6 +61,10 @@ class SharedBreaker:
         """Like `record`."""
         await ado(self._store, self._record(permit, outcome, now, details))
 
+    def is_clean(self, now: float) -> bool:
+        """See `BreakerMachine.is_clean`; what the store has is learnt again."""
+        return self.machine.is_clean(now)
+
     def exchange(self, now: float) -> None:
         """Tell the store what changed here, or learn what changed there; after `machine.force_open` and the like."""
         do(self._store, self._exchange(now))
