@@ -1,0 +1,176 @@
+"""Turn prompts into vectors: a smooth map of surface features, and n-grams weighed by how rare they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentprod.routing.features import BUCKETS, SURFACE, hashed_grams, surface_features, tokens_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["WAVES", "Encoder", "Example", "Grams", "gather"]
+
+WAVES = 600
+"""Random Fourier features standing for a Gaussian kernel of the surface features."""
+
+_CLIP = 4.0
+_BANDWIDTH = 0.5
+_CHUNK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What a decision is made from: the prompt, and after a first answer that answer and what was checked of it."""
+
+    prompt: str
+    answer: str | None = None
+    checks: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grams:
+    """A sparse matrix of n-gram counts, by rows."""
+
+    buckets: NDArray[np.int64]
+    counts: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    size: int
+    """How many rows there are."""
+
+
+def gather(examples: Sequence[Example]) -> tuple[NDArray[np.float64], Grams]:
+    """Read off every example what can be read without having learned anything.
+
+    Args:
+        examples: at least one, with equally many checks.
+
+    Returns:
+        Surface features, shape `(n, features)`, and n-gram counts.
+    """
+    import numpy as np
+
+    surface, buckets, counts, rows = [], [], [], []
+    for number, example in enumerate(examples):
+        tokens = tokens_of(example.prompt)
+        values = surface_features(example.prompt, tokens)
+        found = hashed_grams(tokens)
+        if example.answer is not None:
+            tokens = tokens_of(example.answer)
+            values = [*values, *surface_features(example.answer, tokens)]
+            found = np.concatenate([found, hashed_grams(tokens, salt=1)])
+        surface.append([*values, *example.checks])
+        unique, times = np.unique(found, return_counts=True)
+        buckets.append(unique)
+        counts.append(1.0 + np.log(times))
+        rows.append(np.full(len(unique), number))
+    grams = Grams(np.concatenate(buckets), np.concatenate(counts), np.concatenate(rows), len(examples))
+    return np.array(surface, np.float64), grams
+
+
+class Encoder:
+    """The map from what is read off a prompt to the space in which a model is linear.
+
+    Random Fourier features (Rahimi and Recht, 2007) of the standardised surface features approximate a Gaussian
+    kernel; n-grams are weighed by term frequency and inverse document frequency and scaled to length one. Both parts
+    have the same weight.
+
+    Args:
+        mean: of the surface features.
+
+        scale: their standard deviations, not zero.
+
+        rarity: inverse document frequency of every bucket, shape `(BUCKETS,)`.
+    """
+
+    def __init__(self, mean: NDArray[np.float64], scale: NDArray[np.float64], rarity: NDArray[np.float64]) -> None:
+        import numpy as np
+
+        self.mean, self.scale, self.rarity = mean, scale, rarity
+        # The same seed everywhere: a model file need not hold the directions.
+        random = np.random.Generator(np.random.PCG64(20240607))
+        size = len(mean)
+        self._directions = random.normal(0.0, np.sqrt(2 * _BANDWIDTH / size), (size, WAVES))
+        self._phases = random.uniform(0.0, 2 * np.pi, WAVES)
+
+    @classmethod
+    def learn(cls, surface: NDArray[np.float64], grams: Grams) -> Encoder:
+        """Learn scales and rarities.
+
+        Args:
+            surface: features of the examples, shape `(n, features)`.
+
+            grams: their n-grams.
+        """
+        import numpy as np
+
+        seen = np.bincount(grams.buckets, minlength=BUCKETS)
+        rarity = np.log((1 + grams.size) / (1 + seen)) + 1
+        return cls(surface.mean(0), surface.std(0) + 1e-3, rarity)
+
+    @property
+    def has_answer(self) -> bool:
+        """True when examples have an answer beside the prompt."""
+        return len(self.mean) >= 2 * len(SURFACE)
+
+    @property
+    def checks(self) -> int:
+        """How many checks examples have."""
+        return len(self.mean) - len(SURFACE) * (1 + self.has_answer)
+
+    def waves(self, surface: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the Fourier features of surface features, shape `(n, WAVES)`.
+
+        Args:
+            surface: shape `(n, features)`.
+        """
+        import numpy as np
+
+        scaled = np.clip((surface - self.mean) / self.scale, -_CLIP, _CLIP)
+        waves: NDArray[np.float64] = np.sqrt(2 / WAVES) * np.cos(scaled @ self._directions + self._phases)
+        return waves
+
+    def weigh(self, grams: Grams) -> NDArray[np.float64]:
+        """Return the weight of every n-gram found, each row of length one.
+
+        Args:
+            grams: n-grams of one or more examples.
+        """
+        import numpy as np
+
+        values = grams.counts * self.rarity[grams.buckets]
+        length = np.sqrt(np.bincount(grams.rows, values * values, grams.size))
+        weighed: NDArray[np.float64] = values / np.maximum(length, 1e-12)[grams.rows]
+        return weighed
+
+    def kernel(self, surface: NDArray[np.float64], grams: Grams) -> NDArray[np.float64]:
+        """Return the inner products of all pairs of examples, shape `(n, n)`.
+
+        Args:
+            surface: shape `(n, features)`.
+
+            grams: their n-grams.
+        """
+        import numpy as np
+
+        waves = self.waves(surface)
+        product: NDArray[np.float64] = waves @ waves.T
+        values = self.weigh(grams)
+        # A gram of one example alone adds to no pair but the one with itself, where every row's sum is one.
+        common = np.bincount(grams.buckets, minlength=BUCKETS) > 1
+        column = np.cumsum(common) - 1
+        kept = common[grams.buckets]
+        columns, rows, values = column[grams.buckets[kept]], grams.rows[kept], values[kept]
+        order = np.argsort(columns, kind="stable")
+        columns, rows, values = columns[order], rows[order], values[order]
+        # A block of columns at a time: the whole matrix would be large.
+        for start in range(0, int(common.sum()), _CHUNK):
+            low, high = np.searchsorted(columns, [start, start + _CHUNK])
+            block = np.zeros((grams.size, _CHUNK), np.float32)
+            block[rows[low:high], columns[low:high] - start] = values[low:high]
+            product += block @ block.T
+        np.fill_diagonal(product, (waves * waves).sum(1) + (np.bincount(grams.rows, minlength=grams.size) > 0))
+        return product
