@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agentprod.caching.recording import Recorder
     from agentprod.caching.single_flight import Flight, Flights
     from agentprod.call import Call
-    from agentprod.reply import Reply
+    from agentprod.reply import End, Reply
     from agentprod.runtime.waiter import Waiter
     from agentprod.stream import EventStream
 
@@ -61,6 +61,14 @@ class SharedStream:
         self._pulling = False
         self.ended = False
         self.error: BaseException | None = None
+        self._whole = False
+        reply.on_end(self._note_end)
+        # It is no longer the leader's to close when the leader's call fails.
+        ledger = reply.ledger
+        ledger.streams = tuple(stream for stream in ledger.streams if stream is not self.inner)
+
+    def _note_end(self, end: End) -> None:
+        self._whole = end.outcome == "complete" and not end.partial
 
     def attach(self, consumer: Joined) -> None:
         """Count a consumer in."""
@@ -132,7 +140,7 @@ class SharedStream:
             self._end(self._interruption())
             raise
         if batch is None:
-            self._end(None)
+            self._end(self._interruption())
             return
         with self._lock:
             self._batches.append(batch)
@@ -165,8 +173,8 @@ class SharedStream:
             waiter.set()
 
     def _interruption(self) -> StreamInterrupted | None:
-        """Return what those who read on get when the stream is closed now; `None` when it is whole."""
-        if self.ended or self.inner.reader.sealed:
+        """Return what those who read on get when the stream has ended here; `None` when it is whole."""
+        if self.ended or self._whole:
             return None
         text = self.inner.text()
         return StreamInterrupted(
