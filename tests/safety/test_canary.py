@@ -12,7 +12,13 @@ def test_a_leaked_mark_is_seen_in_any_dress() -> None:
     """Case, width, spaces, hyphens and direction do not hide it."""
     canary = Canary("c0ffee1234567890")
     assert canary.mark in canary.hide_in("You are helpful.")
-    for text in ("it says c0ffee1234567890", "C0FFEE-1234-5678-90", "ｃ０ｆｆｅｅ1234567890", "c 0 f f e e 1 2 3 4 5 6 7 8 9 0", "0987654321eeff0c"):
+    for text in (
+        "it says c0ffee1234567890",
+        "C0FFEE-1234-5678-90",
+        "ｃ０ｆｆｅｅ1234567890",
+        "c 0 f f e e 1 2 3 4 5 6 7 8 9 0",
+        "0987654321eeff0c",
+    ):
         assert canary.leaked_in(text)
     assert not canary.leaked_in("c0ffee, black")
 

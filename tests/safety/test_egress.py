@@ -1,5 +1,6 @@
 """Web addresses leave an answer only for listed hosts."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 import pytest
@@ -49,7 +50,10 @@ def test_what_is_found_is_named() -> None:
 def test_links_may_be_left_to_the_reader() -> None:
     """Images load by themselves and never stay."""
     lenient = Egress([], links=False)
-    assert lenient.filter("[t](https://x.org) ![i](https://x.org) https://y.org") == "[t](https://x.org) [image: i] https://y.org"
+    assert (
+        lenient.filter("[t](https://x.org) ![i](https://x.org) https://y.org")
+        == "[t](https://x.org) [image: i] https://y.org"
+    )
 
 
 @pytest.mark.parametrize("host", ["", "https://x.org", "x.org/", " x.org"])

@@ -1,5 +1,6 @@
 """Text from elsewhere stands between delimiters its author could not know."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 import re
@@ -12,7 +13,9 @@ from agentprod.safety.untrusted import SPOTLIGHT_RULE, strip_template_tokens, un
 def test_the_delimiters_are_the_same_for_the_same_text_only() -> None:
     """Prompt caches still hit, and no page can guess its id."""
     one = untrusted("hello", "https://example.org/a")
-    match = re.fullmatch(r'<untrusted id="([0-9a-f]{16})" source="https://example.org/a">\nhello\n</untrusted id="\1">', one)
+    match = re.fullmatch(
+        r'<untrusted id="([0-9a-f]{16})" source="https://example.org/a">\nhello\n</untrusted id="\1">', one
+    )
     assert match
     assert untrusted("hello", "https://example.org/a") == one
     assert match[1] not in untrusted("hello!", "https://example.org/a")

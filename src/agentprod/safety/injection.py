@@ -13,7 +13,7 @@ import unicodedata
 from typing import NamedTuple
 
 from agentprod.errors import ConfigError
-from agentprod.safety.injection_signals import SIGNALS
+from agentprod.safety.injection_signals import signals
 from agentprod.safety.pii.folding import INVISIBLE, INVISIBLE_TAGS
 
 __all__ = ["InjectionReport", "InjectionScorer", "score_injection"]
@@ -76,7 +76,7 @@ class InjectionScorer:
         if hidden:
             seen["hidden characters"] = 0.7 if untrusted else 0.6
         for view in _views(text, hidden):
-            for name, weight, untrusted_weight, words, pattern in SIGNALS:
+            for name, weight, untrusted_weight, words, pattern in signals():
                 counted = untrusted_weight if untrusted else weight
                 if counted > seen.get(name, 0.0) and any(map(view.__contains__, words)) and pattern.search(view):
                     seen[name] = counted

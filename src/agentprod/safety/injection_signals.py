@@ -8,9 +8,10 @@ sets and on benign prompts full of the same trigger words; see `injection` for w
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["SIGNALS", "Signal"]
+__all__ = ["Signal", "signals"]
 
 
 class Signal(NamedTuple):
@@ -129,8 +130,11 @@ _TABLE: tuple[tuple[str, float, float, str, str], ...] = (
     ("exfiltration", 0.4, 0.6, "![", r"!\[[^\]\n]{0,80}\]\(https?://[^)\s]{1,200}[?&=][^)\s]{0,200}(?:\{|%7b|<|\[|data|secret|conversation)"),
 )  # fmt: skip
 
-SIGNALS: tuple[Signal, ...] = tuple(
-    Signal(name, weight, untrusted, tuple(words.split("|")), re.compile(pattern, re.DOTALL))
-    for name, weight, untrusted, words, pattern in _TABLE
-)
-"""All signals. Of several with one name the heaviest counts."""
+
+@lru_cache(maxsize=1)
+def signals() -> tuple[Signal, ...]:
+    """Return all signals, compiled on first use. Of several with one name the heaviest counts."""
+    return tuple(
+        Signal(name, weight, untrusted, tuple(words.split("|")), re.compile(pattern, re.DOTALL))
+        for name, weight, untrusted, words, pattern in _TABLE
+    )

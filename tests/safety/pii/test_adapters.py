@@ -33,8 +33,14 @@ def test_presidio_findings_get_our_names() -> None:
 
 def test_spacy_entities_are_taken_by_label() -> None:
     """Labels that are not asked for are left."""
-    ents = [SimpleNamespace(start_char=0, end_char=3, label_="PERSON"), SimpleNamespace(start_char=7, end_char=11, label_="DATE")]
-    assert Scrubber(recognizers=[spacy(lambda text: SimpleNamespace(ents=ents))]).scrub("Ann on 1999").text == "[[PERSON_1]] on 1999"
+    ents = [
+        SimpleNamespace(start_char=0, end_char=3, label_="PERSON"),
+        SimpleNamespace(start_char=7, end_char=11, label_="DATE"),
+    ]
+    assert (
+        Scrubber(recognizers=[spacy(lambda text: SimpleNamespace(ents=ents))]).scrub("Ann on 1999").text
+        == "[[PERSON_1]] on 1999"
+    )
 
 
 def test_gliner_entities_are_taken_by_the_words_asked_for() -> None:
@@ -50,9 +56,12 @@ def test_gliner_entities_are_taken_by_the_words_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "module", "extra"), [(presidio, "presidio_analyzer", "presidio"), (spacy, "spacy", "spacy"), (gliner, "gliner", "gliner")]
+    ("build", "module", "extra"),
+    [(presidio, "presidio_analyzer", "presidio"), (spacy, "spacy", "spacy"), (gliner, "gliner", "gliner")],
 )
-def test_a_missing_project_says_what_to_install(build: Any, module: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_project_says_what_to_install(
+    build: Any, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The error prints the command."""
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigError, match=rf'pip install "agentprod\[{extra}\]"'):
@@ -68,9 +77,13 @@ def test_models_are_loaded_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(name)
 
     monkeypatch.setitem(sys.modules, "spacy", SimpleNamespace(load=load))
-    monkeypatch.setitem(sys.modules, "presidio_analyzer", SimpleNamespace(AnalyzerEngine=lambda: Analyzer()))
+    monkeypatch.setitem(sys.modules, "presidio_analyzer", SimpleNamespace(AnalyzerEngine=Analyzer))
     loaded = SimpleNamespace(predict_entities=lambda text, labels, threshold: [])
-    monkeypatch.setitem(sys.modules, "gliner", SimpleNamespace(GLiNER=SimpleNamespace(from_pretrained=lambda name: loaded)))
-    assert Scrubber(recognizers=[spacy("there"), gliner(), presidio(entities=["PERSON", "EMAIL_ADDRESS"])]).find("Ann ann@x.org Bob")
+    monkeypatch.setitem(
+        sys.modules, "gliner", SimpleNamespace(GLiNER=SimpleNamespace(from_pretrained=lambda name: loaded))
+    )
+    assert Scrubber(recognizers=[spacy("there"), gliner(), presidio(entities=["PERSON", "EMAIL_ADDRESS"])]).find(
+        "Ann ann@x.org Bob"
+    )
     with pytest.raises(ConfigError, match="spacy download gone"):
         spacy("gone")

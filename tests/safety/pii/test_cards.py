@@ -1,5 +1,6 @@
 """Payment cards and Chinese bank cards."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 import pytest
@@ -16,7 +17,9 @@ def test_cards_of_known_issuers_are_found(value: str) -> None:
     assert found(f"it is {value}.") == [("CREDIT_CARD", value)]
 
 
-@pytest.mark.parametrize("value", ["6222020111122220002", "6222 0201 1112 2220 002", "6228480402564890018", "622848 0402564890018"])
+@pytest.mark.parametrize(
+    "value", ["6222020111122220002", "6222 0201 1112 2220 002", "6228480402564890018", "622848 0402564890018"]
+)
 def test_unionpay_numbers_are_chinese_bank_cards(value: str) -> None:
     """UnionPay's ranges are reported as `CN_BANK_CARD`."""
     assert found(f"请转到{value}谢谢") == [("CN_BANK_CARD", value)]

@@ -1,5 +1,6 @@
 """Identifiers of mainland China, Hong Kong and Taiwan."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 import random
@@ -10,7 +11,9 @@ from benchmarks import pii_generator as generator
 from tests.safety.pii.finding import entities, found
 
 
-@pytest.mark.parametrize("value", ["11010519491231002X", "11010519491231002x", "110105 19491231 002X", "110105-19491231-002X"])
+@pytest.mark.parametrize(
+    "value", ["11010519491231002X", "11010519491231002x", "110105 19491231 002X", "110105-19491231-002X"]
+)
 def test_an_identity_number_with_its_check_character_is_found(value: str) -> None:
     """GB 11643 holds, and Chinese characters may touch the number."""
     assert found(f"身份证号{value}已核验") == [("CN_ID", value)]
@@ -64,13 +67,39 @@ def test_passports_and_permits_are_found(text: str, value: str) -> None:
     assert found(text) == [("CN_PASSPORT", value)]
 
 
-@pytest.mark.parametrize("text", ["订单E12345678", "型号G12345678", "H12345678", "e12345678", "XE12345678", "E1234567", "E12345678-1", "id=E12345678", "护照12345678901"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "订单E12345678",
+        "型号G12345678",
+        "H12345678",
+        "e12345678",
+        "XE12345678",
+        "E1234567",
+        "E12345678-1",
+        "id=E12345678",
+        "护照12345678901",
+    ],
+)
 def test_other_codes_are_no_passports(text: str) -> None:
     """Order and model numbers, and permits without their word, are left alone."""
     assert "CN_PASSPORT" not in entities(text)
 
 
-@pytest.mark.parametrize("value", ["京A12345", "粤B·12345", "沪A D1234 5".replace(" 5", "5"), "京AD92035", "京A12345D", "粤Z1234港", "甘G23459F", "琼A1234学", "京A 12345"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "京A12345",
+        "粤B·12345",
+        "沪A D1234 5".replace(" 5", "5"),
+        "京AD92035",
+        "京A12345D",
+        "粤Z1234港",
+        "甘G23459F",
+        "琼A1234学",
+        "京A 12345",
+    ],
+)
 def test_plates_are_found(value: str) -> None:
     """Five places, six for new-energy vehicles, and special plates; a separator is allowed."""
     assert found(f"车牌{value}停在门口") == [("CN_PLATE", value)]
@@ -81,7 +110,9 @@ def test_a_police_plate_is_found() -> None:
     assert found("车牌WJ京1234X") == [("CN_PLATE", "WJ京1234X")]
 
 
-@pytest.mark.parametrize("text", ["宁AD1234555555", "浙苏H6F681", "京东ABCDE", "川ABCDEF", "京A1234", "云IO1234", "xWJ京1234X"])
+@pytest.mark.parametrize(
+    "text", ["宁AD1234555555", "浙苏H6F681", "京东ABCDE", "川ABCDEF", "京A1234", "云IO1234", "xWJ京1234X"]
+)
 def test_other_characters_are_no_plates(text: str) -> None:
     """Too long, too short, or with too few digits."""
     assert "CN_PLATE" not in entities(text)

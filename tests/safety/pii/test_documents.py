@@ -29,7 +29,14 @@ SCRUBBER = Scrubber(secrets="placeholder", memo=0)
 def test_strings_numbers_and_keys_are_scrubbed_and_types_come_back() -> None:
     """A number that is a telephone number becomes a placeholder and a number again."""
     vault = Vault()
-    value = {"phone": 13812345678, "n": 1.5, "ok": True, "none": None, "list": ("ann@x.org", 7, {"13812345678": "x"}), "card": 4111111111111111.0}
+    value = {
+        "phone": 13812345678,
+        "n": 1.5,
+        "ok": True,
+        "none": None,
+        "list": ("ann@x.org", 7, {"13812345678": "x"}),
+        "card": 4111111111111111.0,
+    }
     scrubbed = scrub_value(value, SCRUBBER, vault)
     assert scrubbed["phone"] == "[[PHONE_1]]"
     assert scrubbed["list"] == ("[[EMAIL_1]]", 7, {"[[PHONE_2]]": "x"})
@@ -79,16 +86,18 @@ def test_json_in_a_string_stays_json() -> None:
     assert restore_json(scrub_json(nested, SCRUBBER, vault), vault) == nested
 
 
-@pytest.mark.parametrize("value", ['a"b@x.org', "C:\\temp\\new", "line\nbreak\ttab", "汉字😀", "\ud800 lone", "\u2028", "</script>", ""])
+@pytest.mark.parametrize(
+    "value", ['a"b@x.org', "C:\\temp\\new", "line\nbreak\ttab", "汉字😀", "\ud800 lone", "\u2028", "</script>", ""]
+)
 def test_odd_characters_are_escaped_on_the_way_back(value: str) -> None:
     """A restored value cannot end the string it stands in."""
     vault = Vault()
     placeholder = vault.placeholder("TEXT", value)
     for ascii_only in (True, False):
-        document = json.dumps({"x": f"<{placeholder}>", "y": [placeholder]}, ensure_ascii=ascii_only)
+        document = json.dumps({"x": f"汉<{placeholder}>", "y": [placeholder]}, ensure_ascii=ascii_only)
         restored = restore_json(document, vault)
-        assert json.loads(restored) == {"x": f"<{value}>", "y": [value]}
-        restored.encode() if "\ud800" not in value else restored.encode("ascii")
+        assert json.loads(restored) == {"x": f"汉<{value}>", "y": [value]}
+        restored.encode()
 
 
 def test_all_other_bytes_of_a_document_stay() -> None:
@@ -113,7 +122,9 @@ def test_a_placeholder_of_a_number_beside_other_text_is_text() -> None:
     vault.placeholder("PHONE", "13812345678", form="number")
     value = {"a": "[[PHONE_1]]", "b": " [[PHONE_1]] ", "c": "tel [[PHONE_1]]", "d": 5}
     assert restore_value(value, vault) == {"a": 13812345678, "b": 13812345678, "c": "tel 13812345678", "d": 5}
-    assert restore_json(json.dumps(value), vault) == '{"a": 13812345678, "b": 13812345678, "c": "tel 13812345678", "d": 5}'
+    assert (
+        restore_json(json.dumps(value), vault) == '{"a": 13812345678, "b": 13812345678, "c": "tel 13812345678", "d": 5}'
+    )
     assert restore_value({"a": "[[PHONE_1]]"}, vault, allows=lambda entity: False) == {"a": "[[PHONE_1]]"}
     assert restore_value(["x" * 200], vault) == ["x" * 200]
 
@@ -174,7 +185,14 @@ def test_other_text_is_no_json(text: str) -> None:
 
 def test_text_that_is_no_json_is_scrubbed_all_the_same() -> None:
     """What a model sends for JSON may be broken; nothing in it gets through unexamined."""
-    for broken in ("{phone: 138 1234 5678}", '{"a": "ann@x.org', "ann@x.org", '{"a": ann@x.org, }', '{"\\x": "ann@x.org"}', '["a\\"ann@x.org'):
+    for broken in (
+        "{phone: 138 1234 5678}",
+        '{"a": "ann@x.org',
+        "ann@x.org",
+        '{"a": ann@x.org, }',
+        '{"\\x": "ann@x.org"}',
+        '["a\\"ann@x.org',
+    ):
         vault = Vault()
         scrubbed = scrub_json(broken, SCRUBBER, vault)
         assert "ann@x.org" not in scrubbed
@@ -185,9 +203,21 @@ def test_text_that_is_no_json_is_scrubbed_all_the_same() -> None:
     assert restore_json('["x [[EMAIL_1]]', vault) == '["x ann@x.org'
 
 
-leaves = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), fragments, st.text(max_size=12), st.just(13812345678))
+leaves = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    fragments,
+    st.text(max_size=12),
+    st.just(13812345678),
+)
 documents = st.recursive(
-    leaves, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.one_of(fragments, st.text(max_size=6)), inner, max_size=4)), max_leaves=12
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.one_of(fragments, st.text(max_size=6)), inner, max_size=4)
+    ),
+    max_leaves=12,
 )
 
 

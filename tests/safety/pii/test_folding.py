@@ -1,5 +1,6 @@
 """Folding keeps offsets, and folding halves equals folding the whole."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 import unicodedata

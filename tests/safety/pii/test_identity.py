@@ -1,5 +1,6 @@
 """Social security numbers, IBANs, wallets and dates of birth."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 import pytest
@@ -16,7 +17,21 @@ def test_social_security_numbers_are_found(text: str, value: str) -> None:
     assert found(text) == [("US_SSN", value)]
 
 
-@pytest.mark.parametrize("text", ["000-12-3456", "666-12-3456", "900-12-3456", "141-00-9056", "141-01-0000", "141 01 9056", "141019056", "141-01-90567", "1-141-01-9056", "141-01-9056-1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "000-12-3456",
+        "666-12-3456",
+        "900-12-3456",
+        "141-00-9056",
+        "141-01-0000",
+        "141 01 9056",
+        "141019056",
+        "141-01-90567",
+        "1-141-01-9056",
+        "141-01-9056-1",
+    ],
+)
 def test_numbers_never_issued_are_left_alone(text: str) -> None:
     """Areas, groups and serials that do not exist, bare digits, and longer numbers."""
     assert "US_SSN" not in entities(text)
@@ -32,7 +47,16 @@ def test_ibans_are_found_in_any_grouping(value: str) -> None:
     assert ("IBAN", value) in found(f"to {value} now")
 
 
-@pytest.mark.parametrize("text", ["GB82WEST12345698765433", "ZZ82WEST12345698765432", "XGB82WEST12345698765432", "GB82WEST1234569876543", "GB82WEST123456987654321"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GB82WEST12345698765433",
+        "ZZ82WEST12345698765432",
+        "XGB82WEST12345698765432",
+        "GB82WEST1234569876543",
+        "GB82WEST123456987654321",
+    ],
+)
 def test_other_codes_are_no_ibans(text: str) -> None:
     """A wrong checksum, country or length."""
     assert "IBAN" not in entities(text)
@@ -50,7 +74,16 @@ def test_wallets_with_a_valid_checksum_are_found(value: str) -> None:
     assert found(f"钱包{value}吗") == [("CRYPTO", value)]
 
 
-@pytest.mark.parametrize("text", ["1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN3", "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdz", "0x5290840009852788", "1" * 30, "z" * 34])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN3",
+        "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdz",
+        "0x5290840009852788",
+        "1" * 30,
+        "z" * 34,
+    ],
+)
 def test_a_wrong_checksum_is_no_wallet(text: str) -> None:
     """One wrong character is enough."""
     assert "CRYPTO" not in entities(text)
@@ -68,7 +101,17 @@ def test_a_date_of_birth_is_found_behind_its_word(text: str, value: str) -> None
     assert found(text) == [("DATE_OF_BIRTH", value)]
 
 
-@pytest.mark.parametrize("text", ["on 12 March 1985", "2019-08-01", "stubborn 1985-01-01", "出生日期：1990-13-12", "生日快乐", "a new bond 1990-01-01"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "on 12 March 1985",
+        "2019-08-01",
+        "stubborn 1985-01-01",
+        "出生日期：1990-13-12",
+        "生日快乐",
+        "a new bond 1990-01-01",
+    ],
+)
 def test_other_dates_are_left_alone(text: str) -> None:
     """Dates without the word, and dates that no calendar has."""
     assert "DATE_OF_BIRTH" not in entities(text)
@@ -78,5 +121,7 @@ def test_names_and_addresses_are_found_behind_their_words() -> None:
     """Opt-in and weak: only what words name."""
     assert found("联系人：王小明，张先生", weak=True) == [("PERSON", "王小明"), ("PERSON", "张")]
     assert found("My name is Ann Lee. Dr. Who", weak=True) == [("PERSON", "Ann Lee"), ("PERSON", "Who")]
-    assert found("地址是浙江省杭州市西湖区文三路123号4栋502室", weak=True) == [("ADDRESS", "浙江省杭州市西湖区文三路123号4栋502室")]
+    assert found("地址是浙江省杭州市西湖区文三路123号4栋502室", weak=True) == [
+        ("ADDRESS", "浙江省杭州市西湖区文三路123号4栋502室")
+    ]
     assert found("今天是5号，第3室，人数123号", weak=True) == []

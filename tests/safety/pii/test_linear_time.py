@@ -1,5 +1,6 @@
 """No text makes the scanner slow: four times the text costs about four times the time, never sixteen."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -38,7 +39,9 @@ def test_finding_takes_linear_time(unit: str) -> None:
     assert _growth(scrubber.find, unit) < 9
 
 
-@pytest.mark.parametrize("unit", ["[[EMAIL_1]]", "[", "[[a ", "https://x/[[EMAIL_1]]", "](", "&#91;", "<a src='", "url("], ids=repr)
+@pytest.mark.parametrize(
+    "unit", ["[[EMAIL_1]]", "[", "[[a ", "https://x/[[EMAIL_1]]", "](", "&#91;", "<a src='", "url("], ids=repr
+)
 def test_restoring_takes_linear_time(unit: str) -> None:
     """The reader of placeholders, and the look back for web addresses."""
     vault = Vault()

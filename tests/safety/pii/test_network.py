@@ -1,5 +1,6 @@
 """E-mail, IP and MAC addresses, and web addresses."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 import pytest
@@ -27,7 +28,17 @@ def test_an_email_address_is_found_whole(text: str, value: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["icon@2x.png", "@types/node", "git@github.com:a/b.git", "a @property", "a@b", "x@1.2.3", "me@", "@me.org", "'.@x.org"],
+    [
+        "icon@2x.png",
+        "@types/node",
+        "git@github.com:a/b.git",
+        "a @property",
+        "a@b",
+        "x@1.2.3",
+        "me@",
+        "@me.org",
+        "'.@x.org",
+    ],
 )
 def test_what_only_has_an_at_sign_is_no_address(text: str) -> None:
     """Retina images, decorators, packages and repositories are left alone."""
@@ -41,7 +52,15 @@ def test_three_addresses_in_a_row_stay_three() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["10.218.6.131", "127.0.0.1", "2001:db8:85a3:0:0:8a2e:370:7334", "2001:db8::1", "::ffff:127.0.0.1", "fe80::1%eth0", "::1"],
+    [
+        "10.218.6.131",
+        "127.0.0.1",
+        "2001:db8:85a3:0:0:8a2e:370:7334",
+        "2001:db8::1",
+        "::ffff:127.0.0.1",
+        "fe80::1%eth0",
+        "::1",
+    ],
 )
 def test_ip_addresses_of_both_versions_are_found(value: str) -> None:
     """An address is found in English and Chinese sentences."""
@@ -84,7 +103,9 @@ def test_mac_addresses_are_found_in_three_forms(value: str) -> None:
     assert found(f"设备{value}离线") == [("MAC", value)]
 
 
-@pytest.mark.parametrize("text", ["01-05-12-23-33-07", "1234.5678.9012", "ab38:f9:d3:4b:f5:51", "38:f9:d3:4b:f5:51:", "x_38:f9:d3:4b:f5:51"])
+@pytest.mark.parametrize(
+    "text", ["01-05-12-23-33-07", "1234.5678.9012", "ab38:f9:d3:4b:f5:51", "38:f9:d3:4b:f5:51:", "x_38:f9:d3:4b:f5:51"]
+)
 def test_digit_pairs_and_parts_of_longer_words_are_no_mac_address(text: str) -> None:
     """Lottery numbers and parts of identifiers are left alone."""
     found_here = [entity for entity, value in found(text) if entity == "MAC"]

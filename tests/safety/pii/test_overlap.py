@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,7 +63,7 @@ spans = st.lists(
 def test_the_result_is_disjoint_and_leaves_no_readable_residue(found: list[Span]) -> None:
     """For any spans: in order, disjoint, and of each value at most three characters in a row are uncovered."""
     resolved = resolve(TEXT, found)
-    assert all(left.end <= right.start for left, right in zip(resolved, resolved[1:], strict=False))
+    assert all(left.end <= right.start for left, right in pairwise(resolved))
     covered = {place for span in resolved for place in range(span.start, span.end)}
     for span in found:
         run = longest = 0

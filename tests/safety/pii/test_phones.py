@@ -1,5 +1,6 @@
 """Telephone numbers of any country, and the numbers that only look like one."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 import pytest
@@ -75,13 +76,20 @@ def test_numbers_in_a_row_stay_apart() -> None:
     ]  # fmt: skip
 
 
+def test_letters_that_grow_in_lower_case_do_not_shift_offsets() -> None:
+    """İ has two characters in lower case."""
+    assert found("İİİİ phone 785 8949") == [("PHONE", "785 8949")]
+
+
 def test_the_nearest_word_decides() -> None:
     """A word for a telephone that is nearer than "order" names the number."""
     assert found("order phone: 785 8949") == [("PHONE", "785 8949")]
     assert found("phone for order 785 8949") == []
 
 
-@pytest.mark.parametrize("value", ["٠١٠-١٢٣٤٥٦٧٨", "１３８１２３４５６７８", "138\u200b1234\u00ad5678", "978–645–9740", "१३८१२३४५६७८"])
+@pytest.mark.parametrize(
+    "value", ["٠١٠-١٢٣٤٥٦٧٨", "１３８１２３４５６７８", "138\u200b1234\u00ad5678", "978–645–9740", "१३८१२३४५६७८"]
+)
 def test_digits_of_other_scripts_and_disguises_are_found(value: str) -> None:
     """Full-width, Arabic and Devanagari digits, other dashes and invisible characters do not hide a number."""
     assert found(f"联系{value}吧") == [("PHONE", value)]

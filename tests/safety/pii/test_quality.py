@@ -16,7 +16,9 @@ from benchmarks import pii_generator as generator
 
 SCRUBBER = Scrubber(memo=0)
 DATA = Path(os.environ.get("AGENTPROD_DATA", "-"), "pii")
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="AGENTPROD_DATA is not set: the development sets are left out")
+needs_data = pytest.mark.skipif(
+    not DATA.is_dir(), reason="AGENTPROD_DATA is not set: the development sets are left out"
+)
 
 
 def score(rows: Iterable[dict[str, Any]], wanted: set[str]) -> tuple[float, float, dict[str, float]]:
@@ -38,14 +40,20 @@ def score(rows: Iterable[dict[str, Any]], wanted: set[str]) -> tuple[float, floa
                     break
         wrong += len(found)
     total = hits.total()
-    return total / (total + wrong or 1), total / (gold.total() or 1), {entity: hits[entity] / gold[entity] for entity in gold}
+    return (
+        total / (total + wrong or 1),
+        total / (gold.total() or 1),
+        {entity: hits[entity] / gold[entity] for entity in gold},
+    )
 
 
 @pytest.mark.parametrize("carriers", ["plain", "other"])
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_generated_values_are_found(lang: str, carriers: str) -> None:
     """Every entity in 97 of 100 rows, hardly anything else."""
-    precision, recall, by_entity = score(generator.positives(21, 400, carriers=carriers, lang=lang), set(generator.VALUES))
+    precision, recall, by_entity = score(
+        generator.positives(21, 400, carriers=carriers, lang=lang), set(generator.VALUES)
+    )
     assert precision >= 0.98
     assert recall >= 0.97
     assert min(by_entity.values()) >= 0.95
@@ -68,7 +76,11 @@ def test_telephones_of_many_countries_are_found() -> None:
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_rows_without_personal_data_stay_clean(lang: str) -> None:
     """At most 5 findings in 800 rows."""
-    found = [(span.entity, row["text"]) for row in generator.negatives(24, 800, lang=lang) for span in SCRUBBER.find(row["text"])]
+    found = [
+        (span.entity, row["text"])
+        for row in generator.negatives(24, 800, lang=lang)
+        for span in SCRUBBER.find(row["text"])
+    ]
     assert len(found) <= 5, found
 
 

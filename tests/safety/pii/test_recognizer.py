@@ -1,5 +1,6 @@
 """Recognisers of your own: patterns, terms, callables, and what is refused."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 import threading
@@ -20,7 +21,10 @@ def values(recognizer: Any, text: str, **options: Any) -> list[str]:
 def test_a_pattern_reports_its_entity_in_any_width() -> None:
     """The folded text is searched, offsets are the original's."""
     own = Recognizer.regex("EMPLOYEE_ID", r"EMP-\d{6}")
-    assert Scrubber(recognizers=[own]).scrub("工号EMP-123456和ＥＭＰ－１２３４５６").text == "工号[[EMPLOYEE_ID_1]]和[[EMPLOYEE_ID_1]]"
+    assert (
+        Scrubber(recognizers=[own]).scrub("工号EMP-123456和ＥＭＰ－１２３４５６").text
+        == "工号[[EMPLOYEE_ID_1]]和[[EMPLOYEE_ID_1]]"
+    )
     assert repr(own) == "Recognizer('EMPLOYEE_ID')"
 
 
@@ -85,7 +89,11 @@ def test_a_wrong_score_is_refused() -> None:
 
 def test_a_match_without_bound_is_cut() -> None:
     """So that a stream knows when to stop waiting."""
-    assert [len(value) for value in values(Recognizer.regex("X_1", "x[a-y]+", probe=False), "x" * 2500)] == [1024, 1024, 452]
+    assert [len(value) for value in values(Recognizer.regex("X_1", "x[a-y]+", probe=False), "x" * 2500)] == [
+        1024,
+        1024,
+        452,
+    ]
 
 
 def test_terms_are_found_in_any_case_and_whole() -> None:
@@ -127,7 +135,11 @@ def test_a_callable_may_return_what_its_project_returns(item: Any) -> None:
     assert [(span.entity, span.start, span.end) for span in found] == [("PERSON", 4, 7)]
 
 
-@pytest.mark.parametrize("item", [(0, 99, "PERSON"), (3, 1, "PERSON"), (0, 2, "?"), {"start": 1}, (1,)], ids=["outside", "backwards", "no name", "incomplete", "short"])
+@pytest.mark.parametrize(
+    "item",
+    [(0, 99, "PERSON"), (3, 1, "PERSON"), (0, 2, "?"), {"start": 1}, (1,)],
+    ids=["outside", "backwards", "no name", "incomplete", "short"],
+)
 def test_a_span_that_makes_no_sense_blocks(item: Any) -> None:
     """A recogniser in error lets nothing through."""
     with pytest.raises(Blocked, match="recogniser LAMBDA failed"):

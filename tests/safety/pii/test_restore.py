@@ -1,5 +1,6 @@
 """Placeholders come back as values: tolerant in shape, exact in identity, never inside web addresses."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 import pytest
@@ -14,7 +15,12 @@ from tests.safety.pii.texts import pieces
 def a_vault() -> Vault:
     """Return a vault with two addresses, a telephone and a card number."""
     vault = Vault()
-    for entity, value in (("EMAIL", "ann@x.org"), ("EMAIL", "bob@x.org"), ("PHONE", "138 1234 5678"), ("CREDIT_CARD", "4111111111111111")):
+    for entity, value in (
+        ("EMAIL", "ann@x.org"),
+        ("EMAIL", "bob@x.org"),
+        ("PHONE", "138 1234 5678"),
+        ("CREDIT_CARD", "4111111111111111"),
+    ):
         vault.placeholder(entity, value)
     return vault
 
@@ -31,7 +37,23 @@ def test_a_mangled_placeholder_is_still_read(written: str) -> None:
     assert restore(f"to {written}, ok", a_vault()) == "to ann@x.org, ok"
 
 
-@pytest.mark.parametrize("written", ["[[EMAIL_3]]", "[[EMIAL_1]]", "[[EMAIL_01]]", "[[EMAIL_1", "EMAIL_1]]", "[[EMAIL_]]", "[[PERSON_1]]", "[Step 1]", "[[EMAIL_11]]", "[1]", "[]", "&#91;x"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "[[EMAIL_3]]",
+        "[[EMIAL_1]]",
+        "[[EMAIL_01]]",
+        "[[EMAIL_1",
+        "EMAIL_1]]",
+        "[[EMAIL_]]",
+        "[[PERSON_1]]",
+        "[Step 1]",
+        "[[EMAIL_11]]",
+        "[1]",
+        "[]",
+        "&#91;x",
+    ],
+)
 def test_another_name_or_number_is_never_guessed(written: str) -> None:
     """There is no edit distance: what was not given out stays as it is."""
     assert restore(f"to {written}, ok", a_vault()) == f"to {written}, ok"

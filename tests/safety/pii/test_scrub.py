@@ -46,7 +46,10 @@ def test_secrets_become_secret_and_stay_gone() -> None:
 def test_options_reach_the_scrubber() -> None:
     """Entities, strategy, recognisers and allowed values."""
     own = Recognizer.regex("EMPLOYEE", r"EMP-\d{6}")
-    assert scrub("EMP-123456 ann@x.org", recognizers=[own], entities=["EMAIL"], allow=["ann@x.org"]).text == "[[EMPLOYEE_1]] ann@x.org"
+    assert (
+        scrub("EMP-123456 ann@x.org", recognizers=[own], entities=["EMAIL"], allow=["ann@x.org"]).text
+        == "[[EMPLOYEE_1]] ann@x.org"
+    )
     assert scrub("ann@x.org", strategy="redact").text == "[EMAIL]"
     with pytest.raises(Blocked):
         scrub("password: hunter2", strategy={"SECRET": "block"})

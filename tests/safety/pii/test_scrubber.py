@@ -1,5 +1,6 @@
 """The scrubber: what is found, what is allowed, what happens when a recogniser fails, and what is remembered."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 import re
@@ -23,7 +24,11 @@ def test_a_scrubbed_text_shares_numbers_and_comes_back() -> None:
     assert scrubbed.restore() == text
     assert scrubbed.restore("打[[PHONE_1]]") == "打１３８１２３４５６７８"
     assert scrubbed.counts == {"EMAIL": 1, "PHONE": 2}
-    assert [(span.entity, span.start, span.end) for span in scrubbed.spans] == [("EMAIL", 2, 11), ("PHONE", 14, 25), ("PHONE", 28, 41)]
+    assert [(span.entity, span.start, span.end) for span in scrubbed.spans] == [
+        ("EMAIL", 2, 11),
+        ("PHONE", 14, 25),
+        ("PHONE", 28, 41),
+    ]
     assert repr(scrubbed) == f"Scrubbed({scrubbed.text!r})"
     assert not scrubbed.passed
 
@@ -137,7 +142,7 @@ def test_what_happens_on_failure_can_be_chosen() -> None:
 
 def test_a_failing_detector_of_ours_lets_nothing_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """Built-in detectors are under the same rule."""
-    monkeypatch.setattr("agentprod.safety.pii.scrubber.find_spans", failing)
+    monkeypatch.setattr("agentprod.safety.pii.detectors.find_spans", failing)
     with pytest.raises(Blocked, match="built-in detectors failed with TypeError"):
         Scrubber().scrub("I am ann@x.org")
 
@@ -176,7 +181,7 @@ def test_context_in_front_is_read_and_not_reported() -> None:
 
 
 def test_a_scrubber_shows_its_options_only() -> None:
-    """repr names own recognisers and strategies."""
+    """Repr names own recognisers and strategies."""
     scrubber = Scrubber(recognizers=[Recognizer.terms("PROJECT", ["Apollo"])])
     assert repr(scrubber) == f"<Scrubber {len(DEFAULT)} entities, PROJECT, <Policy *='placeholder', SECRET='block'>>"
     assert scrubber.policy("output").of("EMAIL") == "pass"

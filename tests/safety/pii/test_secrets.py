@@ -1,5 +1,6 @@
 """Keys, tokens, passwords and private keys."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,6 @@
 """What is put in the place of a value, and which strategy an entity gets."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 import re
@@ -50,7 +51,12 @@ def test_a_keyed_hash_is_stable_per_key_and_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"key": b"short"}, "16 bytes"), ({"key": b"k" * 16, "digits": 8}, "12 to 64"), ({"key": b"k" * 16, "key_id": "a b"}, "letters and digits")]
+    ("options", "message"),
+    [
+        ({"key": b"short"}, "16 bytes"),
+        ({"key": b"k" * 16, "digits": 8}, "12 to 64"),
+        ({"key": b"k" * 16, "key_id": "a b"}, "letters and digits"),
+    ],
 )
 def test_a_weak_keyed_hash_is_refused(options: dict[str, Any], message: str) -> None:
     """Short keys and hashes can be tried out."""
@@ -58,7 +64,9 @@ def test_a_weak_keyed_hash_is_refused(options: dict[str, Any], message: str) -> 
         KeyedHash(**options)
 
 
-@pytest.mark.parametrize("strategy", ["hash", "remove", None, {"email": "redact"}, {"EMAIL": "gone"}, {"EMAIL": "hash"}])
+@pytest.mark.parametrize(
+    "strategy", ["hash", "remove", None, {"email": "redact"}, {"EMAIL": "gone"}, {"EMAIL": "hash"}]
+)
 def test_a_wrong_strategy_is_refused_when_built(strategy: Any) -> None:
     """Unkeyed hashes, unknown names and entities that cannot exist."""
     with pytest.raises(ConfigError):
@@ -76,10 +84,12 @@ def test_secrets_are_blocked_unless_the_rest_is_irreversible() -> None:
     assert repr(Policy()) == "<Policy *='placeholder', SECRET='block'>"
 
 
-@pytest.mark.parametrize("strategy", [lambda entity, value: 1 / 0, lambda entity, value: None], ids=["raises", "returns None"])
+@pytest.mark.parametrize(
+    "strategy", [lambda entity, value: 1 / 0, lambda entity, value: None], ids=["raises", "returns None"]
+)
 def test_a_strategy_that_fails_blocks(strategy: Any) -> None:
     """A callable that raises, or returns something else than text, lets nothing through."""
-    with pytest.raises(Blocked, match="strategy of EMAIL (failed with ZeroDivisionError|returned NoneType)") as caught:
+    with pytest.raises(Blocked, match=r"strategy of EMAIL (failed with ZeroDivisionError|returned NoneType)") as caught:
         scrubbed(strategy={"EMAIL": strategy})
     assert caught.value.__context__ is None
 

@@ -21,7 +21,10 @@ WEAK = Scrubber(entities=ALL, secrets="redact", output="placeholder")
 OWN = Scrubber(
     secrets="redact",
     output="placeholder",
-    recognizers=[Recognizer.regex("EMPLOYEE", r"EMP ?-? ?\d{4,6}"), Recognizer.regex("BADGE", r"(?:badge|x) (?P<value>\d+)(?! )", probe=False)],
+    recognizers=[
+        Recognizer.regex("EMPLOYEE", r"EMP ?-? ?\d{4,6}"),
+        Recognizer.regex("BADGE", r"(?:badge|x) (?P<value>\d+)(?! )", probe=False),
+    ],
 )
 directions = st.sampled_from(("input", "output", "tool_results"))
 
@@ -125,7 +128,17 @@ def test_context_in_front_is_read_and_not_given_out() -> None:
 
 def test_long_words_and_long_tables_are_given_out_in_the_end() -> None:
     """No text makes a stream hold back more than its longest value may be."""
-    for text in ("a" * 60_000, "12 " * 2000, "\u200b" * 3000 + "ann@x.org ", "-----BEGIN PRIVATE KEY-----\n" + "MIIE " * 8000, "-----BEGIN " * 500):
+    for text in (
+        "a" * 60_000,
+        "12 " * 2000,
+        "\u200b" * 3000 + "ann@x.org ",
+        "-----BEGIN PRIVATE KEY-----\n" + "MIIE " * 8000,
+        "-----BEGIN " * 500,
+        "-----BEGIN PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA" * 100 + "\nand words - and - more words " * 9,
+        "-----BEGIN PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA" * 100 + "\n-----END PRIVATE KEY----- done",
+        "-----BEGIN PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA" * 100 + "\n-----END SOMETHING ELSE----- " + "word " * 60,
+        "-----BEGIN NOTHING-----" + " word" * 40,
+    ):
         stream = PLAIN.stream(Vault())
         out = [stream.feed(text[at : at + 97]) for at in range(0, len(text), 97)]
         held = len(text) - len("".join(out))
@@ -156,7 +169,9 @@ def test_little_is_held_back_on_average() -> None:
     assert held[int(len(held) * 0.95)] <= 40
 
 
-@pytest.mark.skipif("AGENTPROD_DATA" not in os.environ, reason="AGENTPROD_DATA is not set: the development set is left out")
+@pytest.mark.skipif(
+    "AGENTPROD_DATA" not in os.environ, reason="AGENTPROD_DATA is not set: the development set is left out"
+)
 def test_the_development_set_streams_as_it_scrubs() -> None:
     """400 rows of the English set, in pieces of one and of seven characters."""
     rows = Path(os.environ["AGENTPROD_DATA"], "pii", "en_structured_dev.jsonl").read_text("utf-8").splitlines()[:400]

@@ -1,5 +1,6 @@
 """Random texts for property tests: sentences of the generator, and fragments glued at random."""
 
+# ruff: noqa: E501 - tables of texts and what is expected of them
 from __future__ import annotations
 
 from hypothesis import strategies as st

@@ -15,12 +15,12 @@ from agentprod.safety.pii.documents import (
 from agentprod.safety.pii.entities import ALL, CHINA, CONTACT, DEFAULT, FINANCIAL, NETWORK, SECRETS, WEAK
 from agentprod.safety.pii.recognizer import Finder, Recognizer
 from agentprod.safety.pii.restore import Allows, OnUnknown, RestoreStream, restore
+from agentprod.safety.pii.restore_policy import RestorePolicy
 from agentprod.safety.pii.scrub import forget, scrub
 from agentprod.safety.pii.scrubbed import Piece, Scrubbed
 from agentprod.safety.pii.scrubber import Allow, Direction, OnError, Scrubber
 from agentprod.safety.pii.spans import Span
 from agentprod.safety.pii.strategies import KeyedHash, Policy, Strategy, mask, redact
-from agentprod.safety.pii.stream import ScrubStream
 from agentprod.safety.pii.vault import Vault, Vaults
 
 __all__ = [
@@ -42,8 +42,8 @@ __all__ = [
     "Piece",
     "Policy",
     "Recognizer",
+    "RestorePolicy",
     "RestoreStream",
-    "ScrubStream",
     "Scrubbed",
     "Scrubber",
     "Span",

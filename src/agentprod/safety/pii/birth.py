@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from agentprod.safety.pii.checksums import valid_date
-from agentprod.safety.pii.keywords import lower
+from agentprod.safety.pii.keywords import Keywords, lower
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["MONTHS", "birth_dates"]
@@ -16,10 +16,9 @@ MONTHS = (
     "jan feb mar apr jun jul aug sep sept oct nov dec"
 ).split()
 _MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
+_STEMS = Keywords(("birth", "d.o.b", "出生", "生日", "生于"), whole=("born", "dob"))
 _BIRTH = re.compile(
-    r"(?:(?<![a-z])born(?: on| in)?|(?<![a-z])d\.?o\.?b(?![a-z])\.?|birth[ _\-]?(?:date|day)|date[ _]of[ _]birth"
-    r"|birthdate|birthday|出生年月日?|"
-    r"出生日期|出生时间|出生于|生于|生日|出生)"
+    r"(?: on| in|[ _\-]?(?:date|day)|年月日?|日期|时间|于)?\.?"
     r"[\"')）]{0,2}[ ]{0,2}(?:[:：=是为]|is|was|on|the)?[ ]{0,2}[\"'(（]?(?:on |the )?"
     r"(?P<date>"
     r"[0-9]{4}[\-/. ][0-9]{1,2}[\-/. ][0-9]{1,2}(?![0-9])"
@@ -31,17 +30,15 @@ _BIRTH = re.compile(
     r")",
     re.IGNORECASE,
 )
-_GATES = ("born", "birth", "dob", "d.o.b", "生")
 _ISO = re.compile(r"([0-9]{4})[^0-9]?([0-9]{2})[^0-9]?([0-9]{2})")
 
 
 def birth_dates(text: str, start: int = 0) -> Iterator[Span]:
     """Yield dates right behind "born", "DOB", "date of birth", 出生日期, 生日 …; the words stay readable."""
-    lowered = lower(text)
-    if not any(map(lowered.__contains__, _GATES)):
-        return
-    for match in _BIRTH.finditer(text):
-        begin, end = match.span("date")
-        iso = _ISO.fullmatch(match["date"])
-        if begin >= start and not (iso and not valid_date(int(iso[1]), int(iso[2]), int(iso[3]))):
-            yield Span(begin, end, "DATE_OF_BIRTH", 0.7)
+    for end, _, _ in _STEMS.find(lower(text), max(0, start - 64)):
+        match = _BIRTH.match(text, end)
+        if match:
+            begin, end = match.span("date")
+            iso = _ISO.fullmatch(match["date"])
+            if begin >= start and not (iso and not valid_date(int(iso[1]), int(iso[2]), int(iso[3]))):
+                yield Span(begin, end, "DATE_OF_BIRTH", 0.7)

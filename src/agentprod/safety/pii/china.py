@@ -23,7 +23,7 @@ _GLUED_ID = re.compile(r"(?:id|sfz|no|card|number|身份证)\Z", re.IGNORECASE)
 def cn_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     """Yield 18-character resident identity numbers in the runs (GB 11643-1999), in the usual groupings."""
     for run in runs:
-        if run.digits < 17:
+        if run.digits < 17 or (len(run.starts) == 1 and run.digits > 18):
             continue
         done = run.start
         for at in run.starts:
@@ -42,7 +42,7 @@ _ID_WORD = re.compile(r"身份证|身份號|身份号|证件号|身分证|(?<![a
 def cn_old_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     """Yield 15-digit identity numbers of before 1999, which have no check digit, behind words like 身份证."""
     for run in runs:
-        if run.digits < 15:
+        if run.digits < 15 or (len(run.starts) == 1 and run.digits != 15):
             continue
         for at in run.starts:
             match = _OLD_ID.match(text, at)
@@ -100,6 +100,7 @@ _PASSPORT_WORD = re.compile(
     re.IGNORECASE,
 )
 _NUMBERED = re.compile(r"护照|護照|台胞证|通行证|passport", re.IGNORECASE)
+_NUMBERED_GATES = ("护照", "護照", "台胞证", "通行证", "assport", "ASSPORT")
 _GLUED_PASSPORT = re.compile(r"(?:passport|no|number|护照)\Z", re.IGNORECASE)
 _OTHER_CODE = re.compile(
     r"(?:订单|单号|编号|型号|货号|批号|序列|车次|航班|房间|工号|学号|order|invoice|part|model|sku|serial|ref|ticket|room|batch)"
@@ -127,7 +128,7 @@ def cn_passports(text: str, start: int = 0) -> Iterator[Span]:
             yield Span(begin, match.end(), "CN_PASSPORT", 0.85)
         elif number[0] in "EG" and _MAINLAND.fullmatch(number) and not _OTHER_CODE.search(before):
             yield Span(begin, match.end(), "CN_PASSPORT", 0.6)
-    if _NUMBERED.search(text):
+    if any(map(text.__contains__, _NUMBERED_GATES)):
         for match in _BARE_PASSPORT.finditer(text, start):
             number = match[0]
             near = _NUMBERED.search(text, max(0, match.start() - 16), match.start())

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from agentprod.safety.pii.checksums import base58check_version, bech32_prefix
+from agentprod.safety.pii.keywords import has_long_word
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["crypto_addresses"]
@@ -24,6 +25,8 @@ def crypto_addresses(text: str, start: int = 0) -> Iterator[Span]:
     The mixed-case checksum of `0x` addresses (EIP-55) needs Keccak-256, which the standard library lacks, and is not
     checked; 40 hexadecimal digits behind `0x` are enough.
     """
+    if not has_long_word(text, start, 26):
+        return
     for match in _LONG_WORD.finditer(text, start):
         word = match[0]
         if _HEX.fullmatch(word):

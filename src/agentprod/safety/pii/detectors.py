@@ -78,7 +78,8 @@ def find_spans(text: str, detectors: Iterable[Detector], start: int = 0) -> list
 
         start: text before this offset is context only.
     """
-    has_digit = any(map(text.__contains__, _DIGITS))
+    tail = text[start:] if start else text
+    has_digit = any(map(tail.__contains__, _DIGITS))
     wide = has_digit and not text.isascii()
     runs: list[Run] | None = None
     found: list[Span] = []
@@ -88,6 +89,6 @@ def find_spans(text: str, detectors: Iterable[Detector], start: int = 0) -> list
                 runs = list(number_runs(text, start)) if has_digit else []
             if runs:
                 found += find(text, runs)
-        elif not needs or (needs == "digit" and has_digit) or (needs == "wide digit" and wide) or needs in text:
+        elif not needs or (needs == "digit" and has_digit) or (needs == "wide digit" and wide) or needs in tail:
             found += find(text, start)
     return found

@@ -26,7 +26,7 @@ def us_ssns(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     spaces, dots or nine bare digits need a word like "SSN" within 40 characters before.
     """
     for run in runs:
-        if run.digits < 9:
+        if run.digits < 9 or (len(run.starts) == 1 and run.digits != 9):
             continue
         for at in run.starts:
             match = _SSN.match(text, at)

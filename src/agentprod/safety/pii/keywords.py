@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-__all__ = ["Keywords", "lower"]
+__all__ = ["Keywords", "has_long_word", "lower"]
+
+_LONG_WORDS: dict[int, re.Pattern[str]] = {}
+
+
+def has_long_word(text: str, start: int, size: int) -> bool:
+    """Tell whether the text has, from `start` on, `size` ASCII characters in a row without a space.
+
+    A cheap test in front of searches for long values; ordinary prose seldom passes it.
+    """
+    if text.isascii():
+        return max(map(len, text[start:].split()), default=0) >= size
+    pattern = _LONG_WORDS.get(size)
+    if pattern is None:
+        pattern = _LONG_WORDS[size] = re.compile(f"[!-~]{{{size}}}")
+    return pattern.search(text, start) is not None
 
 
 def lower(text: str) -> str:

@@ -38,7 +38,8 @@ _OTHER_WORDS = (
     "request", "session", "message", "msg", "ts", "time", "batch", "range", "sum",
 )  # fmt: skip
 _NEUTRAL = frozenset(
-    "no num nr number numbers is was are the a of und my his her your their code my new at on to for s value data text content".split()
+    "no num nr number numbers is was are the a of und my his her your their code my new at on to for s value data text "
+    "content".split()
 )
 _KINDS = (
     dict.fromkeys(_OTHER_WORDS, OTHER)

@@ -153,7 +153,9 @@ _MAC_WORD = re.compile(r"(?:(?<![a-z])mac(?![a-z])|ether|物理地址|硬件地�
 
 def mac_addresses(text: str, start: int = 0) -> Iterator[Span]:
     """Yield MAC addresses (IEEE 802 EUI-48 and EUI-64): colons, hyphens or Cisco's dotted form."""
-    for pattern, width in ((_MAC, 2), (_MAC_DOTTED, 4)):
+    for pattern, width, marks, least in ((_MAC, 2, ":-", 5), (_MAC_DOTTED, 4, ".", 2)):
+        if not any(text.count(mark, start) >= least for mark in marks):
+            continue
         for match in pattern.finditer(text, start):
             begin = match.start() - width
             before = text[max(0, begin - 20) : begin]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from agentprod.safety.pii.calling_codes import split_calling_code
 from agentprod.safety.pii.checksums import valid_date
@@ -54,21 +54,28 @@ _SHAPES = re.compile(
 _CANDIDATE = re.compile(r"[(（]?[0-9](?:[ .\-/()（）]{0,2}[0-9]){5,12}" + _ENDS)
 
 
-def phones(text: str, runs: Iterable[Run]) -> Iterator[Span]:
+def phones(text: str, runs: Sequence[Run]) -> Iterator[Span]:
     """Yield telephone numbers in the runs: those that need no word beside them, then those that do."""
     words: _Words | None = None
+    # Where numbers are rare, only what stands before them is searched for words.
+    rare = len(runs) < len(text) // 128
     for run in runs:
         done = run.start
+        if rare:
+            words = None
         labelled = LABEL.match(text, run.end) is not None
         starts = run.starts
         for place, at in enumerate(starts):
             if at < done or starts[place + 2 : place + 3] == (at + 4,):
                 # Behind it, or digits one by one, as no number begins.
                 continue
+            if text[at : at + 14].isdigit() and run.end - at > 13 and text[at - 1 : at] != "+" and text[at] != "0":
+                # Longer than any number without its country code.
+                continue
             span = _strong(text, at)
             if not span and run.end - at >= 6:
                 if words is None:
-                    words = _Words(text)
+                    words = _Words(text, max(0, run.start - 64) if rare else 0, run.end if rare else len(text))
                 span = words.judge(at, labelled=labelled)
             if span:
                 extension = EXTENSION.match(text, span.end)
@@ -174,11 +181,11 @@ def _shaped(text: str, begin: int, at: int) -> Span | None:
 
 
 class _Words:
-    """The words for a telephone in one text, and whether they name the number at an offset."""
+    """The words for a telephone in a part of a text, and whether they name the number at an offset."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, start: int, stop: int) -> None:
         self._text = text
-        self._words = WORDS.find(lower(text))
+        self._words = [(end + start, at + start, word) for end, at, word in WORDS.find(lower(text[start:stop]))]
         self._ends = [word[0] for word in self._words]
 
     def judge(self, at: int, *, labelled: bool) -> Span | None:

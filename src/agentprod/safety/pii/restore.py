@@ -19,7 +19,7 @@ OnUnknown = Literal["keep", "drop", "raise"]
 """What to do with a placeholder of a known entity whose number was never given out."""
 
 _LOOK_BACK = 2048
-_ENDS_URL = re.compile('[\\s"<>`“”「」，。；！？）】》、]')
+_URL_RUN = re.compile('[^\\s"<>`“”「」，。；！？）】》、]*')
 _BARE_HOST = re.compile(
     r"(?:^|[^A-Za-z0-9@.\-])[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){0,6}\.[A-Za-z]{2,24}(?::\d{1,5})?[/?]"
 )
@@ -49,11 +49,11 @@ def in_url(text: str, at: int) -> bool:
         return not value.startswith(_HARMLESS)
     if "(" in window and _CSS.search(window):
         return True
-    start = max((match.end() for match in _ENDS_URL.finditer(window)), default=0)
-    run = window[start:].lower()
-    if "://" in run:
+    reversed_run = _URL_RUN.match(window[::-1])
+    run = window[len(window) - reversed_run.end() :].lower() if reversed_run else ""
+    if "://" in run or run.startswith(("//", "www.")):
         return True
-    return run.startswith(("//", "www.")) or bool(_BARE_HOST.search(run))
+    return ("/" in run or "?" in run) and _BARE_HOST.search(run) is not None
 
 
 class RestoreStream:

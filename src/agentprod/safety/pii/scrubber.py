@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from agentprod.errors import Blocked, ConfigError
-from agentprod.safety.pii.detectors import built_in, find_spans
 from agentprod.safety.pii.entities import ALL, DEFAULT
 from agentprod.safety.pii.folding import fold
 from agentprod.safety.pii.memo import Memo
@@ -17,8 +16,10 @@ from agentprod.safety.pii.recognizer import Finder, Recognizer, as_recognizer
 from agentprod.safety.pii.scrubbed import Piece, Scrubbed
 from agentprod.safety.pii.spans import Span
 from agentprod.safety.pii.strategies import Policy, Strategy, mask, redact
-from agentprod.safety.pii.stream import ScrubStream
 from agentprod.safety.pii.vault import Form, Vault
+
+if TYPE_CHECKING:
+    from agentprod.safety.pii.stream import ScrubStream
 
 __all__ = ["Allow", "Direction", "OnError", "Scrubber"]
 
@@ -92,7 +93,11 @@ class Scrubber:
         if isinstance(recognizers, Recognizer) or callable(recognizers):
             raise ConfigError("recognizers is a list of recognisers: write recognizers=[…]")
         self.recognizers = tuple(as_recognizer(recognizer) for recognizer in recognizers)
+        # The detectors hold some 300 patterns; compiling them takes longer than importing the rest of the package.
+        from agentprod.safety.pii.detectors import built_in, find_spans
+
         self._detectors = built_in(self.entities)
+        self._find_spans = find_spans
         self._allow = tuple(_allow_test(entry) for entry in ([allow] if isinstance(allow, str) else allow))
         self._threshold = threshold
         self._on_error = on_error
@@ -142,7 +147,9 @@ class Scrubber:
         raw: list[Span] = []
         failure = ""
         try:
-            found += (span for span in find_spans(folded.text, self._detectors, begin) if span.entity in self.entities)
+            found += (
+                span for span in self._find_spans(folded.text, self._detectors, begin) if span.entity in self.entities
+            )
         except Exception as error:
             failure = f"the built-in detectors failed with {type(error).__name__}"
         for recognizer in self.recognizers:
@@ -242,6 +249,8 @@ class Scrubber:
 
     def stream(self, vault: Vault | None = None, *, direction: Direction = "output", before: str = "") -> ScrubStream:
         """Return an object with `feed` and `flush` that scrubs a text which arrives in pieces."""
+        from agentprod.safety.pii.stream import ScrubStream
+
         return ScrubStream(self, Vault() if vault is None else vault, direction=direction, before=before)
 
     def _replacement(self, entity: str, value: str, policy: Policy, vault: Vault, form: Form) -> tuple[str, str]:

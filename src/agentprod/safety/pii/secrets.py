@@ -9,17 +9,21 @@ import re
 from collections.abc import Iterator
 from math import log2
 
-from agentprod.safety.pii.keywords import Keywords, lower
+from agentprod.safety.pii.keywords import Keywords, has_long_word, lower
 from agentprod.safety.pii.secret_formats import FORMATS, SHAPES
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["assigned_secrets", "issued_secrets", "open_private_key", "private_keys", "url_passwords"]
 
+_SHORTEST = 15
+"""Characters of the shortest credential with a vendor's mark."""
 _TOKEN_LEFT = re.compile(r"[A-Za-z0-9_~.\-:]{0,80}")
 
 
 def issued_secrets(text: str, start: int = 0) -> Iterator[Span]:
     """Yield credentials that carry their vendor's mark: about 120 formats, JWT included."""
+    if not has_long_word(text, start, _SHORTEST):
+        return
     for prefix, pattern in FORMATS:
         at = text.find(prefix, start)
         while at >= 0:
@@ -140,6 +144,7 @@ _DUMMY = re.compile(
     re.IGNORECASE,
 )
 _REFERENCE = re.compile(r"[$%]?[A-Za-z_][A-Za-z_]*(?:(?:\.|->|::)[A-Za-z_][A-Za-z0-9_]*)*[.:]?")
+_TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~:!@#$%^*|]+")
 _WORD_PART = re.compile("[a-z]{5}")
 _PATH_LIKE = re.compile(r"(?:\.{0,2}/|[A-Za-z]:\\|https?:|file:|s3:|arn:|vault:|ssm:|env[.:])", re.IGNORECASE)
 
@@ -203,8 +208,6 @@ def _is_password(value: str, *, quoted: bool, prose: bool) -> bool:
             any(not char.isalnum() for char in value),
         )
     )
-    if not value.isascii():
-        return False
     if quoted:
         return (classes >= 2 and not (value.isalpha() and value.istitle())) or (
             classes == 1 and len(value) >= 6 and value.isdigit()
@@ -215,11 +218,7 @@ def _is_password(value: str, *, quoted: bool, prose: bool) -> bool:
 
 
 def _is_token(value: str, *, strong: bool, quoted: bool) -> bool:
-    if (
-        not value.isascii()
-        or len(value) < (10 if strong else 16)
-        or not re.fullmatch(r"[A-Za-z0-9_\-+/=.~:!@#$%^*|]+", value)
-    ):
+    if len(value) < (10 if strong else 16) or not _TOKEN.fullmatch(value):
         return False
     if value.isdigit():
         return strong and len(value) >= 15
