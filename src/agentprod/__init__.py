@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from agentprod.reliability.breaker_policy import SlowCalls
     from agentprod.reliability.bulkhead import Bulkhead
     from agentprod.reliability.circuit_breaker import CircuitBreaker
+    from agentprod.reliability.rate_limit import RateLimit
     from agentprod.reliability.retry import Retry
     from agentprod.reliability.retry_budget import RetryBudget
     from agentprod.reliability.timeout import Deadline, Timeout
@@ -94,6 +95,7 @@ __all__ = [
     "Outside",
     "Part",
     "Place",
+    "RateLimit",
     "RateLimited",
     "Rejected",
     "Reply",
@@ -156,6 +158,7 @@ _PLACES = {
     "reliability.breaker_policy": ("SlowCalls",),
     "reliability.bulkhead": ("Bulkhead",),
     "reliability.circuit_breaker": ("CircuitBreaker",),
+    "reliability.rate_limit": ("RateLimit",),
     "reliability.retry": ("Retry",),
     "reliability.retry_budget": ("RetryBudget",),
     "reliability.timeout": ("Deadline", "Timeout"),
