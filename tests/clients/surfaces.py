@@ -73,7 +73,9 @@ def dumped(value: Any) -> Any:
 def forget(data: Any) -> Any:
     """Drop ids and times."""
     if isinstance(data, dict):
-        return {key: forget(value) for key, value in data.items() if key not in ("id", "created", "_request_id")}
+        return {
+            key: forget(value) for key, value in data.items() if key not in ("id", "item_id", "created", "_request_id")
+        }
     return [forget(item) for item in data] if isinstance(data, list | tuple) else data
 
 
@@ -329,3 +331,46 @@ def make_client(sdk: str, kind: str, provider: Any, **options: Any) -> Any:
 async def shut(client: Any) -> None:
     """Close a bare client of either kind."""
     await result(client.close())
+
+
+# OpenAI responses
+
+
+def asked() -> dict[str, Any]:
+    """Return the arguments that mean to the Responses API what MESSAGES means to chat."""
+    return {"model": "gpt-5-mini", "instructions": MESSAGES[0]["content"], "input": MESSAGES[1]["content"]}
+
+
+@surface("openai")
+async def openai_responses_create(client: Any, **extra: Any) -> Any:
+    """A whole response."""
+    return dumped(await result(client.responses.create(**asked(), **extra)))
+
+
+@surface("openai", streams=True)
+async def openai_responses_stream(client: Any, **extra: Any) -> Any:
+    """Its events."""
+    stream = await result(client.responses.create(stream=True, **asked(), **extra))
+    return type(stream).__name__, dumped(await items(stream))
+
+
+@surface("openai", streams=True)
+async def openai_responses_helper(client: Any, **extra: Any) -> Any:
+    """The `.stream()` helper: its events and its final response."""
+    async with opened(client.responses.stream(**asked(), **extra)) as stream:
+        kinds = [event.type for event in await items(stream)]
+        return kinds, dumped(await result(stream.get_final_response()))
+
+
+@surface("openai", json=True)
+async def openai_responses_parse(client: Any, **extra: Any) -> Any:
+    """A parsed response."""
+    made = await result(client.responses.parse(text_format=Greeting, **asked(), **extra))
+    return made.output_parsed.model_dump(), dumped(made)
+
+
+@surface("openai")
+async def openai_responses_raw(client: Any, **extra: Any) -> Any:
+    """A raw response and its parse."""
+    raw = await result(client.responses.with_raw_response.create(**asked(), **extra))
+    return type(raw).__name__, dumped(raw.parse())

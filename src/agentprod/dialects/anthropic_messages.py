@@ -178,6 +178,13 @@ class AnthropicMessages(Dialect):
             delta = {"type": "text_delta", "text": text}
         return {"type": "content_block_delta", "index": part.index, "delta": delta}
 
+    def tool_names(self, event: Any) -> Iterable[tuple[int, int, str]]:
+        """Return the tool whose call a block opens."""
+        block = event.get("content_block") if isinstance(event, Mapping) else None
+        if isinstance(block, Mapping) and block.get("type") in _TOOL_BLOCKS and isinstance(block.get("name"), str):
+            return [(0, event.get("index", 0), block["name"])]
+        return ()
+
     def encode(self, event: Any) -> bytes:
         """Return the event under its own name."""
         return encode(event, event.get("type") if isinstance(event, Mapping) else None)

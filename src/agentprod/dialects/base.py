@@ -181,6 +181,10 @@ class Dialect:
         """Return an event that carries only `text` of `part`; `like` is an earlier event of the part."""
         return text
 
+    def tool_names(self, event: Any) -> Iterable[tuple[int, int, str]]:
+        """Return `(choice, index, name)` of tool calls that this event names; their arguments follow without it."""
+        return ()
+
     def rewrite_snapshots(self, event: Any, finals: Mapping[Part, str]) -> Any:
         """Return the event with repeated whole texts replaced by their edited ones."""
         return event

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agentprod.dialects.json_text import JsonLeaves
@@ -78,6 +79,7 @@ class StreamEdit:
         self._json_text = json_text
         self._open: dict[Part, _Open] = {}
         self._finals: dict[Part, str] = {}
+        self._tools: dict[tuple[int, int], str] = {}
         self.texts: list[str] = []
         """The text as edited, piece by piece."""
 
@@ -100,6 +102,8 @@ class StreamEdit:
 
     def _edit(self, event: Event, out: list[Event]) -> None:
         data = event.data
+        for choice, index, name in self._dialect.tool_names(data):
+            self._tools[choice, index] = name
         fragments = list(self._dialect.event_fragments(data, self._json_text))
         ending = self._dialect.ends(data, self._open.keys() | {part for part, _, _ in fragments})
         touched = {part for part, _, _ in fragments}
@@ -129,11 +133,14 @@ class StreamEdit:
         return edited
 
     def _editor(self, part: Part) -> Editor | None:
-        first = self._make(part)
+        named = part
+        if part.kind == "tool_arguments" and part.tool is None:
+            named = replace(part, tool=self._tools.get((part.choice, part.index)))
+        first = self._make(named)
         if not part.json or first is None:
             return first
         made = [first]
-        return JsonLeaves(lambda: made.pop() if made else self._make(part))
+        return JsonLeaves(lambda: made.pop() if made else self._make(named))
 
     def _flush(self, part: Part) -> str:
         state = self._open.pop(part)

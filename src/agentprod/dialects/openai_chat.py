@@ -211,6 +211,14 @@ class OpenAIChat(Dialect):
         chunk = {key: value for key, value in like.items() if key not in ("choices", "usage")}
         return {**chunk, "choices": [{"index": part.choice, "delta": delta, "finish_reason": None}]}
 
+    def tool_names(self, event: Any) -> Iterator[tuple[int, int, str]]:
+        """Yield the tool calls that a chunk names: the first piece of each does."""
+        for choice in _choices(event):
+            for position, call in enumerate(_list(_mapping(choice.get("delta")).get("tool_calls"))):
+                function, _ = _function(call)
+                if function is not None and isinstance(function.get("name"), str):
+                    yield choice.get("index", 0), call.get("index", position), function["name"]
+
     def is_usage_only(self, event: Any) -> bool:
         """Whether this is the last chunk of `include_usage`, which has no choices."""
         return type(event) is dict and not event.get("choices") and isinstance(event.get("usage"), dict)
@@ -298,6 +306,7 @@ def _choice_fragments(choice: Any, key: str, path: tuple[Any, ...], json_text: b
     for position, call in enumerate(_list(message.get("tool_calls"))):
         function, slot = _function(call)
         if function is not None and isinstance(function.get(slot), str) and function[slot]:
+            # In a stream only the first piece carries the name, and all pieces are one part.
             name = function.get("name") if key == "message" else None
             part = Part("tool_arguments", "assistant", index, call.get("index", position), name, slot == "arguments")
             kind = "custom" if slot == "input" else "function"
