@@ -424,6 +424,31 @@ def test_slow_streams_open_it() -> None:
     assert bench.state == "open"
 
 
+def test_slow_answers_open_it(caller: Caller, clock: FakeClock) -> None:
+    """So do answers that take too long for each of their tokens, whole ones and streams; uncounted ones do not."""
+
+    async def count(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        reply = await call_next(call)
+        attempt = reply.attempt
+        assert attempt is not None
+        if reply.streaming:
+            reply.on_end(lambda end: setattr(end.attempt, "usage", ap.Usage(1, 10)))
+        else:
+            attempt.usage = ap.Usage(1, 10)
+        return reply
+
+    rule = ap.SlowCalls(per_token=0.5)
+    assert ap.CircuitBreaker(slow=rule).needs_usage
+    for layers, state in (([], "closed"), ([count], "open")):
+        breaker = ap.CircuitBreaker(by="global", slow=rule)
+        stack = ap.Stack(breaker, *layers, clock=clock)
+        step = ["a", Takes(6), "b"] if caller.streams else Takes(6, "a")
+        fn = caller.decorate(stack, Script(step, clock=clock))
+        for _ in range(10):
+            caller.ask(fn)
+        assert breaker.state("global") == state
+
+
 # By hand, shadow, groups
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import agentprod as ap
+from agentprod.reliability.limit_accounts import LocalAccount
 from agentprod.stores import MemoryStore, StoreUnavailable
 from agentprod.testing import FakeClock
 from tests.callers import MODES, Caller, Script, Told
@@ -468,6 +469,115 @@ def test_the_stack_has_the_store(clock: FakeClock) -> None:
         assert (Caller("sync").ask(fn).error is None) == expected
     with pytest.raises(ap.ConfigError, match="different stores"):
         ap.Stack(limit, store=MemoryStore(), clock=clock)
+
+
+def test_a_shared_place_in_line_is_given_up(clock: FakeClock) -> None:
+    """A call cancelled in a shared line, or in flight, gives up its place in the store, beside it."""
+    store = MemoryStore(now=clock.monotonic)
+    limit = ap.RateLimit(input_tokens=60, store=store, by="global")
+    other = ap.RateLimit(input_tokens=60, store=store, by="global", max_wait=0)
+
+    async def run() -> None:
+        entered = asyncio.Event()
+
+        @ap.Stack(limit, clock=clock)
+        async def ask(prompt: str) -> None:
+            entered.set()
+            await asyncio.Event().wait()
+
+        async def refuse(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+            entered.set()
+            await asyncio.Event().wait()
+            raise AssertionError("it is cancelled before")
+
+        @ap.Stack(limit, refuse, clock=clock)
+        async def unsent(prompt: str) -> None:
+            raise AssertionError("it is never sent")
+
+        @ap.Stack(other, clock=clock)
+        async def fits(prompt: str) -> str:
+            return "fine"
+
+        task = asyncio.ensure_future(unsent("x" * 60))
+        await entered.wait()
+        with pytest.raises(ap.RateLimited):
+            await fits("x" * 60)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.01)
+        assert await fits("x" * 60) == "fine"
+
+        class Held(FakeClock):
+            async def asleep(self, seconds: float) -> None:
+                await asyncio.Event().wait()
+
+        @ap.Stack(limit, clock=Held(clock.monotonic()))
+        async def waits_long(prompt: str) -> None:
+            raise AssertionError("it is cancelled in line")
+
+        waiting = asyncio.ensure_future(waits_long("x" * 60))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await asyncio.sleep(0.01)
+        clock.advance(60)
+        assert await fits("x" * 60) == "fine"
+
+    asyncio.run(run())
+
+
+def test_a_store_that_goes_down_in_between(clock: FakeClock) -> None:
+    """A store that fails while a call is in flight does not fail the call."""
+
+    class Fails(MemoryStore):
+        is_down = False
+
+        def get(self, *args: Any, **options: Any) -> Any:
+            if self.is_down:
+                raise StoreUnavailable("it is down")
+            return super().get(*args, **options)
+
+    store = Fails(now=clock.monotonic)
+
+    async def cut(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        store.is_down = True
+        return await call_next(call)
+
+    headers = {"x-ratelimit-remaining-requests": "5", "x-ratelimit-reset-requests": "20s"}
+    bench = Bench(Caller("sync"), clock, cut, answers(headers), requests=9, store=store)
+    assert bench.ask("fine")[0].value == "fine"
+
+
+# Estimates
+
+
+def test_what_the_answer_may_cost(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is booked at no more than the request allows, then as earlier answers were; input roughly at worst."""
+
+    def broken(request: Mapping[str, Any], model: str | None, text: str) -> ap.Usage:
+        raise RuntimeError("no tokenizer")
+
+    monkeypatch.setattr("agentprod.stack.default_estimator", broken)
+    limit = ap.RateLimit(tokens=10_000, max_wait=0)
+    left: list[float] = []
+
+    async def look(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        ((_, account),) = limit._accounts.items()
+        assert isinstance(account, LocalAccount)
+        left.append(account._gcra.remaining(clock.monotonic())["tokens"])
+        return await call_next(call)
+
+    @ap.Stack(limit, look, answers(usage=ap.Usage(0, 300)), clock=clock)
+    def ask(max_tokens: int) -> str:
+        return "fine"
+
+    for most in (100, 5000):
+        ask(max_tokens=most)
+        clock.advance(60)
+    assert 9850 < left[0] < 9900  # 100, and some for the request
+    assert 9650 < left[1] < 9700  # 300, as the answer before
 
 
 # Options

@@ -129,6 +129,8 @@ class SharedAccount:
                     await self._leave(call, id)
                     return short
                 await runtime.sleep(max(short.retry_after, _SHORTEST))
+        except StoreUnavailable:
+            raise  # the place is lost by itself
         except BaseException:
             # A cancelled call ends at once, so the place in line is given up beside it.
             work = self._leave(call, id)
