@@ -80,6 +80,8 @@ def test_the_stack_s_store_serves_its_cache(openai_with: OpenAIWith, provider: P
     openai_with(provider, cache, store=store)
     with pytest.raises(ap.ConfigError, match="two stacks"):
         ap.Stack(cache, store=MemoryStore())
+    layers = [MemoryStore(), store]
+    assert len(ap.Stack(Cache(), store=layers).insert(ap.Retry(), inside=Cache)) == 2
     own = Cache(store=MemoryStore())
     ask(openai_with(provider, own, store=store))
     assert own.stats().misses == 1

@@ -506,4 +506,4 @@ def test_a_callable_partition_that_fails_keeps_the_call_out(openai_with: OpenAIW
 def test_a_cache_shows_its_options() -> None:
     """`print(stack)` tells what was chosen."""
     assert repr(Cache()) == "Cache(ttl=3600.0)"
-    assert repr(Cache(ttl=60, by="user")) == "Cache(ttl=60.0, by='user')"
+    assert repr(Cache(ttl=60, by="user", stale=5)) == "Cache(ttl=60.0, by='user', stale=5)"

@@ -136,7 +136,15 @@ class Cache(Stock, Layer):
         self._fetcher = Fetcher(keeper, self._server, tiers, self._counts)
         self._refresher = Refresher(keeper, self._counts)
         self._seen = Seen()
-        self._shown = {"ttl": self._terms.fresh, **({} if by == "tenant" else {"by": by})}
+        given = {
+            "ttl": (self._terms.fresh, None),
+            "max_entries": (max_entries, 10_000),
+            "by": (by, "tenant"),
+            "stale": (stale, None),
+            "tool_calls": (tool_calls, False),
+            "nondeterministic": (nondeterministic, "cache"),
+        }
+        self._shown = {name: value for name, (value, default) in given.items() if value != default}
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Answer from the cache, or ask and remember."""

@@ -38,6 +38,7 @@ class Stock:
         self._tiers = tiers
         self._warner = warner
         self._own_store = store is not None
+        self._joined: Any = None
         if store is not None:
             tiers.use(open_store(store))
         clock = SystemClock()
@@ -51,12 +52,12 @@ class Stock:
             ConfigError: another stack has given it another store.
         """
         self._sync, self._async = stack.entry.sync.runtime, stack.entry.asynchronous.runtime
-        if stack.store is None or self._own_store:
+        if stack.store is None or self._own_store or stack.store == self._joined:
             return
-        store = open_store(stack.store)
-        if self._tiers.store not in (None, store):
+        if self._joined is not None:
             raise ConfigError("this Cache serves two stacks with different stores; give it a store of its own")
-        self._tiers.use(store)
+        self._joined = stack.store
+        self._tiers.use(open_store(stack.store))
 
     def invalidate(
         self,
