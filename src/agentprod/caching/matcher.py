@@ -55,8 +55,8 @@ class Decision(Generic[V]):
     Args:
         hit: `value` may be the answer.
 
-        reason: `"same"` (the very text), `"similar"`; or, without a hit, `"none"` (nothing near), `"below"` the threshold,
-            `"guard:<name>"` for the nearest entry, `"reported"` as wrong before, `"refused:<why>"`.
+        reason: `"same"` (the very text), `"similar"`; or, without a hit, `"none"` (nothing near), `"below"` the
+            threshold, `"guard:<name>"` for the nearest entry, `"reported"` as wrong before, `"refused:<why>"`.
 
         threshold: the least cosine.
 
@@ -107,9 +107,9 @@ class StoredEntry(Generic[V]):
 class SemanticMatcher(Generic[V]):
     """Keeps values under texts, in partitions that never mix, and finds them by similar texts.
 
-    An entry is served when its cosine reaches the threshold, no guard objects, and nobody reported that pair, or a nearer
-    one, as wrong. Thread-safe; searching one partition does not hold up the others. Entries in all partitions together are
-    capped, and the least recently used goes first. Embedding is left to the caller, who may await it.
+    An entry is served when its cosine reaches the threshold, no guard objects, and nobody reported that pair, or a
+    nearer one, as wrong. Thread-safe; searching one partition does not hold up the others. Entries in all partitions
+    together are capped, and the least recently used goes first. Embedding is left to the caller, who may await it.
 
     Args:
         embedder: whose vectors are compared.

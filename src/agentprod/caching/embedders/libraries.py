@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -29,7 +30,7 @@ def require(module: str, package: str) -> None:
         raise ConfigError(f"this embedder needs {package}: pip install {package}")
 
 
-class _Library:
+class _Library(ABC):
     """What the adapters share: the model is loaded on first use, once, and its vectors are checked.
 
     Args:
@@ -74,14 +75,14 @@ class _Library:
                 self._loaded = self._load()
             return self._loaded
 
-    def _open(self, name: str) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _open(self, name: str) -> Any: ...
 
-    def _judge(self, model: Any, text: str) -> str | None:
-        raise NotImplementedError
+    @abstractmethod
+    def _judge(self, model: Any, text: str) -> str | None: ...
 
-    def _vectors(self, model: Any, texts: list[str]) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _vectors(self, model: Any, texts: list[str]) -> Any: ...
 
 
 class SentenceTransformers(_Library):

@@ -11,9 +11,9 @@ ENGLISH_WEIGHTS = {
     for weight, words in (
         (
             0.1,
-            """the a an to of is are was were be am been being do does did done have has had having s re ve d ll m t that
-            this it its there please pls kindly hi hello hey ok okay thanks thank just also too very really and or but so
-            if then as at can could will would shall should may might""",
+            """the a an to of is are was were be am been being do does did done have has had having s re ve d ll m t
+            that this it its there please pls kindly hi hello hey ok okay thanks thank just also too very really and or
+            but so if then as at can could will would shall should may might""",
         ),
         (
             0.2,

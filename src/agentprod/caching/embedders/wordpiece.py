@@ -48,7 +48,8 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     Raises:
         ConfigError: a special token of BERT is missing.
     """
-    vocabulary = {line.rstrip("\r\n"): index for index, line in enumerate(path.open(encoding="utf-8"))}
+    lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    vocabulary = {line.removesuffix("\r"): index for index, line in enumerate(lines)}
     for special in ("[UNK]", "[CLS]", "[SEP]"):
         if special not in vocabulary:
             raise ConfigError(f"{path.name} has no {special}: not the vocabulary of a BERT model")
@@ -113,7 +114,7 @@ class WordPiece:
         if self._strip_accents and not text.isascii():
             text = "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
         if self._lower_case:
-            text = text.lower()
+            text = text.lower() if text.isascii() else "".join(map(str.lower, text))  # no final sigma
         for chunk in text.split():
             start = 0
             for index, char in enumerate(chunk):

@@ -1,7 +1,7 @@
 """Lexical guards: why two texts that an embedder finds alike must not share an answer, in English and Chinese.
 
-A cosine does not tell `turn on` from `turn off`, nor 2023 from 2024. The guards do, without a model: each reads one text
-once, and a pair is then compared in microseconds.
+A cosine does not tell `turn on` from `turn off`, nor 2023 from 2024. The guards do, without a model: each reads one
+text once, and a pair is then compared in microseconds.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from agentprod.caching.guards.contract import Side
@@ -20,19 +20,18 @@ class AntonymGuard:
 
     The same holds for two things of one kind: colours, vegetables, file formats, family members, question words. A pair
     is blocked when each text has a word of the same set more often than the other text has it. `enable` against
-    `disable` is also seen by the prefix, for words in no list.
+    `disable` is also seen by the prefix, for words in no list, and `from X` against `to X`.
     """
 
     name = "antonym"
 
     def read(self, sentence: Sentence) -> str:
-        """Return the known words as `set.value`, with the character itself where it is a single Chinese one."""
+        """Return the known words as `set.value`, in Chinese with the word, and words with a prefix that may negate."""
         items = []
         for hit in sentence.hits:
             if hit.group >= 0:
-                single = f":{hit.word}" if sentence.chinese and len(hit.word) == 1 else ""
                 value = 1 - hit.value if hit.complementary and hit.place in sentence.negated else hit.value
-                items.append(f"{hit.group}.{value}{single}")
+                items.append(f"{hit.group}.{value}:{hit.word}" if sentence.chinese else f"{hit.group}.{value}")
         if not sentence.chinese:
             known = NEGATIONS.union(hit.word for hit in sentence.hits)
             items += [f"-{word}" for word in set(sentence.words) - known if _PREFIXES.match(word)]
@@ -41,18 +40,54 @@ class AntonymGuard:
 
     def conflict(self, one: Side, other: Side) -> bool:
         """Return whether a word was put for one of its opposites."""
-        mine, theirs = Counter(one.reading.split()), Counter(other.reading.split())
-        extra, missing = mine - theirs, theirs - mine
-        groups: dict[str, set[str]] = {}
-        for item in missing:
-            groups.setdefault(item.partition(".")[0], set()).add(item)
-        for item in extra:
-            for rival in groups.get(item.partition(".")[0], ()):
-                if item.startswith("-") or item.partition(":")[0] == rival.partition(":")[0]:
-                    continue
-                if _same_place(item.partition(":")[2], rival.partition(":")[2], one.text, other.text):
+        mine, here = _parse(one.reading)
+        theirs, there = _parse(other.reading)
+        rivals: dict[str, list[str]] = defaultdict(list)
+        for value in theirs - mine:
+            rivals[value.partition(".")[0]].append(value)
+        for value in mine - theirs:
+            for rival in rivals.get(value.partition(".")[0], ()):
+                if _opposed(here[value], there[rival], one.text, other.text):
                     return True
-        return _prefixed(extra, one.text, other.text) or _prefixed(missing, other.text, one.text)
+        return _prefixed(one, other) or _prefixed(other, one)
+
+
+def _parse(reading: str) -> tuple[Counter[str], dict[str, set[str]]]:
+    """Return how often each value stands in a text, and by which words, where they are given."""
+    values: Counter[str] = Counter()
+    words: dict[str, set[str]] = defaultdict(set)
+    for item in reading.split():
+        if not item.startswith("-"):
+            value, _, word = item.partition(":")
+            values[value] += 1
+            if word:
+                words[value].add(word)
+    return values, words
+
+
+def _opposed(words: set[str], rivals: set[str], text: str, other: str) -> bool:
+    """Tell whether words oppose each other; a single Chinese character only in the place of the other word."""
+    if not words or not rivals:
+        return True
+    return any(
+        (len(word) > 1 and len(rival) > 1) or _same_place(word, rival, text, other)
+        for word in words
+        for rival in rivals
+    )
+
+
+def _same_place(word: str, rival: str, text: str, other: str) -> bool:
+    """Tell whether two words have the same character before or behind them."""
+    befores, behinds = _around(word, text)
+    rival_befores, rival_behinds = _around(rival, other)
+    return not befores.isdisjoint(rival_befores) or not behinds.isdisjoint(rival_behinds)
+
+
+def _around(word: str, text: str) -> tuple[set[str], set[str]]:
+    places = [match.start() for match in re.finditer(re.escape(word), text)]
+    befores = {text[place - 1] for place in places if place and text[place - 1].isalpha()}
+    ends = [place + len(word) for place in places]
+    return befores, {text[end] for end in ends if end < len(text) and text[end].isalpha()}
 
 
 def _directions(stems: list[str]) -> Iterator[str]:
@@ -64,30 +99,11 @@ def _directions(stems: list[str]) -> Iterator[str]:
                 yield f"@{after}.{word}"
 
 
-def _same_place(char: str, rival: str, text: str, other: str) -> bool:
-    """Tell whether single characters have a neighbour in common; longer words need none."""
-    if not char or not rival:
-        return not char and not rival
-    return any(
-        before + rival in other if before else rival + after in other for before, after in _neighbours(char, text)
-    )
-
-
-def _neighbours(char: str, text: str) -> Iterator[tuple[str, str]]:
-    for match in re.finditer(char, text):
-        before, after = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
-        if before.isalpha():
-            yield before, ""
-        if after.isalpha():
-            yield "", after
-
-
-def _prefixed(items: Counter[str], text: str, other: str) -> bool:
+def _prefixed(one: Side, other: Side) -> bool:
     """Tell whether the other text has a word of this one without its negating prefix."""
-    for item in items:
-        if item.startswith("-"):
-            word = item[1:]
-            base = _PREFIXES.sub("", word, count=1)
-            if re.search(rf"\b{base}", other, re.IGNORECASE) and not re.search(rf"\b{base}", text, re.IGNORECASE):
+    for item in one.reading.split():
+        if item.startswith("-") and item not in other.reading.split():
+            base = re.compile(rf"\b{_PREFIXES.sub('', item[1:], count=1)}", re.IGNORECASE)
+            if base.search(other.text) and not base.search(one.text):
                 return True
     return False

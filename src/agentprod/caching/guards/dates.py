@@ -13,15 +13,20 @@ __all__ = ["DateGuard"]
 _WEEKDAYS = {
     name: f"day{number}"
     for number, names in enumerate(
-        ("monday mon", "tuesday tue tues", "wednesday wed", "thursday thu thur thurs", "friday fri", "saturday sat", "sunday sun")
+        (
+            "monday mon", "tuesday tue tues", "wednesday wed", "thursday thu thur thurs", "friday fri", "saturday sat",
+            "sunday sun",
+        )
     )
     for name in names.split()
 }  # fmt: skip
 _MONTHS = {
     name: f"month{number}"
     for number, names in enumerate(
-        ("january jan", "february feb", "march", "april apr", "may", "june jun", "july jul", "august aug", "september sept sep",
-         "october oct", "november nov", "december dec"), 1
+        (
+            "january jan", "february feb", "march", "april apr", "may", "june jun", "july jul", "august aug",
+            "september sept sep", "october oct", "november nov", "december dec",
+        )
     )
     for name in names.split()
 }  # fmt: skip
@@ -57,7 +62,8 @@ _CHINESE = re.compile(
     r"|(?P<month>\d{1,2}|[一二三四五六七八九十]{1,2})月(?:份|(?=\D|$|\d))"
 )
 _CHINESE_NAMES = {
-    "昨日": "昨天", "今日": "今天", "明日": "明天", "当天": "今天", "早晨": "早上", "清晨": "早上", "傍晚": "晚上", "夜里": "晚上", "半夜": "凌晨",
+    "昨日": "昨天", "今日": "今天", "明日": "明天", "当天": "今天", "早晨": "早上", "清晨": "早上",
+    "傍晚": "晚上", "夜里": "晚上", "半夜": "凌晨",
     "昨晚": "昨天 晚上", "今晚": "今天 晚上", "明晚": "明天 晚上", "今早": "今天 早上", "明早": "明天 早上",
 }  # fmt: skip
 _CHINESE_DIGITS = {char: str(value) for value, char in enumerate("一二三四五六", 1)} | {

@@ -14,8 +14,8 @@ __all__ = ["EntityGuard"]
 
 _SENTENCE_ENDS = frozenset(".!?:;\n\"'([{-–—•*/")
 _CALENDAR = frozenset(
-    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september "
-    "october november december".split()
+    """monday tuesday wednesday thursday friday saturday sunday
+    january february march april may june july august september october november december""".split()
 )
 _FREE_LETTERS = frozenset("aiurnkyxswm")
 """Single letters that are words, or stand for words in chats."""
@@ -110,7 +110,7 @@ def _letters(tokens: list[Token]) -> Iterator[str]:
 def _persons(text: str, known: Iterable[str]) -> Iterator[str]:
     """Yield what may be the name of a Chinese person; most of it is none, which `_persons_swapped` allows for."""
     for word in known:
-        if len(word) > 1:
+        if len(word) > 1 and word not in _TITLES.split("|"):
             text = text.replace(word, " " * len(word))
     for match in _PERSON.finditer(text):
         yield match[1]

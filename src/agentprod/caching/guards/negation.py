@@ -10,19 +10,24 @@ from agentprod.caching.guards.words_en import NEGATIONS
 
 __all__ = ["NegationGuard"]
 
-_QUESTION = r"(?:how|what|why|where|when|which|who)"
-_TAG = r"(?:is|are|was|were|do|does|did|can|could|will|would|should|has|have|had)n'?t (?:it|you|i|he|she|they|we|there)"
+_ASKED = r"(?=(?:how|what|why|where|when|which|who)\b)"
+_TAG = r"(?:is|are|was|were|do|does|did|ca|could|wo|would|should|has|have|had)n'?t (?:it|you|i|he|she|they|we|there)"
 _IDLE_ENGLISH = re.compile(
-    rf"""
-      \b(?:do\s?n[o']?t|do\ not|did\s?n'?t|did\ not)\ (?:know|understand|remember|see|get)\ (?={_QUESTION}\b)
-    | \b(?:am|'m|is|are)?\ ?not\ (?:sure|certain|clear)\ (?:about\ |on\ )?(?={_QUESTION}\b)
-    | \b(?:ca\s?n'?t|cannot|can\ not|unable\ to|couldn't)\ (?:figure\ out|work\ out|find\ out|understand|tell|see|remember)\ (?={_QUESTION}\b)
-    | \bno\ (?:idea|clue)\ (?={_QUESTION}\b)
-    | \bnot\ only\b | \bno\ matter\b | \bor\ not\b | \bif\ not\b | \bwhy\ not\b | \bno\ (?:problem|worries|wonder|doubt)\b
-    | \bno\.?\ ?(?=\d) | \b(?:do|did|wo|would|could|can)n't\ you\b | ,\ ?{_TAG}\ *\?* | \b{_TAG}\ *\?*$
-    """.replace("\\ \\*", r"\ *"),
-    re.VERBOSE,
+    "|".join(
+        (
+            rf"\b(?:don'?t|do not|didn'?t|did not) (?:know|understand|remember|see|get) {_ASKED}",
+            rf"\bnot (?:sure|certain|clear) (?:about |on )?{_ASKED}",
+            rf"\b(?:can'?t|cannot|can not|couldn'?t|unable to) (?:\w+ out|understand|tell|see|remember) {_ASKED}",
+            rf"\bno (?:idea|clue) {_ASKED}",
+            r"\bnot only\b|\bno matter\b|\bor not\b|\bif not\b|\bno (?:problem|worries|wonder|doubt)\b",
+            r"\bno \.? ?(?=\d)",
+            r"\b(?:do|did|wo|would|could|ca)n't you\b",
+            rf", {_TAG}\b|\b{_TAG} *\??$",
+        )
+    )
 )
+"""What has the form of a negation and is none, in a text whose words and signs stand apart."""
+
 _CHINESE = re.compile("[不没無无未勿莫甭毋非]|别(?=[再让把给去说做用忘动买卖吃喝看想开关打点发来走跑怕急])")
 _IDLE_CHINESE = re.compile(
     r"有无|了没有?(?=[?？吗呢]?$)|[不没](?=[?？]?$)|(?<=[?？!！。,， ])没有?[?？]|不是(?=.*吗[?？]?$)"
@@ -32,9 +37,9 @@ _IDLE_CHINESE = re.compile(
 class NegationGuard:
     """Blocks pairs of which one is negated and the other is not, or whose negations differ in parity.
 
-    English: not, n't (with or without apostrophe), no, never, without, unable, hardly … Chinese: 不 没 无 未 非 别, but not
-    inside words such as 不错 or 无线, nor in questions of the form 能不能. Asking (`I don't know how to`, tag questions)
-    is not negation, and `not open` agrees with `closed`.
+    English: not, n't (with or without apostrophe), no, never, without, unable, hardly … Chinese: 不 没 无 未 非 别, but
+    not inside words such as 不错 or 无线, nor in questions of the form 能不能. Asking (`I don't know how to`, tag
+    questions) is not negation, and `not open` agrees with `closed`.
     """
 
     name = "negation"
@@ -58,7 +63,9 @@ class NegationGuard:
         here, there = int(mine[0]), int(theirs[0])
         if not _differ(here, there):
             return False
-        return _differ(here - _answered(mine[1:], other.text), there - _answered(theirs[1:], one.text))
+        return _differ(
+            here - min(here, _answered(mine[1:], other.text)), there - min(there, _answered(theirs[1:], one.text))
+        )
 
 
 def _differ(here: int, there: int) -> bool:

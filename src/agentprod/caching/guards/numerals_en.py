@@ -50,12 +50,14 @@ _UNITS = {
         "GBP": "£ pound pounds gbp quid", "JPY": "yen jpy", "CNY": "¥ yuan rmb cny", "INR": "₹ rupee rupees inr",
         "s": "second seconds sec secs", "min": "minute minutes min mins", "h": "hour hours hr hrs",
         "d": "day days", "w": "week weeks wk wks", "mo": "month months", "y": "year years yr yrs",
-        "mm": "mm millimeter millimeters millimetre millimetres", "cm": "cm centimeter centimeters centimetre centimetres",
+        "mm": "mm millimeter millimeters millimetre millimetres",
+        "cm": "cm centimeter centimeters centimetre centimetres",
         "m": "m meter meters metre metres", "km": "km kilometer kilometers kilometre kilometres",
         "in": "inch inches", "ft": "ft foot feet", "yd": "yard yards", "mi": "mile miles mi",
         "g": "g gram grams", "kg": "kg kilogram kilograms kilo kilos", "lb": "lb lbs", "oz": "oz ounce ounces",
         "l": "liter liters litre litres", "ml": "ml milliliter milliliters", "gal": "gallon gallons",
-        "kb": "kb", "mb": "mb megabyte megabytes", "gb": "gb gigabyte gigabytes gig gigs", "tb": "tb terabyte terabytes",
+        "kb": "kb", "mb": "mb megabyte megabytes", "gb": "gb gigabyte gigabytes gig gigs",
+        "tb": "tb terabyte terabytes",
         "C": "celsius", "F": "fahrenheit", "mph": "mph", "kmh": "kmh kph", "w_": "watt watts", "v_": "volt volts",
     }.items()
     for alias in aliases.split()
@@ -81,7 +83,7 @@ def read_english(tokens: Sequence[Token]) -> list[Quantity]:
             quantity, index = _read_digits(tokens, index)
             found.append(quantity)
         elif token.lower in ("noon", "midday", "midnight"):
-            found.append(Quantity("0" if token.lower == "midnight" else "12"))
+            found.append(Quantity("0:00" if token.lower == "midnight" else "12"))
             index += 1
         elif token.lower in _ROMAN and not (index and tokens[index - 1].kind == "number"):
             found.append(Quantity(str(_ROMAN[token.lower])))

@@ -38,8 +38,10 @@ _ADVERBS = frozenset(
     right""".split()
 )
 _BE = frozenset("is are was were be been being get gets got".split())
+_UNINFLECTED = frozenset("cut put set hit shut read let hurt cost split spread cast made built sent paid held".split())
 _PRELUDE = re.compile(
-    r"^(?:(?:can|could|would|will) you |please |kindly )*(?:tell|help|show|give|explain to) me |^i (?:want|need|would like) you to "
+    r"^(?:(?:can|could|would|will) you |please |kindly )*(?:tell|help|show|give|explain to) me "
+    r"|^i (?:want|need|would like) you to "
 )
 _PLACES = ROLE_WORDS | frozenset("从到由把被给向比在对为于以用将让")
 """Words that hold a place but do not fill one; they may stay between two that change places."""
@@ -48,9 +50,9 @@ _PLACES = ROLE_WORDS | frozenset("从到由把被给向比在对为于以用将�
 class OrderGuard:
     """Blocks pairs of the same words in which two words changed places around a third that stayed between them.
 
-    `Does Alice owe Bob` and `Does Bob owe Alice`, `from Paris to London` and back, 甲方起诉乙方 and 乙方起诉甲方. Moving a
-    part to the front (`In Paris, what is the weather`, 信用卡怎么申请) changes the places of two parts, not of three, and
-    passes; so do `A and B` turned round and the passive. Needs 70 % of the words in common.
+    `Does Alice owe Bob` and `Does Bob owe Alice`, `from Paris to London` and back, 甲方起诉乙方 and 乙方起诉甲方.
+    Moving a part to the front (`In Paris, what is the weather`, 信用卡怎么申请) changes the places of two parts, not of
+    three, and passes; so do `A and B` turned round and the passive. Needs 70 % of the words in common.
     """
 
     name = "order"
@@ -152,7 +154,11 @@ def _meets_another(words: Sequence[str], index: int) -> bool:
 
 
 def _is_participle(word: str) -> bool:
-    return word.endswith(("ed", "en", "wn")) or (stem(word) != word and not word.endswith(("ing", "s", "e", "y")))
+    return (
+        word.endswith(("ed", "en", "wn"))
+        or word in _UNINFLECTED
+        or (stem(word) != word and not word.endswith(("ing", "s", "e", "y")))
+    )
 
 
 def _active(sentence: Sentence) -> list[str]:

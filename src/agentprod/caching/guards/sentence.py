@@ -25,6 +25,7 @@ _SPOKEN = tuple(
         (r"(?i)\bc\+\+", "cplusplus"),
         (r"(?i)\b([cf])#", r"\1sharp"),
         (r"(?i)\be-mail", "email"),
+        (r"(?i)\bwi-fi", "wifi"),
         (r"\b401 ?\(?[kK]\b\)?", "fouroonek"),
         (r"\bUS\b(?=.*[a-z])", "USA"),
         (r"\b(?:us|british) (?=dollars?\b|pounds?\b)", ""),
@@ -40,11 +41,12 @@ _CLAUSE_STARTS = frozenset(
     "how why what where which who but and because if so when while although though since unless".split()
 )
 _CHINESE_NEGATIONS = frozenset(("不", "没", "没有", "未", "无", "并不", "不太", "不够", "不会", "不能", "不是"))
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DOTTED = re.compile(r"\b(?:[A-Za-z]\.){2,}")
 
 
 class Token(NamedTuple):
-    """A piece of a text: `kind` is `"word"`, `"number"`, `"chinese"` or `"sign"`, `start` its place in `Sentence.plain`."""
+    """A piece of a text: `kind` is `"word"`, `"number"`, `"chinese"` or `"sign"`, `start` its place."""
 
     kind: str
     surface: str
@@ -60,7 +62,7 @@ class Sentence:
     """
 
     def __init__(self, text: str) -> None:
-        plain = text if text.isascii() else unicodedata.normalize("NFKC", text).translate(_QUOTES)
+        plain = _CONTROL.sub(" ", text if text.isascii() else unicodedata.normalize("NFKC", text).translate(_QUOTES))
         plain = _DOTTED.sub(lambda match: match[0].replace(".", ""), plain) if "." in plain else plain
         for pattern, spoken in _SPOKEN:
             plain = pattern.sub(spoken, plain)
@@ -103,7 +105,7 @@ class Sentence:
 
     @cached_property
     def negated(self) -> frozenset[int]:
-        """Places of the complementary words that a negation before them, in the same clause, turns into the opposite."""
+        """Places of the complementary words that a negation before them, in their clause, turns into the opposite."""
         places = {hit.place for hit in self.hits if hit.complementary}
         if self.chinese:
             words = self.known_words

@@ -15,6 +15,9 @@ __all__ = ["WordingGuard"]
 _LONG = 8
 _LONG_CHINESE = 16
 _SHARED = 0.7
+_ALIKE = 0.7
+"""Similarity of the spelling (`difflib`) from which a word may be a slip of the pen."""
+
 _MAX_PIECES = 200
 _CHINESE = re.compile(f"[{CJK}]")
 
@@ -50,22 +53,28 @@ class WordingGuard:
         if len(here & there) < _SHARED * max(len(here), len(there)):
             return False
         for kind, start, end, begin, stop in SequenceMatcher(None, mine, theirs, autojunk=False).get_opcodes():
-            if kind == "replace" and _exchanged(mine[start:end], theirs[begin:stop], here, there, one.text, other.text):
+            if kind != "replace":
+                continue
+            word, rival = mine[start:end], theirs[begin:stop]
+            if _CHINESE.match(word[0]) and _CHINESE.match(rival[0]):
+                if _another_chinese_word("".join(word), "".join(rival), one, other):
+                    return True
+            elif there.isdisjoint(word) and here.isdisjoint(rival) and _another_word(word, rival, one, other):
                 return True
         return False
 
 
-def _exchanged(
-    mine: list[str], theirs: list[str], here: frozenset[str], there: frozenset[str], text: str, other: str
-) -> bool:
-    """Tell whether two stretches in one place are different words, none of which is elsewhere in the other text."""
-    if not there.isdisjoint(mine) or not here.isdisjoint(theirs):
+def _another_chinese_word(word: str, rival: str, one: Side, other: Side) -> bool:
+    """Tell whether two stretches of some characters share none, and stand in one text only."""
+    lengths_fit = 2 <= len(word) <= 6 and 2 <= len(rival) <= 6
+    return lengths_fit and set(word).isdisjoint(rival) and word not in other.text and rival not in one.text
+
+
+def _another_word(words: list[str], rivals: list[str], one: Side, other: Side) -> bool:
+    """Tell whether one or two words are no other spelling of the others, nor known to mean the same."""
+    if len(words) > 2 or len(rivals) > 2 or SequenceMatcher(None, " ".join(words), " ".join(rivals)).ratio() >= _ALIKE:
         return False
-    if _CHINESE.match(mine[0]) and _CHINESE.match(theirs[0]):
-        return 2 <= len(mine) <= 6 and 2 <= len(theirs) <= 6
-    if len(mine) > 2 or len(theirs) > 2 or SequenceMatcher(None, " ".join(mine), " ".join(theirs)).ratio() >= 0.7:
-        return False
-    return not _synonyms(mine, theirs, text, other)
+    return not _synonyms(words, rivals, one.text, other.text)
 
 
 def _synonyms(mine: list[str], theirs: list[str], text: str, other: str) -> bool:

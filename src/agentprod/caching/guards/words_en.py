@@ -28,9 +28,9 @@ ROLE_WORDS = frozenset(
 NEGATIONS = frozenset(
     """
     no not never none nobody nothing nowhere neither nor cannot without unable impossible hardly barely scarcely rarely
-    seldom dont doesnt didnt cant couldnt wont wouldnt shouldnt isnt arent wasnt werent havent hasnt hadnt aint mustnt neednt
-    don't doesn't didn't can't couldn't won't wouldn't shouldn't isn't aren't wasn't weren't haven't hasn't hadn't ain't
-    mustn't needn't
+    seldom dont doesnt didnt cant couldnt wont wouldnt shouldnt isnt arent wasnt werent havent hasnt hadnt aint mustnt
+    neednt don't doesn't didn't can't couldn't won't wouldn't shouldn't isn't aren't wasn't weren't haven't hasn't
+    hadn't ain't mustn't needn't
     """.split()
 )
 
