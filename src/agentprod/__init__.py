@@ -17,7 +17,7 @@ from agentprod.stack import Stack
 from agentprod.when import when
 
 if TYPE_CHECKING:
-    from agentprod.caching.exact import Cache
+    from agentprod.caching.exact import Cache, Stale
     from agentprod.call import Call, CallNext, Limits, Middleware, Target
     from agentprod.dialects.base import Dialect
     from agentprod.edge.access import bind, stack_of, unwrap
@@ -104,6 +104,7 @@ __all__ = [
     "ShuttingDown",
     "SlowCalls",
     "Stack",
+    "Stale",
     "StreamInterrupted",
     "SuspendedError",
     "Target",
@@ -125,7 +126,7 @@ __all__ = [
 
 _PLACES = {
     "call": ("Call", "CallNext", "Limits", "Middleware", "Target"),
-    "caching.exact": ("Cache",),
+    "caching.exact": ("Cache", "Stale"),
     "dialects.base": ("Dialect",),
     "edge.access": ("bind", "stack_of", "unwrap"),
     "errors": (
