@@ -94,7 +94,12 @@ _TABLE = (
     *((f"xox{kind}-", r"[0-9A-Za-z\-]{10,250}") for kind in "abeprso"),
     ("xoxe.", r"xox[bp]-\d-[A-Za-z0-9]{60,250}"),
     ("xapp-", r"\d-[A-Z0-9]{5,20}-\d{5,20}-[a-z0-9]{20,80}"),
-    ("hooks.slack.com/", r"(?:services|workflows|triggers)/[A-Za-z0-9+/]{40,60}"),
+    ("hooks.slack.com/", r"(?:services|workflows|triggers)/[A-Za-z0-9+/]{40,120}"),
+    ("ZXlK", r"[A-Za-z0-9+/_\-]{60,4000}={0,2}"),  # a JWT in base64
+    ("v1.0-", f"{_H}{{24}}-{_H}{{146}}"),
+    ("dnkey-", r"[A-Z0-9=_\-]{26}-[A-Z0-9=_\-]{52}"),
+    ("4b1d", f"{_A}{{38}}"),
+    ("pk.", r"[a-z0-9]{60}\.[a-z0-9]{22}"),
     ("SG.", rf"{_W}{{16,32}}\.{_W}{{16,64}}"),
     ("key-", f"{_H}{{32}}"),
     ("pubkey-", f"{_H}{{32}}"),

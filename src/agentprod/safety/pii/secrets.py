@@ -13,7 +13,14 @@ from agentprod.safety.pii.keywords import Keywords, has_long_word, lower
 from agentprod.safety.pii.secret_formats import FORMATS, SHAPES
 from agentprod.safety.pii.spans import Span
 
-__all__ = ["assigned_secrets", "issued_secrets", "open_private_key", "private_keys", "url_passwords"]
+__all__ = [
+    "assigned_secrets",
+    "curl_passwords",
+    "issued_secrets",
+    "open_private_key",
+    "private_keys",
+    "url_passwords",
+]
 
 _SHORTEST = 15
 """Characters of the shortest credential with a vendor's mark."""
@@ -21,7 +28,7 @@ _TOKEN_LEFT = re.compile(r"[A-Za-z0-9_~.\-:]{0,80}")
 
 
 def issued_secrets(text: str, start: int = 0) -> Iterator[Span]:
-    """Yield credentials that carry their vendor's mark: about 120 formats, JWT included."""
+    """Yield credentials that carry their vendor's mark: about 200 formats, JWT included."""
     if not has_long_word(text, start, _SHORTEST):
         return
     for prefix, pattern in FORMATS:
@@ -94,6 +101,18 @@ def url_passwords(text: str, start: int = 0) -> Iterator[Span]:
             yield Span(match.start(1), match.end(1), "SECRET", 0.9)
 
 
+_CURL_USER = re.compile(r"\bcurl\b[^\n]{0,100}?[ ](?:-u|--user)[ =]?[\"']?[!#-&(-9;-~]{1,64}:([!#-&(-~]{3,128})")
+
+
+def curl_passwords(text: str, start: int = 0) -> Iterator[Span]:
+    """Yield the password in `curl -u user:password`."""
+    if "curl" not in text:
+        return
+    for match in _CURL_USER.finditer(text, max(0, start - 190)):
+        if match.start(1) >= start and not _is_reference(match[1]) and match[1].lower() not in _WORDS:
+            yield Span(match.start(1), match.end(1), "SECRET", 0.9)
+
+
 _STEMS = Keywords(
     "passw pwd passphrase pasw pass_wd 密码 口令 secret token credential 密钥 令牌 私钥 秘钥 key client_id "
     "client-id clientid "
@@ -103,14 +122,16 @@ _STEMS = Keywords(
 _MOST_TRIES = 16
 _WORD = re.compile("[!-~]*")
 _PASSWORDS = frozenset(("passw", "pwd", "passphrase", "pasw", "pass_wd", "pass", "密码", "口令"))
+_SCHEMES = frozenset(("bearer", "basic", "auth"))
 _STRONG = frozenset(("secret", "token", "credential", "密钥", "令牌", "私钥", "秘钥"))
 _STRONG_KEY = re.compile(r"(?:api|access|account|auth|private|signing|encryption|secret)[_\- ]?\Z", re.IGNORECASE)
 _WEAK_KEY = re.compile(r"[a-z_\-]\Z")
 _VALUE = re.compile(
-    r"(?P<suffix>[A-Za-z0-9_.\-]{0,24})(?![A-Za-z0-9_])"
+    # A value may touch a Chinese name: 密码abc123.
+    r"(?P<suffix>(?:(?<![\u4e00-\u9fff])[A-Za-z0-9_.\-]{0,24}(?![A-Za-z0-9_]))?)"
     r"(?:\[[\"']?[A-Za-z0-9_\-]{1,30}[\"']?\])?"
     r"\\?[\"'`)\]]{0,2}[ \t]{0,6}(?::?[ ]?(?:string|str|&str|String)[ ]?(?==))?"
-    r"(?P<assign>=>|:=|\?=|\|\|:|:{1,3}|={1,3}|：|<=|->|,|[ ]?\bis\b[:：]?|为|是|>|[ ])"
+    r"(?:[ ]value(?==))?(?P<assign>=>|:=|\?=|\|\|:|:{1,3}|={1,3}|：|<=|->|,|[ ]?\bis\b[:：]?|为|是|>|[ ]|(?<=[码令钥])(?=[!-~]))"
     r"[ \t]{0,6}(?:[A-Za-z]{1,12}\()?(?:bearer |basic |token )?"
     r"(?P<quote>\\?[\"'`]{1,3})?"
     r"(?P<value>(?(quote)[!#-&(-;=?-\[\]-_a-~]{4,4096}|[!#-%*+\--:=?-Z\^_a-z|~]{4,4096}))",
@@ -119,11 +140,11 @@ _VALUE = re.compile(
 _NOT_SECRET_SUFFIX = re.compile(
     r"(?:count|type|name|length|len|size|limit|path|file|url|uri|expir|ttl|prefix|field|label|hint|policy|izer|ization|ized|"
     r"usage|rate|budget|version|format|class|method|status|error|valid|confirm|reset|rotat|page|index|header|manager|store|"
-    r"required|enabled|arn|ref|param|column|space|word_?manager|board|note|map|set|frame|vault|provider)",
+    r"required|enabled|arn|ref|param|column|space|word_?manager|board|note|map|set|frame|vault|provider|ids?\Z)",
     re.IGNORECASE,
 )
 _NOT_SECRET_PREFIX = re.compile(
-    r"(?:next|page|paging|continuation|sync|lock|eos|bos|pad|unk|stop|max|min|total|num|input|output|prompt|completion|public|foreign|"
+    r"(?:next|page|paging|continuation|sync|lock|eos|bos|pad|unk|stop|max|min|total|num|input|output|prompt|completion|public(?:[_\-]?key)?|foreign|"
     r"primary|partition|sort|cache|object|row|dict|registry|hot|idempotency|shortcut|group|lookup|sub)[_\-. ]?\Z"
     r"|arn:[^\s\"']*\Z",
     re.IGNORECASE,
@@ -174,7 +195,7 @@ def assigned_secrets(text: str, start: int = 0) -> Iterator[Span]:
 
 
 def _is_secret(text: str, stem: str, at: int, match: re.Match[str], end: int) -> bool:
-    if match["assign"] == " " and stem not in ("bearer", "basic", "auth") and text[at - 1 : at] not in ("-", "_", " "):
+    if match["assign"] == " " and stem.isascii() and stem not in _SCHEMES and text[at - 1 : at] not in ("-", "_", " "):
         return False
     strong = stem in _STRONG
     before = text[max(0, at - 48) : at]
@@ -186,7 +207,9 @@ def _is_secret(text: str, stem: str, at: int, match: re.Match[str], end: int) ->
     if _NOT_SECRET_SUFFIX.search(match["suffix"]) or value.lower() in _WORDS or _is_reference(value):
         return False
     quoted = match["quote"] is not None
-    if match["assign"] == " " and stem not in ("bearer", "basic", "auth") and not _SPACE_ASSIGNS.search(before):
+    if match["assign"] == " " and stem.isascii() and stem not in _SCHEMES and not _SPACE_ASSIGNS.search(before):
+        return False
+    if match["assign"] == "," and stem in _PASSWORDS:
         return False
     if match["assign"] in (",", "->", "<=") and not (quoted and any(map(str.isdigit, value))):
         return False

@@ -101,7 +101,9 @@ def safe_cut(text: str, start: int) -> int:
             return max(start, text.rfind(" ", start, size - _LONGEST_NUMBER) + 1)
     if size - cut > _LONGEST_TOKEN:
         cut = size - _LONGEST_TOKEN // 2
-    return max(start, min(cut, open_iban(text, start), open_private_key(text, start)))
+    opened = min(open_iban(text, start), open_private_key(text, start))
+    # What opens inside a word is held with the whole of that word.
+    return safe_cut(text[:opened], start) if start < opened < cut else max(start, min(cut, opened))
 
 
 class ScrubStream:
@@ -155,18 +157,17 @@ class ScrubStream:
 
     def _advance(self, *, last: bool) -> str:
         text, done = self._text, self._done
-        if last:
-            cut = len(text)
-        else:
-            cut = self._cut(fold(text))
-            if cut <= done:
-                return ""
+        cut = len(text) if last else self._part(self._known())
+        if cut <= done and not last:
+            return ""
         spans, inseparable = self._scrubber.examine(text, done)
         if self._direction != "output":
             literal = [span for span in self._scrubber.literals(text, self._vault) if span.start >= done]
             spans = resolve(text, [*spans, *literal]) if literal else spans
         if not last:
-            cut = _outside(cut, done, [*spans, *inseparable])
+            whole = [*spans, *inseparable]
+            while (outside := _outside(cut, done, whole)) < cut:
+                cut = self._part(outside)
             if cut <= done:
                 return ""
         final = [span._replace(start=span.start - done, end=span.end - done) for span in spans if span.end <= cut]
@@ -177,18 +178,24 @@ class ScrubStream:
         self._forget()
         return scrubbed.text
 
-    def _cut(self, folded: Folded) -> int:
-        done = _folded_offset(folded, self._done)
-        cut = safe_cut(folded.text, done)
+    def _known(self) -> int:
+        """Return up to where recognisers with a window, and the reader of placeholders, have decided."""
+        text = self._text
+        end = len(text)
         if self._window:
-            cut = max(done, min(cut, len(folded.text) - self._window))
-        if cut >= len(folded.text):
-            cut = len(self._text)
-        else:
-            cut = folded.offset(cut)
+            folded = fold(text)
+            end = folded.offset(max(0, len(folded.text) - self._window))
         if self._direction != "output":
-            cut = min(cut, open_placeholder(self._text, self._done))
-        return cut
+            end = min(end, open_placeholder(text, self._done))
+        return end
+
+    def _part(self, end: int) -> int:
+        """Return the last offset up to `end` at which the text may be parted."""
+        if end <= self._done:
+            return self._done
+        folded = fold(self._text[:end])
+        cut = safe_cut(folded.text, _folded_offset(folded, self._done))
+        return end if cut >= len(folded.text) else folded.offset(cut)
 
     def _forget(self) -> None:
         """Drop what no decision looks at any more."""
