@@ -31,6 +31,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "ledger",
         "reply",
         "stream",
+        "stream_end",
         "events",
         "identity",
         "ambient",

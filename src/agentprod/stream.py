@@ -7,7 +7,6 @@ from the source, runs it through the stages that layers added, and returns it.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -16,7 +15,7 @@ from agentprod.events import Event, Recorded, Source, Stage, Watch
 from agentprod.faults import classify
 from agentprod.interrupted import adopt, interrupted_class
 from agentprod.lateness import late
-from agentprod.runtime.drive import drive
+from agentprod.stream_end import end_attempt, notify, release
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,6 +48,8 @@ class EventStream:
         import asyncio
 
         self.source = source
+        self.origin = source
+        """The source as its edge made it, whatever layers put around it."""
         self.dialect = dialect or call.dialect
         self.caller = call.dialect
         self.reader = self.dialect.reader()
@@ -59,6 +60,8 @@ class EventStream:
         self.ledger = call.ledger
         self.observers = call.observers
         self.reply: Reply | None = None
+        self.attempt: Attempt | None = None
+        """The one that sent it; its edge says so."""
         self.started = call.runtime.now()
         self.committed = False
         self.left: Literal["closed", "abandoned", "cancelled"] | None = None
@@ -70,9 +73,10 @@ class EventStream:
         self._texts: list[list[str]] = [self.reader.texts]
         self._exhausted = False
         self._closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop it belongs to; a stream of a thread belongs to none."""
         if call.runtime.kind == "async":
-            self._loop = asyncio.get_running_loop()
+            self.loop = asyncio.get_running_loop()
             # Without this, the collector would finalize the generators that read the connection, all at
             # once and in no order, before `drop` can close them from the outside in.
             _open.add(self)
@@ -119,7 +123,7 @@ class EventStream:
             try:
                 batch = await self.source.read()
             except Exception as error:
-                raise self._source_error(error) from error.__cause__
+                self._raise_broken(error)
         if batch is None:
             return None
         feed, observers = self.reader.feed, self.observers
@@ -135,9 +139,8 @@ class EventStream:
         return batch
 
     def _tell(self, data: Any) -> None:
-        attempt = self.reply.attempt if self.reply else None
         for observer in self.observers:
-            notify(observer, "event", attempt, data)
+            notify(observer, "event", self.attempt, data)
 
     async def _guarded(self, alarm: Alarm) -> list[Event] | None:
         """Read one batch within the limits."""
@@ -149,7 +152,7 @@ class EventStream:
             if alarm.claims(error):
                 raise self._late(phase) from self.source.late()
             if isinstance(error, Exception):
-                raise self._source_error(error) from error.__cause__
+                self._raise_broken(error)
             raise
         finally:
             alarm.leave()
@@ -157,11 +160,11 @@ class EventStream:
             raise self._late(phase) from self.source.late()
         return batch
 
-    def _source_error(self, error: Exception) -> BaseException:
+    def _raise_broken(self, error: Exception) -> NoReturn:
         broken = self.source.broken(error)
-        if broken is not error:
-            broken.__cause__ = error
-        return broken
+        if broken is error:
+            raise error
+        raise broken from error
 
     def _until(self) -> tuple[float | None, str]:
         """Return when the next read must have ended, and which limit says so."""
@@ -254,8 +257,12 @@ class EventStream:
                     raise
             if batch is None:
                 return await self._complete()
-            for stage in self._stages:
-                batch = stage.feed(batch)
+            try:
+                for stage in self._stages:
+                    batch = stage.feed(batch)
+            except Exception as error:  # a layer's own: a guard that refuses what it reads, or a bug
+                await self._end("failed", error)
+                raise
             if batch:
                 return batch
         return None
@@ -265,7 +272,11 @@ class EventStream:
         self._exhausted = True
         if not self.reader.done:
             await self._fail(self._truncated())
-        rest = self._flush()
+        try:
+            rest = self._flush()
+        except Exception as error:
+            await self._end("failed", error)
+            raise
         await self._end("complete")
         return rest or None
 
@@ -317,27 +328,31 @@ class EventStream:
         if self._closed:
             return
         self._closed = True
-        try:
-            await self.source.close()
-        except Exception as problem:
-            _log.debug("closing a stream's connection failed: %s", type(problem).__name__)
-        await self._finish(outcome, error)
+        await self.finish(outcome, error)
 
     @property
     def closed(self) -> bool:
         """Whether the stream has ended."""
         return self._closed
 
-    async def _finish(self, outcome: Outcome, error: Exception | None) -> None:
+    async def finish(self, outcome: Outcome, error: Exception | None = None, *, dropped: bool = False) -> None:
+        """Release the connection and run the hooks; whoever calls this has marked the stream as closed."""
         _open.discard(self)
-        if self.alarm is not None:
-            self.alarm.close()
-        reply = self.reply
-        if reply is not None:
-            partial = outcome != "complete" or not (self.reader.sealed or self._exhausted)
-            end_attempt(reply, self, outcome, error)
-            await reply.finish(outcome, error, partial=partial)
-            self.reply = None  # it holds this stream: a cycle for the collector to find
+        try:
+            if dropped:
+                self.source.drop()  # no loop to wait in
+            else:
+                await self.source.close()
+        except Exception as problem:
+            _log.debug("closing a stream's connection failed: %s", type(problem).__name__)
+        finally:
+            if self.alarm is not None:
+                self.alarm.close()
+            reply, self.reply = self.reply, None  # it holds this stream: a cycle for the collector to find
+            if reply is not None:
+                partial = outcome != "complete" or not (self.reader.sealed or self._exhausted)
+                end_attempt(reply, self, outcome, error)
+                await reply.finish(outcome, error, partial=partial)
 
     def drop(self) -> None:
         """End a stream whose consumer is gone: called from a finalizer, on whatever thread it runs."""
@@ -346,79 +361,7 @@ class EventStream:
         self._closed = True
         self.left = self.left or "abandoned"
         outcome: Outcome = "complete" if self.reader.done else "abandoned"
-        loop = self._loop
-        if loop is None:
-            self._release(outcome)
-        else:
-            try:
-                loop.call_soon_threadsafe(self._release_in, loop, outcome)
-            except RuntimeError:  # the loop is closed
-                self._release(outcome)
-
-    def _release_in(self, loop: asyncio.AbstractEventLoop, outcome: Outcome) -> None:
-        async def release() -> None:
-            try:
-                await self.source.close()
-            except Exception as problem:
-                _log.debug("closing a dropped stream's connection failed: %s", type(problem).__name__)
-            await self._finish(outcome, None)
-
-        task = loop.create_task(release())
-        _releasing.add(task)
-        task.add_done_callback(_releasing.discard)
-
-    def _release(self, outcome: Outcome) -> None:
-        self.source.drop()
-        if self.reply is not None and self.reply.settles:
-            # A finalizer must not do I/O on the thread it interrupted.
-            threading.Thread(target=self._run_finish, args=(outcome,), name="agentprod-settle", daemon=True).start()
-        else:
-            drive(self._finish(outcome, None))
-
-    def _run_finish(self, outcome: Outcome) -> None:
-        import asyncio
-
-        if self.runtime.kind == "sync":
-            drive(self._finish(outcome, None))
-        else:
-            asyncio.run(self._finish(outcome, None))
+        release(self, outcome)
 
 
 _open: set[EventStream] = set()
-_releasing: set[asyncio.Task[None]] = set()
-
-
-def notify(observer: Callable[..., None], event: str, attempt: Any, data: Any) -> None:
-    """Call an observer; what it raises is logged, never felt by the call."""
-    try:
-        observer(event, attempt, data)
-    except Exception:
-        _log.exception("an observer failed at %s; the call itself is not affected", event)
-
-
-def end_attempt(reply: Reply, stream: EventStream, outcome: Outcome, error: Exception | None) -> None:
-    """Write the end of a stream into its attempt."""
-    attempt = reply.attempt
-    if attempt is None or attempt.duration is not None:
-        return
-    attempt.duration = stream.runtime.now() - attempt.started
-    attempt.usage = stream.reader.usage
-    _estimate(attempt, reply, stream)
-    if outcome == "failed" and error is not None:
-        failure = classify(error)
-        attempt.outcome, attempt.fault = "failed", failure.fault
-        attempt.error_type = type(error.__cause__ or error).__name__
-    else:
-        attempt.outcome = "ok" if outcome == "complete" else "abandoned"
-    for observer in stream.observers:
-        notify(observer, "attempt_end", attempt, error)
-
-
-def _estimate(attempt: Attempt, reply: Reply, stream: EventStream) -> None:
-    """Let the counts be estimated, should anybody ask, where the provider sent none or stopped before the last ones."""
-    estimate, reader = stream.ledger.environment.estimate, stream.reader
-    billed = stream.dialect.operation not in ("function", "other")
-    if estimate is None or not billed or (reader.done and reader.usage is not None):
-        return
-    attempt.uncounted = (estimate, reply.call.request, attempt.model, stream.reader.texts)
-    reply.ledger.flag("usage_estimated")
