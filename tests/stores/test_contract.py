@@ -269,6 +269,7 @@ def test_a_counter_lives_as_long_as_its_longest_claim_said(kept: Kept) -> None:
     store.add("g", "short", 1, ttl=0.02)
     kept.wait(0.04)
     assert store.usage("g", ["long", "ever", "short"]) == [(2, 0), (2, 0), NOTHING]
+    assert [store.add("g", name, 1, ttl=10) for name in ("long", "ever", "short")] == [(3, 0), (3, 0), (1, 0)]
 
 
 def test_adding_spends_without_a_limit(kept: Kept) -> None:

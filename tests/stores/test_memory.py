@@ -30,6 +30,9 @@ def test_bytes_are_bounded() -> None:
     assert sorted(store.scan("")) == ["b", "c", "d"]
     store.set("d", b"v" * 100)
     assert sorted(store.scan("")) == ["b", "c"]
+    for _ in range(100):
+        store.set("d", b"v" * 29)
+    assert sorted(store.scan("")) == ["b", "c", "d"]
 
 
 def test_what_has_ended_makes_room_before_what_lives() -> None:
@@ -75,8 +78,9 @@ def test_settled_reservations_leave_nothing_behind() -> None:
     for index in range(10_000):
         store.reserve("g", f"r{index}", [Claim("c", 1, None, ttl=1e6)], lease=1e6)
         store.settle("g", f"r{index}", [1])
+        store.add("g", "c", 1, ttl=1e6 + index)
     assert len(store._groups["g"]._ends) < 300  # pyright: ignore[reportPrivateUsage]
-    assert store.usage("g", ["c"]) == [(10_000, 0)]
+    assert store.usage("g", ["c"]) == [(20_000, 0)]
 
 
 def test_threads_never_hold_more_than_the_limit() -> None:

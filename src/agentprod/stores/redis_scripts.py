@@ -94,10 +94,8 @@ local function change(claims, spent, held)
     for index, raw in ipairs(redis.call('HMGET', group, unpack(fields))) do
         if raw then
             local was_spent, was_held, finish = unpacked('ddd', raw)
-            if finish < 0 or finish > now then
-                writes[#writes + 1] = fields[index]
-                writes[#writes + 1] = pack('ddd', was_spent + spent[index], was_held + held[index], finish)
-            end
+            writes[#writes + 1] = fields[index]
+            writes[#writes + 1] = pack('ddd', was_spent + spent[index], was_held + held[index], finish)
         end
     end
     if #writes > 0 then redis.call('HSET', group, unpack(writes)) end
