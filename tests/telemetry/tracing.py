@@ -67,9 +67,8 @@ class Traces:
 
     def spans(self) -> list[ReadableSpan]:
         """Return the spans that have ended, waiting for what ends on threads of ours."""
-        for thread in threading.enumerate():
-            if thread.name == "agentprod-settle":
-                thread.join(5)
+        if any(thread.name == "agentprod-settle" for thread in threading.enumerate()):
+            self._counter.wait()
         assert later.flush(5)
         return list(self._exporter.get_finished_spans())
 
@@ -106,12 +105,21 @@ class Traces:
 class _Counter(SpanProcessor):
     def __init__(self) -> None:
         self.open = 0
+        self._changed = threading.Condition()
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:
-        self.open += 1
+        with self._changed:
+            self.open += 1
 
     def on_end(self, span: ReadableSpan) -> None:
-        self.open -= 1
+        with self._changed:
+            self.open -= 1
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Wait until all spans have ended, for a moment at most: a test may leave one open."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.open, 1)
 
 
 def _scope(span: ReadableSpan) -> str:

@@ -110,8 +110,9 @@ def _plain(value: Any) -> Any:
         return value if len(value) <= _LONGEST else None
     if isinstance(value, set | frozenset):
         value = sorted(value)
-    if isinstance(value, list | tuple) and all(isinstance(item, str) and len(item) <= _LONGEST for item in value):
-        return list(value)
+    if isinstance(value, list | tuple):
+        short = all(isinstance(item, str) and len(item) <= _LONGEST for item in value)
+        return list(value) if short else None
     try:
         return float(value)  # Decimal, numpy's numbers
     except (TypeError, ValueError):

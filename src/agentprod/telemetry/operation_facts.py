@@ -47,7 +47,7 @@ class Ending:
     def __init__(self, call: Call, error: BaseException | None, stream: StreamOutcome | None) -> None:
         self.call = call
         self.error = error
-        self.stream = stream
+        self.stream: StreamOutcome | None = stream
         self.duration = call.runtime.now() - call.ledger.started
         self.wall = call.runtime.wall()
         self.outcome = _outcome(call.ledger, error, stream)

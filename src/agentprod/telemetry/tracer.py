@@ -89,14 +89,13 @@ class Tracer(Layer):
         operation = self._begin(call, now)
         if operation is None:
             return await call_next(call)
-        reply: Reply | None = None
         try:
             reply = await call_next(call)
         except BaseException as error:
             operation.failed(error)
+            operation.leave(None)
             raise
-        finally:
-            operation.leave(reply)
+        operation.leave(reply)
         try:
             operation.returned(reply)
         except Exception:
