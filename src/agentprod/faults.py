@@ -144,7 +144,6 @@ _CONNECTION_NAMES = frozenset(
         "ClientPayloadError",
         "SSLError",
         "ConnectionError",
-        "ConnectionError",
         "gaierror",
     }
 )

@@ -34,7 +34,9 @@ def record(*, limit: int = 1000) -> Iterator[Calls]:
     ```python
     with ap.record() as calls:
         agent.run("…")
-    calls.summary(by="tags.prompt"); calls.cost; calls.to_pandas()
+    calls.summary(by="tags.prompt")
+    calls.cost
+    calls.to_pandas()
     ```
 
     Tasks started in the block are kept too, and threads that `ap.propagate` carries the context
