@@ -80,6 +80,14 @@ def safe_cut(text: str, start: int) -> int:
 
         start: up to where it was final before.
     """
+    cut = _word_cut(text, start)
+    opened = min(open_iban(text, start), open_private_key(text, start))
+    # What opens inside a word is held with the whole of that word.
+    return _word_cut(text[:opened], start) if start < opened < cut else max(start, min(cut, opened))
+
+
+def _word_cut(text: str, start: int) -> int:
+    """Return the last place between two words over which no value reaches."""
     size = len(text)
     run = _TOKEN_RUN.match(text[start:][::-1])
     cut = size - (run.end() if run else 0)
@@ -101,9 +109,7 @@ def safe_cut(text: str, start: int) -> int:
             return max(start, text.rfind(" ", start, size - _LONGEST_NUMBER) + 1)
     if size - cut > _LONGEST_TOKEN:
         cut = size - _LONGEST_TOKEN // 2
-    opened = min(open_iban(text, start), open_private_key(text, start))
-    # What opens inside a word is held with the whole of that word.
-    return safe_cut(text[:opened], start) if start < opened < cut else max(start, min(cut, opened))
+    return max(start, cut)
 
 
 class ScrubStream:
