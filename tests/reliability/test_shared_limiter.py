@@ -17,7 +17,7 @@ from agentprod.errors import ConfigError
 from agentprod.reliability import gcra_record
 from agentprod.reliability.gcra import Dimension, Gcra, Shortage
 from agentprod.reliability.shared_limiter import SharedLimiter
-from agentprod.stores import LayeredStore, MemoryStore, RedisStore, SqliteStore, Store, StoreUnavailable
+from agentprod.stores import LayeredStore, MemoryStore, RedisStore, SqliteStore, Store
 from agentprod.stores.redis_scripts import Script
 from tests.servers import redis_url
 
@@ -316,17 +316,6 @@ def test_a_layered_store_is_used_where_it_is_shared(tmp_path: Any) -> None:
     assert one.reserve("r", (10,)) is None
     assert two.reserve("s", (10,)) is not None
     file.close()
-
-
-def test_a_store_that_others_always_change_first_is_given_up() -> None:
-    """After a hundred tries."""
-
-    class Contended(MemoryStore):
-        def compare_and_set(self, key: str, value: bytes, *, version: int, ttl: float | None = None) -> int | None:
-            return None
-
-    with pytest.raises(StoreUnavailable, match="too many"):
-        SharedLimiter(Contended(), "k", [Dimension("a", 10)]).reserve("r", (1,))
 
 
 @pytest.mark.parametrize("data", [{}, {"buckets": []}, {"buckets": [{"limit": "x"}], "reservations": {}, "line": []}])

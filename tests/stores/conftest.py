@@ -94,6 +94,6 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
         store.close()
     else:
         with asyncio.Runner() as runner:
-            yield Kept(ThroughTwins(store, runner), wait, kind)
+            yield Kept(ThroughTwins(store, runner), wait, request.param)
             runner.run(store.adelete(prefix=""))
             runner.run(store.aclose())

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agentprod.errors import ConfigError
-from agentprod.stores import Claim, RedisStore, StoreUnavailable
+from agentprod.stores import Claim, Entry, RedisStore, StoreUnavailable
 from agentprod.stores.redis_scripts import Script
 from tests.servers import Valkey, valkey
 
@@ -186,6 +186,21 @@ def test_what_is_no_entry_reads_as_none(store: RedisStore, redis_url: str) -> No
     assert store.get("k") is None
     store.set("k", b"v")
     assert store.get("k") is not None
+
+
+def test_an_entry_that_others_always_change_first_is_given_up(store: RedisStore) -> None:
+    """After a hundred tries."""
+    tries = 0
+
+    def overtaken(entry: Entry | None) -> tuple[bytes, None]:
+        nonlocal tries
+        tries += 1
+        store.set("k", b"%d" % tries)
+        return b"mine", None
+
+    with pytest.raises(StoreUnavailable, match="too many"):
+        store.update("k", overtaken)
+    assert tries == 100
 
 
 def test_a_script_that_fails_makes_the_store_unavailable(store: RedisStore) -> None:

@@ -13,13 +13,12 @@ from agentprod.reliability import gcra_record
 from agentprod.reliability.gcra import Dimension, Gcra, Shortage
 from agentprod.reliability.gcra_lua import GCRA, KEY_PARTS
 from agentprod.reliability.store_steps import Steps, ado, call, do
-from agentprod.stores import LayeredStore, Store, StoreUnavailable
+from agentprod.stores import Entry, LayeredStore, Store
 from agentprod.stores.redis_scripts import Script
 
 __all__ = ["SharedLimiter"]
 
 T = TypeVar("T")
-_ATTEMPTS = 100
 _KEPT = 86_400.0
 
 
@@ -35,8 +34,8 @@ class _Scripted(Protocol):
 class SharedLimiter:
     """What `Gcra` does, for all processes that use the same store and key.
 
-    On Redis each operation is one script and one round trip, timed by the server's clock; on other stores it is
-    read, computed here, and written back if nobody was faster. Reservations and places in line have names, which
+    On Redis each operation is one script and one round trip, timed by the server's clock; on other stores the state
+    is read, changed here and written back in one step. Reservations and places in line have names, which
     their callers make up. Those in line are served in the order in which they came to the store, whichever process
     they are of; each has to ask again when its `retry_after` has passed, and loses its place 10 seconds later.
 
@@ -245,15 +244,13 @@ class SharedLimiter:
         return (yield call("run", GCRA, keys, [operation, *self._setting, *arguments]))
 
     def _update(self, work: Callable[[Gcra, float], T]) -> Steps[T]:
-        for _ in range(_ATTEMPTS):
-            entry = yield call("get", self._key, fresh=True)
+        def change(entry: Entry | None) -> tuple[bytes, T]:
             now = self._now()
             data = None if entry is None else json.loads(entry.value)
             then = now - (0.0 if entry is None else entry.age)
             gcra = gcra_record.load(self.dimensions, self._lease, data, then, now)
             answer = work(gcra, now)
-            value = json.dumps(gcra_record.dump(gcra, now)).encode()
-            version = 0 if entry is None else entry.version
-            if (yield call("compare_and_set", self._key, value, version=version, ttl=_KEPT + self._lease)):
-                return answer
-        raise StoreUnavailable(f"the rate limit in {self._store.url} is used by too many at once")
+            return json.dumps(gcra_record.dump(gcra, now)).encode(), answer
+
+        answer: T = yield call("update", self._key, change, ttl=_KEPT + self._lease)
+        return answer

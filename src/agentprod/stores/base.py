@@ -7,8 +7,8 @@ async twin with an `a` prefix, and both raise `StoreUnavailable` when the store 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from agentprod.errors import AgentprodError
 
@@ -26,6 +26,8 @@ __all__ = [
     "check_key",
     "check_ttl",
 ]
+
+T = TypeVar("T")
 
 MOST = 2**52
 """Largest amount of a claim: two of them add up exactly in every store. In nano-dollars, 4.5 million dollars."""
@@ -159,6 +161,28 @@ class Store(Protocol):
 
     async def acompare_and_set(self, key: str, value: bytes, *, version: int, ttl: float | None = None) -> int | None:
         """Like `compare_and_set`."""
+        ...
+
+    def update(self, key: str, change: Callable[[Entry | None], tuple[bytes, T]], *, ttl: float | None = None) -> T:
+        """Read an entry, change it, and write it back, with nobody in between.
+
+        Args:
+            key: its name.
+
+            change: gets the entry, or `None`, and returns the new value and an answer; short, and without I/O. It may
+                be called more than once.
+
+            ttl: seconds the new entry lives.
+
+        Returns:
+            The answer that belongs to what was written.
+        """
+        ...
+
+    async def aupdate(
+        self, key: str, change: Callable[[Entry | None], tuple[bytes, T]], *, ttl: float | None = None
+    ) -> T:
+        """Like `update`."""
         ...
 
     def delete(self, *keys: str, prefix: str | None = None, tag: str | None = None) -> int:

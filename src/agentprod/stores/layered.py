@@ -8,12 +8,15 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from agentprod.stores.base import Claim, CounterState, Entry, Exhausted, LogRead, Settled, Store, check_key, check_ttl
 from agentprod.stores.memory import MemoryStore
 from agentprod.stores.write_behind import PendingWrite, WriteBehind
 
 __all__ = ["LayeredStore"]
+
+T = TypeVar("T")
 
 _TOPIC = "agentprod.invalidated"
 _PROMOTED = "agentprod.promoted"  # of what came from the far store, which does not tell its tags
@@ -110,6 +113,20 @@ class LayeredStore:
         new = await self.far.acompare_and_set(key, value, version=version, ttl=ttl)
         self.near.delete(key)
         return new
+
+    def update(self, key: str, change: Callable[[Entry | None], tuple[bytes, T]], *, ttl: float | None = None) -> T:
+        """See `Store.update`; a copy near is dropped by it."""
+        answer = self.far.update(key, change, ttl=ttl)
+        self.near.delete(key)
+        return answer
+
+    async def aupdate(
+        self, key: str, change: Callable[[Entry | None], tuple[bytes, T]], *, ttl: float | None = None
+    ) -> T:
+        """Like `update`."""
+        answer = await self.far.aupdate(key, change, ttl=ttl)
+        self.near.delete(key)
+        return answer
 
     def delete(self, *keys: str, prefix: str | None = None, tag: str | None = None) -> int:
         """See `Store.delete`; in this process it holds even if the far store does not answer.

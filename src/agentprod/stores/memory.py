@@ -8,7 +8,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from agentprod.errors import ConfigError
 from agentprod.stores.base import (
@@ -27,6 +27,9 @@ from agentprod.stores.counters import Counters
 from agentprod.stores.twins import AsyncTwins
 
 __all__ = ["MemoryStore"]
+
+
+T = TypeVar("T")
 
 
 class _Record(NamedTuple):
@@ -82,15 +85,7 @@ class MemoryStore(AsyncTwins):
         """See `Store.get`; reading counts as use."""
         now = self._now()
         with self._lock:
-            record = self._records.get(key)
-            if record is None:
-                return None
-            value, version, written, expires, _ = record
-            if expires <= now:
-                self._remove(key)
-                return None
-            self._records.move_to_end(key)
-        return Entry(value, version, now - written, None if expires == math.inf else expires - now)
+            return self._read(key, now)
 
     def set(self, key: str, value: bytes, *, ttl: float | None = None, tags: Sequence[str] = ()) -> None:
         """See `Store.set`."""
@@ -119,6 +114,16 @@ class MemoryStore(AsyncTwins):
             new = next(self._versions)
             self._put(key, _Record(value, new, now, now + (ttl or math.inf), record.tags if record else ()), now)
             return new
+
+    def update(self, key: str, change: Callable[[Entry | None], tuple[bytes, T]], *, ttl: float | None = None) -> T:
+        """See `Store.update`; the change is made under the store's lock."""
+        check_key(key)
+        check_ttl(ttl)
+        now = self._now()
+        with self._lock:
+            value, answer = change(self._read(key, now))
+            self._put(key, _Record(value, next(self._versions), now, now + (ttl or math.inf), ()), now)
+            return answer
 
     def delete(self, *keys: str, prefix: str | None = None, tag: str | None = None) -> int:
         """See `Store.delete`."""
@@ -189,6 +194,17 @@ class MemoryStore(AsyncTwins):
         """Do nothing: there is nothing to give back, and closing must not forget what was spent."""
 
     # Everything below runs under the lock.
+
+    def _read(self, key: str, now: float) -> Entry | None:
+        record = self._records.get(key)
+        if record is None:
+            return None
+        value, version, written, expires, _ = record
+        if expires <= now:
+            self._remove(key)
+            return None
+        self._records.move_to_end(key)
+        return Entry(value, version, now - written, None if expires == math.inf else expires - now)
 
     def _group(self, name: str) -> Counters:
         group = self._groups.get(name)

@@ -10,7 +10,7 @@ import math
 import re
 import struct
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from agentprod.stores import redis_scripts
@@ -22,6 +22,7 @@ from agentprod.stores.base import (
     Exhausted,
     LogRead,
     Settled,
+    StoreUnavailable,
     check_claims,
     check_key,
     check_ttl,
@@ -38,6 +39,7 @@ Arg: TypeAlias = str | bytes | int | float
 
 _HEADER = struct.Struct(">QQQ")
 _BATCH = 500
+_ATTEMPTS = 100
 _CLOCK_HOLDS = 30.0
 
 
@@ -95,6 +97,16 @@ class RedisCommands:
         check_ttl(ttl)
         new = yield from self.script(redis_scripts.SET, [f"entry:{key}"], [value, _micros(ttl), version])
         return None if new is None else int(new)
+
+    def update(self, key: str, change: Callable[[Entry | None], tuple[bytes, T]], ttl: float | None) -> Steps[T]:
+        """See `Store.update`."""
+        for _ in range(_ATTEMPTS):
+            entry = yield from self.get(key)
+            value, answer = change(entry)
+            version = 0 if entry is None else entry.version
+            if (yield from self.compare_and_set(key, value, version, ttl)) is not None:
+                return answer
+        raise StoreUnavailable("an entry of the store is changed by too many at once")
 
     def delete(self, keys: Sequence[str], prefix: str | None, tag: str | None) -> Steps[int]:
         """See `Store.delete`."""

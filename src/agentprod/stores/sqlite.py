@@ -85,14 +85,8 @@ class SqliteStore(AsyncTwins):
 
     def get(self, key: str, *, fresh: bool = False) -> Entry | None:
         """See `Store.get`."""
-        now = self._file.now()
         with self._file.read() as db:
-            query = "SELECT value, version, written, expires FROM entries WHERE key = ?"
-            row = db.execute(query, (key,)).fetchone()
-        if row is None or (row[3] is not None and row[3] <= now):
-            return None
-        value, version, written, expires = row
-        return Entry(value, version, max(0.0, now - written), None if expires is None else expires - now)
+            return _read(db, key, self._file.now())
 
     def set(self, key: str, value: bytes, *, ttl: float | None = None, tags: Sequence[str] = ()) -> None:
         """See `Store.set`."""
@@ -110,13 +104,20 @@ class SqliteStore(AsyncTwins):
         check_ttl(ttl)
         with self._file.write() as db:
             now = self._file.now()
-            known = _version(db, key)
-            live = db.execute(
-                "SELECT 1 FROM entries WHERE key = ? AND (expires IS NULL OR expires > ?)", (key, now)
-            ).fetchone()
-            if (known if live else 0) != version:
+            entry = _read(db, key, now)
+            if (0 if entry is None else entry.version) != version:
                 return None
-            return self._put(db, key, value, known, ttl, now)
+            return self._put(db, key, value, _version(db, key), ttl, now)
+
+    def update(self, key: str, change: Callable[[Entry | None], tuple[bytes, T]], *, ttl: float | None = None) -> T:
+        """See `Store.update`; the change is made within a transaction."""
+        check_key(key)
+        check_ttl(ttl)
+        with self._file.write() as db:
+            now = self._file.now()
+            value, answer = change(_read(db, key, now))
+            self._put(db, key, value, _version(db, key), ttl, now)
+            return answer
 
     def delete(self, *keys: str, prefix: str | None = None, tag: str | None = None) -> int:
         """See `Store.delete`."""
@@ -220,6 +221,14 @@ class SqliteStore(AsyncTwins):
         doomed += db.execute(_OLDEST, (max(0, count - len(doomed) - self._max_entries),)).fetchall()
         db.executemany("DELETE FROM tags WHERE key = ?", doomed)
         db.executemany("DELETE FROM entries WHERE key = ?", doomed)
+
+
+def _read(db: sqlite3.Connection, key: str, now: float) -> Entry | None:
+    row = db.execute("SELECT value, version, written, expires FROM entries WHERE key = ?", (key,)).fetchone()
+    if row is None or (row[3] is not None and row[3] <= now):
+        return None
+    value, version, written, expires = row
+    return Entry(value, version, max(0.0, now - written), None if expires is None else expires - now)
 
 
 def _version(db: sqlite3.Connection, key: str) -> int:

@@ -49,6 +49,16 @@ class AsyncTwins(ABC):
         return await self._slowly(lambda: self.compare_and_set(key, value, version=version, ttl=ttl))
 
     @abstractmethod
+    def update(self, key: str, change: Callable[[Entry | None], tuple[bytes, T]], *, ttl: float | None = None) -> T:
+        """See `Store.update`."""
+
+    async def aupdate(
+        self, key: str, change: Callable[[Entry | None], tuple[bytes, T]], *, ttl: float | None = None
+    ) -> T:
+        """Like `update`."""
+        return await self._slowly(lambda: self.update(key, change, ttl=ttl))
+
+    @abstractmethod
     def delete(self, *keys: str, prefix: str | None = None, tag: str | None = None) -> int:
         """See `Store.delete`."""
 
