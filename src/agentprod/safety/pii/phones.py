@@ -25,6 +25,7 @@ _LEADING_ZEROS = re.compile(r"0(?:0|11)[ \-.]{0,2}(?=[(（]?[1-9])")
 _SIX_DIGITS = re.compile(r"[0-9](?:[ .\-/()（）]{0,3}[0-9]){5}")
 _GROUP = re.compile(r"[0-9]+")
 _OTHER = (OTHER, ACCOUNT)
+_OPENERS = frozenset("(（+")
 _BRACKETS = ("((", "（(", "(（", "（（")
 _RUNS_ON = re.compile(r"(?!x[0-9]|ext)[0-9A-Za-z_]")
 # An extension may touch the number: `833.719.3994x1887`.
@@ -63,19 +64,20 @@ def phones(text: str, runs: Sequence[Run]) -> Iterator[Span]:
         done = run.start
         if rare:
             words = None
-        labelled = LABEL.match(text, run.end) is not None
-        starts = run.starts
+        stop, starts = run.end, run.starts
+        labelled = text[stop : stop + 1].isascii() and LABEL.match(text, stop) is not None
+        last = len(starts) - 2
         for place, at in enumerate(starts):
-            if at < done or starts[place + 2 : place + 3] == (at + 4,):
+            if at < done or (place < last and starts[place + 2] == at + 4):
                 # Behind it, or digits one by one, as no number begins.
                 continue
-            if text[at : at + 14].isdigit() and run.end - at > 13 and text[at - 1 : at] != "+" and text[at] != "0":
+            if stop - at > 13 and text[at] != "0" and text[at : at + 14].isdigit() and text[at - 1 : at] != "+":
                 # Longer than any number without its country code.
                 continue
             span = _strong(text, at)
-            if not span and run.end - at >= 6:
+            if not span and stop - at >= 6:
                 if words is None:
-                    words = _Words(text, max(0, run.start - 64) if rare else 0, run.end if rare else len(text))
+                    words = _Words(text, max(0, run.start - 64) if rare else 0, stop if rare else len(text))
                 span = words.judge(at, labelled=labelled)
             if span:
                 extension = EXTENSION.match(text, span.end)
@@ -86,8 +88,9 @@ def phones(text: str, runs: Sequence[Run]) -> Iterator[Span]:
 def _strong(text: str, at: int) -> Span | None:
     # A plus sign or a bracket opens the number before its first digit.
     begin = at
-    while begin and text[begin - 1] in "(（+" and at - begin < 2 and text[begin - 1 : begin + 1] not in _BRACKETS:
-        begin -= 1
+    if text[at - 1 : at] in _OPENERS:
+        while begin and text[begin - 1] in "(（+" and at - begin < 2 and text[begin - 1 : begin + 1] not in _BRACKETS:
+            begin -= 1
     span = None
     first = text[at]
     if begin < at or first == "0" or text[at - 2 : at] == "+ ":

@@ -133,7 +133,12 @@ class Scrubber:
         remembered = self._memo.get(text, before)
         if remembered is None:
             spans, _ = self.examine(before + text, len(before))
-            remembered = [span._replace(start=span.start - len(before), end=span.end - len(before)) for span in spans]
+            shift = len(before)
+            remembered = (
+                [Span(span.start - shift, span.end - shift, span.entity, span.score) for span in spans]
+                if shift
+                else spans
+            )
             self._memo.put(text, before, remembered)
         return remembered
 
