@@ -156,24 +156,24 @@ class SdkEdge:
     async def _exchange(
         self, call: Call, origin: Origin, request: Any, until: float | None, phase: str, attempt: Attempt
     ) -> Any:
-        options = _copy(origin.options)
-        options.idempotency_key = origin.idempotency_key
-        if request is not origin.request or options.json_data is not None:
-            options.json_data = request if call.operation != "other" else options.json_data
-            if call.operation != "other":
-                options.extra_json = None
+        changes: dict[str, Any] = {"idempotency_key": origin.idempotency_key}
+        if call.operation != "other":
+            changes.update(json_data=request, extra_json=None)
         if call.ledger.environment.own_retries:
-            options.max_retries = 0
+            changes["max_retries"] = 0
             if attempt.number > 1:
-                _set_header(options, "x-stainless-retry-count", str(attempt.number - 1))
+                changes["headers"] = _with_header(
+                    origin.options.headers, "x-stainless-retry-count", str(attempt.number - 1)
+                )
         alarm, watch = None, None
         if until is not None:
-            options.timeout = sdk_timeout(origin.client, options, until - call.runtime.now())
+            changes["timeout"] = sdk_timeout(origin.client, origin.options, until - call.runtime.now())
             alarm = call.runtime.alarm()
             if self.io.kind == "sync":
                 watch = SocketWatch()
                 alarm.abort = watch.abort
-        options.post_parser = Suspended(origin.post_parser, until, call.runtime.now, watch)
+        changes["post_parser"] = Suspended(origin.post_parser, until, call.runtime.now, watch)
+        options = _copy(origin.options, changes)
         if alarm is None:
             return await self._request(origin, options, call)
         alarm.enter(until)
@@ -255,7 +255,7 @@ class SdkEdge:
         return await self._decode(call, origin, carrier, response)
 
     async def _decode(self, call: Call, origin: Origin, carrier: Undecoded | None, response: Any) -> Any:
-        options = carrier.options if carrier is not None else _copy(origin.options)
+        options = carrier.options if carrier is not None else _copy(origin.options, {})
         parse = origin.post_parser
         ledger = call.ledger
 
@@ -264,7 +264,7 @@ class SdkEdge:
             attach(made, ledger)
             return made
 
-        options.post_parser = post_parser
+        vars(options)["post_parser"] = post_parser  # a copy of our own: nobody else watches it change
         result = await self.io.process(
             self._owner,
             origin.client,
@@ -308,8 +308,9 @@ def _sdk_class(kind: type) -> type:
     raise TypeError(kind)
 
 
-def _copy(options: Any) -> Any:
-    return options.model_copy() if hasattr(options, "model_copy") else options.copy()
+def _copy(options: Any, changes: dict[str, Any]) -> Any:
+    copy = getattr(options, "model_copy", None) or options.copy  # pydantic 2 or 1
+    return copy(update=changes)
 
 
 def _fingerprint(key: Any) -> str:
@@ -328,10 +329,9 @@ def _variant(options: Any) -> str | None:
     return "&".join(sorted(found)) or None
 
 
-def _set_header(options: Any, name: str, value: str) -> None:
-    headers = options.headers if hasattr(options.headers, "items") else {}
-    if not any(str(key).lower() == name for key in headers):
-        options.headers = {**headers, name: value}
+def _with_header(headers: Any, name: str, value: str) -> dict[str, Any]:
+    given = dict(headers) if hasattr(headers, "items") else {}
+    return given if any(str(key).lower() == name for key in given) else {**given, name: value}
 
 
 def _json(carrier: Undecoded) -> Any:

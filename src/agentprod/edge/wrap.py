@@ -144,8 +144,6 @@ async def _through(
 
 
 def _undecoded(client: Any, arguments: dict[str, Any]) -> Undecoded:
-    marker: Suspended = arguments["options"].post_parser
-    arguments["options"].post_parser = marker.post_parser
     return Undecoded(client=client, **arguments)
 
 
