@@ -77,9 +77,9 @@ class EventStream:
         """The loop it belongs to; a stream of a thread belongs to none."""
         if call.runtime.kind == "async":
             self.loop = asyncio.get_running_loop()
-            # Without this, the collector would finalize the generators that read the connection, all at
-            # once and in no order, before `drop` can close them from the outside in.
-            _open.add(self)
+        # Without this, the collector would finalize the generators that read the connection, all at
+        # once and in no order, before or while `drop` has them closed from the outside in.
+        _open.add(self)
 
     # Reading
 
