@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from agentprod.caching.embedders.contract import Identity, unit_rows
 from agentprod.errors import ConfigError
+from agentprod.runtime.offload import in_thread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,7 +147,7 @@ class OpenAIEmbedder:
     async def aembed(self, texts: Sequence[str], /) -> NDArray[np.float32]:
         """Ask the model without holding up the event loop."""
         if not self._asynchronous:
-            return await asyncio.to_thread(self.embed, texts)
+            return await in_thread(self.embed, texts)
         return self._read(await self._client.embeddings.create(input=list(texts), **self._options), len(texts))
 
     def _read(self, response: Any, count: int) -> NDArray[np.float32]:

@@ -15,12 +15,14 @@ from agentprod.safety.pii.spans import Span
 
 __all__ = ["gliner", "presidio", "spacy"]
 
+_PACKAGES = {"presidio": "presidio-analyzer", "spacy": "spacy", "gliner": "gliner"}
+
 
 def _load(module: str, extra: str) -> Any:
     try:
         return import_module(module)
     except ImportError:
-        raise ConfigError(f'pii.{extra} needs the package {extra}: pip install "agentprod[{extra}]"') from None
+        raise ConfigError(f"pii.{extra} needs the package {_PACKAGES[extra]}: pip install {_PACKAGES[extra]}") from None
 
 
 def presidio(
