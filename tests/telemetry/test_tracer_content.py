@@ -12,6 +12,9 @@ import pytest
 from opentelemetry import _logs
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import agentprod as ap
 from agentprod.telemetry.drops import drops
@@ -302,6 +305,19 @@ def test_a_full_queue_does_the_work_at_once(
     monkeypatch.setattr(Later, "submit", lambda self, job: False)
     client(provider, traces).chat.completions.create(model=MODEL, messages=ASK)
     assert "gen_ai.input.messages" in traces.operation
+
+
+@pytest.mark.parametrize("end", ["force_flush", "shutdown"])
+def test_flushing_the_tracer_provider_waits_for_the_text(provider: Provider, end: str) -> None:
+    """A script that ends its provider right after a call loses nothing, also behind a batch processor."""
+    exporter = InMemorySpanExporter()
+    tracing = TracerProvider()
+    tracing.add_span_processor(BatchSpanProcessor(exporter))
+    stack = ap.Stack(Tracer(tracer_provider=tracing, capture="span"))
+    stack.wrap(openai_client(provider)).chat.completions.create(model=MODEL, messages=ASK)
+    getattr(tracing, end)()
+    assert [span.name for span in exporter.get_finished_spans()] == ["agentprod.attempt", f"chat {MODEL}"]
+    tracing.shutdown()
 
 
 def test_jobs_run_in_order_and_their_failures_are_counted() -> None:

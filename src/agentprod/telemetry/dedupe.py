@@ -21,6 +21,7 @@ from opentelemetry.context import create_key, get_value, set_value
 from opentelemetry.trace import get_current_span
 
 from agentprod.telemetry import attributes as name
+from agentprod.telemetry.later import later
 from agentprod.usage import Usage
 
 if TYPE_CHECKING:
@@ -151,15 +152,31 @@ def watch(provider: Any) -> None:
     if not callable(add) or sdk is None:
         return
     with _lock:
-        if provider not in _watched:
-            _watched.add(provider)
-            add(_processor(sdk.SpanProcessor))
+        if provider in _watched:
+            return
+        _watched.add(provider)
+        made = _processor(sdk.SpanProcessor)
+        if not _put_first(getattr(provider, "_active_span_processor", None), made, sdk):
+            add(made)
+
+
+def _put_first(chain: Any, processor: Any, sdk: Any) -> bool:
+    """Put a processor before the exporters, so that what still waits is ended before they flush or shut down.
+
+    The SDK only lets one be added last; where its chain is not what it was in 1.45, that must do.
+    """
+    known = getattr(sdk, "SynchronousMultiSpanProcessor", None)
+    if known is None or type(chain) is not known or not isinstance(getattr(chain, "_span_processors", None), tuple):
+        return False
+    with chain._lock:
+        chain._span_processors = (processor, *chain._span_processors)
+    return True
 
 
 def _processor(base: Any) -> Any:
     # The SDK's own class: it calls methods that another object would not have, and raises into the user's call.
     class Processor(base):  # type: ignore[misc]
-        """Sees which spans within an operation end with token counts."""
+        """Sees which spans within an operation end with token counts, and ends the spans that wait when asked to."""
 
         def on_start(self, span: Any, parent_context: Context | None = None) -> None:
             below = get_value(_BELOW, parent_context)
@@ -170,5 +187,11 @@ def _processor(base: Any) -> Any:
             below = _open.pop(span.context.span_id, None)
             if below is not None and any(key in span.attributes for key in _COUNTS):
                 below.count()
+
+        def force_flush(self, timeout_millis: int = 30000) -> bool:
+            return later.flush(timeout_millis / 1000)
+
+        def shutdown(self) -> None:
+            later.flush()
 
     return Processor()
