@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["WAVES", "Encoder", "Example", "Grams", "gather"]
+__all__ = ["CHECK_WEIGHT", "WAVES", "Encoder", "Example", "Grams", "gather"]
 
 WAVES = 600
 """Random Fourier features standing for a Gaussian kernel of the surface features."""
+
+CHECK_WEIGHT = 0.6
+"""Weight of a check's result beside the two parts of the kernel."""
 
 _CLIP = 4.0
 _BANDWIDTH = 0.5
@@ -76,7 +79,7 @@ class Encoder:
 
     Random Fourier features (Rahimi and Recht, 2007) of the standardised surface features approximate a Gaussian
     kernel; n-grams are weighed by term frequency and inverse document frequency and scaled to length one. Both parts
-    have the same weight.
+    have the same weight; results of checks are added as they are.
 
     Args:
         mean: of the surface features.
@@ -121,6 +124,17 @@ class Encoder:
         """How many checks examples have."""
         return len(self.mean) - len(SURFACE) * (1 + self.has_answer)
 
+    def scaled(self, surface: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return surface features in standard deviations from their means, outliers drawn in.
+
+        Args:
+            surface: shape `(n, features)`.
+        """
+        import numpy as np
+
+        scaled: NDArray[np.float64] = np.clip((surface - self.mean) / self.scale, -_CLIP, _CLIP)
+        return scaled
+
     def waves(self, surface: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the Fourier features of surface features, shape `(n, WAVES)`.
 
@@ -129,9 +143,18 @@ class Encoder:
         """
         import numpy as np
 
-        scaled = np.clip((surface - self.mean) / self.scale, -_CLIP, _CLIP)
-        waves: NDArray[np.float64] = np.sqrt(2 / WAVES) * np.cos(scaled @ self._directions + self._phases)
+        waves: NDArray[np.float64] = np.sqrt(2 / WAVES) * np.cos(self.scaled(surface) @ self._directions + self._phases)
         return waves
+
+    def checked(self, surface: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the scaled results of checks alone, weighed for the kernel, shape `(n, checks)`.
+
+        A check speaks for itself: among dozens of surface features it would be lost.
+
+        Args:
+            surface: shape `(n, features)`.
+        """
+        return CHECK_WEIGHT * self.scaled(surface)[:, surface.shape[1] - self.checks :]
 
     def weigh(self, grams: Grams) -> NDArray[np.float64]:
         """Return the weight of every n-gram found, each row of length one.
@@ -157,7 +180,8 @@ class Encoder:
         import numpy as np
 
         waves = self.waves(surface)
-        product: NDArray[np.float64] = waves @ waves.T
+        checked = self.checked(surface)
+        product: NDArray[np.float64] = waves @ waves.T + checked @ checked.T
         values = self.weigh(grams)
         # A gram of one example alone adds to no pair but the one with itself, where every row's sum is one.
         common = np.bincount(grams.buckets, minlength=BUCKETS) > 1
@@ -172,5 +196,6 @@ class Encoder:
             block = np.zeros((grams.size, _CHUNK), np.float32)
             block[rows[low:high], columns[low:high] - start] = values[low:high]
             product += block @ block.T
-        np.fill_diagonal(product, (waves * waves).sum(1) + (np.bincount(grams.rows, minlength=grams.size) > 0))
+        own = (waves * waves).sum(1) + (checked * checked).sum(1)
+        np.fill_diagonal(product, own + (np.bincount(grams.rows, minlength=grams.size) > 0))
         return product

@@ -160,8 +160,7 @@ class LearnedRouter:
         import numpy as np
 
         surface, grams = gather(examples)
-        scaled = np.clip((surface - self.encoder.mean) / self.encoder.scale, -3.0, 3.0)
-        result = scaled @ self._linear + self.encoder.waves(surface) @ self._waves + self._means
+        result = self.encoder.scaled(surface) @ self._linear + self.encoder.waves(surface) @ self._waves + self._means
         weights = self.encoder.weigh(grams)
         for column in range(len(self.models)):
             found = weights * self._grams[grams.buckets, column]
@@ -220,7 +219,7 @@ class LearnedRouter:
                 policy=Policy.from_dict(about["policy"]),
                 about={name: value for name, value in about.items() if name not in ("format", "models", "policy")},
             )
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(f"{Path(path).name}: expected a file written by LearnedRouter.save") from error

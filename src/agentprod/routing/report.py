@@ -169,8 +169,8 @@ def _refusal(models: tuple[ModelSummary, ...], pair: Pair | None) -> str | None:
         )
     if pair.interval[0] <= _COIN or pair.chance > _LUCK:
         return (
-            f"not certainly better than a coin: the lower bound of APGR is {pair.interval[0]:.3f}, above 0.5 is needed, "
-            f"and {pair.chance:.1%} of fits to shuffled outcomes are as good, {_LUCK:.0%} are allowed. "
+            f"not certainly better than a coin: the lower bound of APGR is {pair.interval[0]:.3f}, not above 0.5, "
+            f"and {pair.chance:.1%} of fits to shuffled outcomes are as good, more than {_LUCK:.0%} are too many. "
             "Record more calls, or use another stage"
         )
     return None

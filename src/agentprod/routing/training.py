@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentprod.routing.call_log import CallLog
 from agentprod.routing.curve import rank
-from agentprod.routing.encoder import WAVES, Encoder, Grams, gather
+from agentprod.routing.encoder import CHECK_WEIGHT, WAVES, Encoder, Grams, gather
 from agentprod.routing.features import BUCKETS
 from agentprod.routing.learned import LearnedRouter
 from agentprod.routing.policy import Policy
@@ -54,6 +54,7 @@ class Training:
         self._surface, self._all = gather(log.examples)
         self.encoder = Encoder.learn(self._surface, self._all)
         self.means = np.nanmean(log.scores, axis=0)
+        self.linear = np.zeros((self._surface.shape[1], models))
         self.waves = np.zeros((WAVES, models))
         self.grams = np.zeros((BUCKETS, models))
         self.left_out = np.tile(self.means, (size, 1))
@@ -73,12 +74,14 @@ class Training:
             buckets = np.column_stack(
                 [np.bincount(grams.buckets, found * heads.weights[grams.rows, m], BUCKETS) for m in range(models)]
             ) / len(parts)
+            checks = CHECK_WEIGHT * self.encoder.checked(surface).T @ heads.weights / len(parts)
+            self.linear[len(self.linear) - self.encoder.checks :] += checks
             self.waves += waves
             self.grams += buckets
             self.left_out[rows] += heads.predicted / len(parts)
             others = np.setdiff1d(np.arange(size), rows)
             if len(others):
-                self.left_out[others] += self._apply(others, waves, buckets)
+                self.left_out[others] += self._apply(others, checks, waves, buckets)
             lucky.append(_luck(heads, scores, strong, deals))
         self.luck = float(np.mean(lucky))
         """How often outcomes dealt to other prompts are ranked as well as the real ones: a permutation test."""
@@ -95,13 +98,11 @@ class Training:
 
             about: where the router comes from.
         """
-        import numpy as np
-
         return LearnedRouter(
             log.models,
             self.encoder,
             means=self.means,
-            linear=np.zeros((len(self.encoder.mean), len(log.models))),
+            linear=self.linear * slope,
             waves=self.waves * slope,
             grams=self.grams * slope,
             policy=policy,
@@ -118,12 +119,17 @@ class Training:
         return self._surface[rows], grams
 
     def _apply(
-        self, rows: NDArray[np.int64], waves: NDArray[np.float64], buckets: NDArray[np.float64]
+        self,
+        rows: NDArray[np.int64],
+        checks: NDArray[np.float64],
+        waves: NDArray[np.float64],
+        buckets: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         import numpy as np
 
         surface, grams = self._take(rows)
         result: NDArray[np.float64] = self.encoder.waves(surface) @ waves
+        result += self.encoder.checked(surface) @ checks / CHECK_WEIGHT
         found = self.encoder.weigh(grams)
         for model in range(waves.shape[1]):
             result[:, model] += np.bincount(grams.rows, found * buckets[grams.buckets, model], grams.size)
