@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import agentprod as ap
+from agentprod.events import ErrorEvent
 from agentprod.faults import Failure, classify, rate_limit_resets, retry_hint
 from tests.sdk_errors import (
     anthropic_error,
@@ -162,6 +163,9 @@ def test_what_only_the_message_of_a_400_tells(message: str, expected: ap.Fault) 
         (openai_event_error(None, "server_error"), ap.Fault.SERVER),
         (openai_event_error("rate_limit_exceeded", None), ap.Fault.RATE_LIMIT),
         (openai_event_error(None, "invalid_request_error"), ap.Fault.BAD_REQUEST),
+        (openai_event_error("invalid_value", "invalid_request_error"), ap.Fault.BAD_REQUEST),
+        (ErrorEvent({"error": {"type": "overloaded_error"}}), ap.Fault.OVERLOADED),
+        (ErrorEvent("garbage"), ap.Fault.SERVER),
         (openai_event_error(None, None), ap.Fault.SERVER),
     ],
 )

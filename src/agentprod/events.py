@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-__all__ = ["Event", "Recorded", "Source", "Stage", "Watch"]
+__all__ = ["ErrorEvent", "Event", "Recorded", "Source", "Stage", "Watch"]
+
+
+class ErrorEvent(RuntimeError):
+    """Raised for an error event that no SDK turns into an exception of its own; `body` is the event."""
+
+    def __init__(self, body: Any) -> None:
+        inner = body.get("error") if isinstance(body, dict) else None
+        told = [inner[key] for key in ("code", "type") if isinstance(inner, dict) and isinstance(inner.get(key), str)]
+        super().__init__(" ".join(("the stream carried an error event", *told)))
+        self.body = body
 
 
 class Event:
@@ -83,8 +93,8 @@ class Recorded:
         """Hold nothing, release nothing."""
 
     async def error(self, event: Event) -> Exception:
-        """Return a plain error: a recording with an error event is broken."""
-        return RuntimeError("a recorded stream holds an error event")
+        """Return the event as an exception."""
+        return ErrorEvent(event.data)
 
     def broken(self, error: BaseException) -> BaseException:
         """Return `error` as it is."""

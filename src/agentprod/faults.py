@@ -191,9 +191,10 @@ def classify(
         return Failure(Fault.IDLE if error.phase == "idle" else Fault.TIMEOUT)
     if isinstance(error, AgentprodError):
         return Failure(Fault.BAD_REQUEST if isinstance(error, ConfigError) else Fault.UNKNOWN)
-    code = None
+    code, bad = None, False
     for found in _codes(chain):
         code = code or found
+        bad = bad or _BAD.fullmatch(found.lower()) is not None
         fault = _by_code(found)
         if fault is Fault.SERVER and status is not None:
             fault = _STATUS.get(status, fault)  # "server_error" says less than 503 or 504
@@ -202,6 +203,8 @@ def classify(
     if status is not None and status >= 400:
         fault = _STATUS.get(status) or (Fault.SERVER if status >= 500 else _bad_request(chain))
         return Failure(fault, hint, status, code, wish, status in (429, 529))
+    if bad:  # an error event carries no status
+        return Failure(_bad_request(chain), hint, status, code, wish)
     return _by_class(chain, hint, status, code, wish)
 
 
@@ -238,9 +241,9 @@ def _by_class(
     names = _names(chain[0])
     if names & _GARBLED:
         return Failure(Fault.SERVER, hint, status, code, wish)
-    if "APIError" in names:
+    if names & {"APIError", "ErrorEvent"}:
         # openai raises a bare APIError, with neither status nor known code, for an error event in a stream.
-        return Failure(_bad_request(chain) if code and _BAD.search(code) else Fault.SERVER, hint, status, code, wish)
+        return Failure(Fault.SERVER, hint, status, code, wish)
     if isinstance(chain[0], TypeError | ValueError):
         return Failure(Fault.BAD_REQUEST, None, status, code, wish)
     return Failure(Fault.UNKNOWN, hint, status, code, wish)

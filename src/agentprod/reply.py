@@ -209,11 +209,6 @@ class Reply:
             return lambda: self.dialect.text(self.body)
         return lambda: self.dialect.text(body)
 
-    @property
-    def settles(self) -> bool:
-        """Whether some hook may do I/O."""
-        return any(settle for settle, _, _ in self.hooks)
-
     async def finish(self, outcome: Outcome, error: BaseException | None = None, *, partial: bool = False) -> None:
         """Run the hooks, once. What a hook raises is logged: the reply is the caller's, whatever a hook does."""
         if self.ended:
@@ -222,6 +217,7 @@ class Reply:
         hooks, self.hooks = self.hooks, ()
         if not hooks:
             return
+        stopped: BaseException | None = None
         for settle, fn, text in hooks:
             end = End(outcome, self.attempt, error, partial, text)
             try:
@@ -231,6 +227,10 @@ class Reply:
                     fn(end)
             except Exception:
                 _log.exception("a hook at the end of a reply failed; the reply itself is not affected")
+            except BaseException as stop:  # a cancelled caller, too, leaves the other hooks their turn
+                stopped = stopped or stop
+        if stopped is not None:
+            raise stopped
 
     async def discard(self) -> None:
         """Drop this reply: close its stream and release what it holds.

@@ -103,7 +103,7 @@ class EventStream:
         while whole or (not self.reader.content and not self.reader.sealed):
             batch = await self._batch()
             if batch is None:
-                self._exhausted = True
+                self._exhaust()
                 break
             held += batch
             if whole or not self.reader.content:
@@ -137,6 +137,10 @@ class EventStream:
             elif observers:
                 self._tell(data)
         return batch
+
+    def _exhaust(self) -> None:
+        self._exhausted = True
+        self.reader.end()
 
     def _tell(self, data: Any) -> None:
         for observer in self.observers:
@@ -269,7 +273,7 @@ class EventStream:
 
     async def _complete(self) -> list[Event] | None:
         """End the stream after its last event, and return what the stages kept back."""
-        self._exhausted = True
+        self._exhaust()
         if not self.reader.done:
             await self._fail(self._truncated())
         try:
@@ -293,10 +297,10 @@ class EventStream:
 
     async def _fail(self, error: Exception) -> NoReturn:
         failure = self._interrupted(error)
+        if failure is not error:
+            failure.__cause__ = error  # the hooks want to know it, too
         await self._end("failed", failure)
-        if failure is error:
-            raise failure
-        raise failure from error
+        raise failure
 
     def _interrupted(self, error: Exception) -> Exception:
         if isinstance(error, StreamInterrupted):

@@ -47,6 +47,9 @@ class Reader:
     def mark(self, raw: bytes | None) -> None:
         """Look at an event without JSON, such as `[DONE]`."""
 
+    def end(self) -> None:
+        """Take note that the source has ended of itself; a format without a terminal marker is whole then."""
+
     def open_tool_calls(self) -> tuple[str, ...]:
         """Return the names of tool calls whose arguments are not complete."""
         return ()
@@ -227,12 +230,11 @@ class _ItemReader(Reader):
 
     __slots__ = ()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.done = True
-
     def feed(self, event: Any) -> bool:
         self.content = True
         if isinstance(event, str):
             self.texts.append(event)
         return False
+
+    def end(self) -> None:
+        self.done = True

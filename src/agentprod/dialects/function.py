@@ -200,11 +200,12 @@ def _dumped_messages(request: Mapping[str, Any]) -> Mapping[str, Any]:
 class _EitherReader(Reader):
     """Reads chat chunks as such, and anything else as plain items."""
 
-    __slots__ = ("_chunks",)
+    __slots__ = ("_chunks", "_items")
 
     def __init__(self, chunks: Reader) -> None:
         super().__init__()
         self._chunks = chunks
+        self._items = False
         self.texts = chunks.texts
 
     def feed(self, event: Any) -> bool:
@@ -212,10 +213,13 @@ class _EitherReader(Reader):
             broken = self._chunks.feed(event)
             self.content, self.done, self.usage = self._chunks.content, self._chunks.done, self._chunks.usage
             return broken
-        self.content = self.done = True
+        self.content = self._items = True
         if isinstance(event, str):
             self.texts.append(event)
         return False
+
+    def end(self) -> None:
+        self.done = self.done or self._items
 
     def open_tool_calls(self) -> tuple[str, ...]:
         return self._chunks.open_tool_calls()

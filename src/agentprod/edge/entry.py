@@ -98,9 +98,16 @@ class Entry:
         """Send a call through the onion and close its account, or arrange for it at the end of a stream."""
         try:
             reply = await (self.other if call.dialect.operation == "other" else self.handler)(call)
+            if reply.stream is None and reply.hooks:
+                await reply.finish("complete")
         except BaseException as error:
             for stream in call.ledger.streams:
-                if not stream.closed:  # a layer raised and let go of an open stream
+                if stream.closed:
+                    continue
+                # A layer raised and let go of an open stream.
+                if isinstance(error, GeneratorExit):  # nothing may be awaited any more
+                    stream.drop()
+                else:
                     await stream.close("discarded")
             self.failed(call, error)
             raise
@@ -108,8 +115,6 @@ class Entry:
             call.ledger.streams = ()
             reply.on_end(_Closing(self, call))
         else:
-            if reply.hooks:
-                await reply.finish("complete")
             self.close(call, "complete")
         return reply
 

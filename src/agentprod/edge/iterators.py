@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from agentprod.dialects.function import from_json, to_json
-from agentprod.events import Event
+from agentprod.events import ErrorEvent, Event
 from agentprod.runtime.drive import drive
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class IteratorSource:
             close()
 
     async def error(self, event: Event) -> Exception:
-        """Return an error for an error event that a function yielded as data."""
-        return RuntimeError("the stream carried an error event")
+        """Return an error event that a function yielded as data as an exception."""
+        return ErrorEvent(event.data)
 
     def broken(self, error: BaseException) -> BaseException:
         """Return the function's own exception."""
