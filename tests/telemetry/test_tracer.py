@@ -482,6 +482,100 @@ def test_a_span_that_fails_never_reaches_the_caller(provider: Provider, traces: 
     assert drops.snapshot()["tracer"] == before + 1
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_description_that_fails_still_ends_the_spans(
+    provider: Provider, traces: Traces, monkeypatch: pytest.MonkeyPatch, streaming: bool
+) -> None:
+    """Whatever breaks while a span is described is counted; the spans end, and the caller has its reply."""
+    from agentprod.telemetry import attempt_spans, spans
+
+    def broken(*args: Any) -> Any:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(spans, "operation_facts", broken)
+    monkeypatch.setattr(attempt_spans, "_facts", broken)
+    before = drops.snapshot().get("tracer", 0)
+    reply: Any = client(provider, traces).chat.completions.create(model=MODEL, messages=HELLO, stream=streaming)
+    for _ in reply if streaming else ():
+        pass
+    assert (len(traces.operations()), len(traces.named("agentprod.attempt")), traces.open) == (1, 1, 0)
+    assert drops.snapshot()["tracer"] == before + 2
+
+
+def test_a_reply_that_cannot_be_followed_is_handed_out(
+    provider: Provider, traces: Traces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure between the reply and the caller is counted too."""
+    from agentprod.telemetry.spans import Operation
+
+    def broken(self: Any, reply: Any) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(Operation, "returned", broken)
+    before = drops.snapshot().get("tracer", 0)
+    assert client(provider, traces).chat.completions.create(model=MODEL, messages=HELLO).choices
+    assert drops.snapshot()["tracer"] == before + 1
+
+
+def test_attempts_side_by_side(traces: Traces) -> None:
+    """Two attempts at once are siblings; the loser's span ends too, also after the call is over."""
+
+    class Both:
+        """Sends two attempts in tasks of their own and takes the first answer, as a hedge does."""
+
+        async def handle(self, call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+            tasks = [asyncio.ensure_future(call_next(call)) for _ in range(2)]
+            await asyncio.sleep(0)
+            call.ledger.attempts[1].hedged = True
+            done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in pending:
+                task.cancel()
+            return done.pop().result()
+
+    asked = 0
+
+    @ap.Stack(Tracer(tracer_provider=traces.provider), Both())
+    async def ask() -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+        return "x"
+
+    async def main() -> None:
+        assert await ask() == "x"
+        await asyncio.sleep(0)
+
+    with clean():
+        asyncio.run(main())
+    first, second = traces.attempts
+    assert "agentprod.attempt.hedged" not in first
+    assert second["agentprod.attempt.hedged"] is True
+    assert second["agentprod.attempt.outcome"] == "abandoned"
+    (operation,) = traces.operations()
+    assert {parent_id(span) for span in traces.named("agentprod.attempt")} == {span_id(operation)}
+    assert traces.open == 0
+
+
+def test_reasoning_tokens(provider: Provider, traces: Traces) -> None:
+    """Tokens spent on reasoning are told as the part of the output they are."""
+    provider.script(behaviours.ok("hi", usage=ap.Usage(10, 50, reasoning_tokens=40)))
+    client(provider, traces).chat.completions.create(model=MODEL, messages=HELLO)
+    assert traces.operation["gen_ai.usage.reasoning.output_tokens"] == 40
+
+
+def test_a_call_that_fails_unsampled() -> None:
+    """An unsampled call that raises raises as it would."""
+
+    @Tracer(tracer_provider=TracerProvider(sampler=ALWAYS_OFF))
+    def ask() -> str:
+        raise KeyError("x")
+
+    with clean(), pytest.raises(KeyError):
+        ask()
+
+
 def test_a_wrong_option_is_refused() -> None:
     """What is no provider, or no way to capture, is a configuration error."""
     with pytest.raises(ap.ConfigError, match="tracer_provider must be"):

@@ -153,6 +153,19 @@ def test_a_broken_provider_does_not_reach_the_block() -> None:
     assert drops.snapshot()["tracer"] == before + 1
 
 
+def test_an_end_that_fails_does_not_reach_the_block(traces: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block's own outcome stands."""
+
+    def broken(self: Any) -> Any:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(ToolSpan, "_facts", broken)
+    before = drops.snapshot().get("tracer", 0)
+    with ToolSpan("f", tracer_provider=traces.provider):
+        pass
+    assert drops.snapshot()["tracer"] == before + 1
+
+
 def test_a_name_is_needed() -> None:
     """An empty name would make a span nobody can find."""
     with pytest.raises(ap.ConfigError, match="AgentSpan takes a name"):

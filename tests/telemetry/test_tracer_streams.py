@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -365,6 +366,46 @@ def test_stopping_at_the_finish_reason_is_complete(provider: Provider, traces: T
                 break
     assert traces.operation["agentprod.stream.outcome"] == "completed"
     assert traces.operation["gen_ai.response.finish_reasons"] == ("stop",)
+
+
+def test_a_stream_that_comes_too_late(provider: Provider, traces: Traces) -> None:
+    """A limit that ends a traced stream raises the library's own timeout, caused by the SDK's."""
+    provider.script(behaviours.stall(after=3, reply=behaviours.ok(STORY, chunks=SENTENCES)))
+    stack = ap.Stack(Tracer(tracer_provider=traces.provider), ap.Timeout(idle=0.05))
+    stream = stack.wrap(openai_client(provider)).chat.completions.create(model=MODEL, messages=HELLO, stream=True)
+    with clean(), pytest.raises(ap.StreamInterrupted):
+        for _ in stream:
+            pass
+    seen = traces.operation
+    assert (seen["agentprod.stream.outcome"], seen["agentprod.outcome"]) == ("error", "error")
+    assert traces.attempts[0]["agentprod.attempt.fault"] in ("idle", "timeout")
+    assert traces.open == 0
+
+
+def test_an_error_event_in_a_stream(provider: Provider, traces: Traces) -> None:
+    """What the provider says in the stream is the SDK's error, and the attempt's."""
+    provider.script(behaviours.sse_error(after=3, reply=behaviours.ok(STORY, chunks=SENTENCES)))
+    stream = sync_client(provider, traces).chat.completions.create(model=MODEL, messages=HELLO, stream=True)
+    with clean(), pytest.raises(openai.APIError):
+        for _ in stream:
+            pass
+    assert traces.operation["error.type"] == "StreamInterrupted"
+    assert traces.attempts[0]["error.type"] == "APIError"
+
+
+def test_a_stream_left_in_another_context(traces: Traces) -> None:
+    """A generator that is closed in a copy of the context it was opened in leaves nothing behind."""
+
+    @Tracer(tracer_provider=traces.provider)
+    def words() -> Iterator[str]:
+        yield "a"
+        yield "b"
+
+    with clean():
+        items = words()
+        assert contextvars.copy_context().run(next, items) == "a"
+        assert contextvars.copy_context().run(list, items) == ["b"]
+    assert traces.operation["agentprod.stream.outcome"] == "completed"
 
 
 def test_helpers_of_the_sdk_are_streams_too(provider: Provider, traces: Traces) -> None:
