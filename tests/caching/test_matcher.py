@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from agentprod.caching.decision import Decision, StoredEntry
 from agentprod.caching.embedders import Embedder, Identity, hashed
 from agentprod.caching.guards import Sentence, Side
 from agentprod.caching.index import PrunedIndex
-from agentprod.caching.matcher import Decision, SemanticMatcher, StoredEntry
+from agentprod.caching.matcher import SemanticMatcher
 from agentprod.errors import ConfigError
 
 
@@ -143,12 +144,50 @@ def test_own_guards_are_asked() -> None:
 @pytest.mark.parametrize(
     ("text", "why"), [("13", "short"), ("", "empty"), ("word " * 70, "window"), ("a ```b```", "code")]
 )
-def test_refused_texts_are_neither_stored_nor_found(text: str, why: str) -> None:
-    """What cannot be embedded is left to the exact cache, with the reason."""
+def test_a_refused_text_is_not_found_by_a_similar_one(text: str, why: str) -> None:
+    """What cannot be embedded misses with the reason."""
+    cache = Cache()
+    cache.put(text + ".", "x")
+    assert cache.find(text).reason == f"refused:{why}"
+
+
+@pytest.mark.parametrize("text", ["13", "word " * 70, "a ```b```", "怎么"])
+def test_a_refused_text_is_found_by_the_very_same_text(text: str) -> None:
+    """Repeating a text after the same context is the same question, embedded or not."""
+    cache = Cache()
+    assert cache.put(text, "x", partition="people?")
+    assert cache.put(text, "y", partition="people?")
+    assert len(cache.matcher) == 1
+    found = cache.find(text, partition="people?")
+    assert (found.reason, found.value, found.similarity) == ("same", "y", 1.0)
+    assert cache.find(text, partition="time?").reason.startswith("refused:")
+    assert cache.matcher.remove("people?", text)
+    assert not cache.find(text, partition="people?").hit
+
+
+@pytest.mark.parametrize("text", ["", "?!", "a ```" + "b" * 1000 + "```"])
+def test_long_refused_texts_and_empty_ones_are_not_kept(text: str) -> None:
+    """They would cost memory or mean nothing."""
     cache = Cache()
     assert not cache.put(text, "x")
-    assert cache.find(text).reason == f"refused:{why}"
     assert len(cache.matcher) == 0
+
+
+def test_the_very_same_text_needs_no_vector() -> None:
+    """A caller may look before it embeds."""
+    clock = Clock()
+    cache = _angles(now=clock, ttl=10)
+    probe = cache.matcher.read("at 0 degrees")
+    assert cache.matcher.find_same("p", probe) is None
+    cache.put("at 0 degrees", "zero")
+    cache.put("one", "refused but kept")
+    found = cache.matcher.find_same("p", probe)
+    assert found is not None
+    assert (found.value, found.reason) == ("zero", "same")
+    assert cache.matcher.find_same("p", cache.matcher.read("at 1 degrees")) is None
+    clock.now += 10
+    assert cache.matcher.find_same("p", probe) is None
+    assert len(cache.matcher) == 1
 
 
 def test_partitions_never_mix() -> None:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from agentprod.caching.counter_examples import CounterExamples
+from agentprod.caching.decision import Decision, Probe, StoredEntry
 from agentprod.caching.embedders.contract import Embedder
 from agentprod.caching.guards import Guard, GuardFeatures, GuardSet
 from agentprod.caching.index import Neighbour, PrunedIndex, VectorIndex
 from agentprod.caching.query_text import tidy, unfit
-from agentprod.caching.recency import Entry, Partition, Recency
+from agentprod.caching.recency import Recency
+from agentprod.caching.stored import Entry, Partition
 from agentprod.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Decision", "Probe", "SemanticMatcher", "StoredEntry"]
+__all__ = ["SemanticMatcher"]
 
 V = TypeVar("V")
 
@@ -29,87 +30,17 @@ _NEAR = 0.05
 """How far below the threshold the nearest entry is still looked for, only to say how near it was."""
 
 _SWEPT_PER_WRITE = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A text made ready for matching.
-
-    Args:
-        text: the text, tidied.
-
-        features: what the guards read in it.
-
-        refusal: why it cannot be matched (`"short"`, `"code"`, `"window"` …), or `None`.
-    """
-
-    text: str
-    features: GuardFeatures
-    refusal: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision(Generic[V]):
-    """What was found for a text, and why.
-
-    Args:
-        hit: `value` may be the answer.
-
-        reason: `"same"` (the very text), `"similar"`; or, without a hit, `"none"` (nothing near), `"below"` the
-            threshold, `"guard:<name>"` for the nearest entry, `"reported"` as wrong before, `"refused:<why>"`.
-
-        threshold: the least cosine.
-
-        similarity: cosine of the entry that decided; `None` when there was none.
-
-        value: the stored value of a hit.
-
-        partition: where it was looked for.
-
-        text: what was looked for.
-
-        matched: the text of the entry that decided.
-    """
-
-    hit: bool
-    reason: str
-    threshold: float
-    similarity: float | None
-    value: V | None
-    partition: Hashable
-    text: str
-    matched: str | None
-
-    def __str__(self) -> str:
-        return self.reason if self.similarity is None else f"{self.reason} {self.similarity:.3f}"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEntry(Generic[V]):
-    """An entry as it is exported.
-
-    Args:
-        partition: whose it is.
-
-        text: the text it answers.
-
-        value: the stored value.
-
-        expires_in: seconds left; `None` for ever.
-    """
-
-    partition: Hashable
-    text: str
-    value: V
-    expires_in: float | None
+_MAX_PLAIN_CHARS = 1_000
+"""Longest text kept for its own sake when it cannot be embedded; longer ones are for a cache that keeps digests."""
 
 
 class SemanticMatcher(Generic[V]):
     """Keeps values under texts, in partitions that never mix, and finds them by similar texts.
 
-    An entry is served when its cosine reaches the threshold, no guard objects, and nobody reported that pair, or a
-    nearer one, as wrong. Thread-safe; searching one partition does not hold up the others. Entries in all partitions
-    together are capped, and the least recently used goes first. Embedding is left to the caller, who may await it.
+    An entry is served for the very same text; and for a similar one when its cosine reaches the threshold, no guard
+    objects, and nobody reported that pair, or a nearer one, as wrong. Thread-safe; searching one partition does not
+    hold up the others. Entries in all partitions together are capped, and the least recently used goes first. Embedding
+    is left to the caller, who may await it.
 
     Args:
         embedder: whose vectors are compared.
@@ -177,11 +108,31 @@ class SemanticMatcher(Generic[V]):
         refusal = unfit(text) or self.embedder.refuse(text)
         return Probe(text, GuardFeatures(text, "") if refusal else self._guards.read(text), refusal)
 
+    def find_same(self, partition: Hashable, probe: Probe) -> Decision[V] | None:
+        """Look for the very same text, which needs no vector; `find` does so too.
+
+        Args:
+            partition: everything that must be equal: tenant, model, parameters, conversation.
+
+            probe: the text, from `read`.
+
+        Returns:
+            The hit, or `None`.
+        """
+        now = self._now()
+        with self._lock:
+            home = self._partitions.get(partition)
+            entry = None if home is None else home.get(probe.text)
+            if entry is None or (entry.expired(now) and self._remove(entry)):
+                return None
+            self._recency.touch(entry)
+        return self._decide(partition, probe, "same", Neighbour(entry, 1.0), hit=True)
+
     def find(self, partition: Hashable, probe: Probe, vector: NDArray[np.float32] | None) -> Decision[V]:
         """Decide about a text.
 
         Args:
-            partition: everything that must be equal: tenant, model, parameters, conversation.
+            partition: as in `find_same`.
 
             probe: the text, from `read`.
 
@@ -193,22 +144,22 @@ class SemanticMatcher(Generic[V]):
         Raises:
             ValueError: the vector is missing, or of another shape or length.
         """
+        same = self.find_same(partition, probe)
+        if same is not None:
+            return same
         if probe.refusal:
             return self._decide(partition, probe, f"refused:{probe.refusal}")
         if vector is None:
             raise ValueError("a probe that is not refused needs its vector")
         with self._lock:
             home = self._partitions.get(partition)
-        if home is None:
-            return self._decide(partition, probe, "none")
         first: Decision[V] | None = None
-        for near in self._alive(home, vector):
-            entry = near.item
-            if entry.text == probe.text:
-                return self._serve(partition, probe, "same", near)
+        for near in () if home is None else self._alive(home, vector):
             reason = self._objection(partition, probe, near)
             if reason is None:
-                return self._serve(partition, probe, "similar", near)
+                with self._lock:
+                    self._recency.touch(near.item)
+                return self._decide(partition, probe, "similar", near, hit=True)
             first = first or self._decide(partition, probe, reason, near)
         return first or self._decide(partition, probe, "none")
 
@@ -224,35 +175,35 @@ class SemanticMatcher(Generic[V]):
         """Store a value under a text, in place of what the same text had.
 
         Args:
-            partition: as in `find`.
+            partition: as in `find_same`.
 
-            probe: the text, from `read`.
+            probe: the text, from `read`. A refused one is found by the very same text only.
 
-            vector: its vector, float32 of length 1.
+            vector: its vector, float32 of length 1; `None` when the probe is refused.
 
             value: anything.
 
             ttl: seconds it lives; `None` takes the matcher's.
 
         Returns:
-            Whether it was stored: a refused probe is not.
+            Whether it was stored: a refused text of more than 1,000 characters, or without a word, is not.
 
         Raises:
             ValueError: the vector is missing, or of another shape or length.
         """
         if probe.refusal:
-            return False
-        if vector is None:
+            if probe.refusal == "empty" or len(probe.text) > _MAX_PLAIN_CHARS:
+                return False
+            vector = None
+        elif vector is None:
             raise ValueError("a probe that is not refused needs its vector")
         ttl = self._ttl if ttl is None else ttl
         now = self._now()
         with self._lock:
-            home = self._partitions.get(partition)
-            if home is None:
-                home = self._partitions[partition] = Partition(partition, self._make_index(len(vector)))
+            home = self._partitions.setdefault(partition, Partition(partition))
             entry = Entry(probe.text, probe.features.readings, value, None if ttl is None else now + ttl, home)
             try:
-                replaced = home.index.insert(probe.text, vector, entry)
+                replaced = home.put(entry, vector, self._make_index)
             finally:
                 self._drop_if_empty(home)
             if replaced is not None:
@@ -287,7 +238,7 @@ class SemanticMatcher(Generic[V]):
         """Remove the entry of one text; return whether there was one."""
         with self._lock:
             home = self._partitions.get(partition)
-            entry = None if home is None else home.index.get(tidy(text))
+            entry = None if home is None else home.get(tidy(text))
             return entry is not None and self._remove(entry)
 
     def remove_where(self, predicate: Callable[[Hashable, V], bool]) -> int:
@@ -321,7 +272,7 @@ class SemanticMatcher(Generic[V]):
         """Return the nearest entries that have not expired; remove the expired ones met on the way."""
         now = self._now()
         while True:
-            found = home.index.search(vector, max(-1.0, self.threshold - _NEAR), _NEIGHBOURS)
+            found = home.search(vector, max(-1.0, self.threshold - _NEAR), _NEIGHBOURS)
             expired = [near.item for near in found if near.item.expired(now)]
             if not expired:
                 return found
@@ -336,11 +287,6 @@ class SemanticMatcher(Generic[V]):
             return "reported"
         guard = self._guards.conflict(probe.features, GuardFeatures(near.item.text, near.item.readings))
         return f"guard:{guard}" if guard else None
-
-    def _serve(self, partition: Hashable, probe: Probe, reason: str, near: Neighbour[Entry[V]]) -> Decision[V]:
-        with self._lock:
-            self._recency.touch(near.item)
-        return self._decide(partition, probe, reason, near, hit=True)
 
     def _decide(
         self,
@@ -366,10 +312,10 @@ class SemanticMatcher(Generic[V]):
         """Remove an entry, unless it is gone or replaced already; the lock is held."""
         if not self._recency.remove(entry):
             return False
-        entry.home.index.delete(entry.text)
+        entry.home.delete(entry)
         self._drop_if_empty(entry.home)
         return True
 
     def _drop_if_empty(self, home: Partition[V]) -> None:
-        if not len(home.index) and self._partitions.get(home.key) is home:
+        if not len(home) and self._partitions.get(home.key) is home:
             del self._partitions[home.key]

@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator
+from typing import Generic, TypeVar
 
-from agentprod.caching.index import VectorIndex
+from agentprod.caching.stored import Entry
 
-__all__ = ["Entry", "Partition", "Recency"]
+__all__ = ["Recency"]
 
 V = TypeVar("V")
-
-
-class Partition(Generic[V]):
-    """The entries among which a text may find its answer."""
-
-    __slots__ = ("index", "key")
-
-    def __init__(self, key: Hashable, index: VectorIndex[Any]) -> None:
-        self.key = key
-        self.index: VectorIndex[Entry[V]] = index
-
-
-class Entry(Generic[V]):
-    """One stored value; a link of the recency list itself, which saves 70 bytes per entry over an `OrderedDict`."""
-
-    __slots__ = ("expires", "home", "newer", "older", "readings", "text", "value")
-
-    def __init__(self, text: str, readings: str, value: V, expires: float | None, home: Partition[V]) -> None:
-        self.text = text
-        self.readings = readings
-        self.value = value
-        self.expires = expires
-        self.home = home
-        self.newer: Entry[V] | None = None
-        self.older: Entry[V] | None = None
-
-    def expired(self, now: float) -> bool:
-        """Tell whether the entry's time is over."""
-        return self.expires is not None and now >= self.expires
 
 
 class Recency(Generic[V]):
