@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Policy"]
 
 _STEPS = 200
+_BEYOND = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class Policy:
 
 
 def _candidates(values: NDArray[np.float64], relative: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Thresholds at which equally many prompts change their model, and one beyond each end."""
+    """Thresholds at which equally many prompts change their model, from one beyond them all to none: quality alone."""
     import numpy as np
 
     ratios = [
@@ -149,8 +150,9 @@ def _candidates(values: NDArray[np.float64], relative: NDArray[np.float64]) -> N
     if not ratios:
         return np.zeros(1)
     steps = np.quantile(np.concatenate(ratios), np.linspace(1.0, 0.0, _STEPS + 1))
-    margin = max(1e-6, 0.01 * float(steps[0] - steps[-1]))
-    return np.unique(np.concatenate([[steps[0] + margin], steps, [steps[-1] - margin]]))[::-1]
+    # Below zero, money would be paid for less quality; far above all, every prompt not seen stays cheap as well.
+    beyond = _BEYOND * max(1.0, float(steps[0]))
+    return np.unique(np.concatenate([[beyond], np.maximum(steps, 0.0), [0.0]]))[::-1]
 
 
 def _observed(chosen: NDArray[np.int64], scores: NDArray[np.float64], means: NDArray[np.float64]) -> float:
