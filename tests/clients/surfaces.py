@@ -89,16 +89,18 @@ class Surface:
     streams: bool = False
     json: bool = False
     """The reply's text must be JSON."""
+    silent: bool = False
+    """The reply has no text."""
 
 
 SURFACES: list[Surface] = []
 
 
-def surface(sdk: str, *, streams: bool = False, json: bool = False) -> Callable[[Any], Any]:
+def surface(sdk: str, *, streams: bool = False, json: bool = False, silent: bool = False) -> Callable[[Any], Any]:
     """Register a surface under its function's name."""
 
     def register(ask: Any) -> Any:
-        SURFACES.append(Surface(f"{sdk}.{ask.__name__.removeprefix(sdk + '_')}", sdk, ask, streams, json))
+        SURFACES.append(Surface(f"{sdk}.{ask.__name__.removeprefix(sdk + '_')}", sdk, ask, streams, json, silent))
         return ask
 
     return register
@@ -373,4 +375,30 @@ async def openai_responses_parse(client: Any, **extra: Any) -> Any:
 async def openai_responses_raw(client: Any, **extra: Any) -> Any:
     """A raw response and its parse."""
     raw = await result(client.responses.with_raw_response.create(**asked(), **extra))
+    return type(raw).__name__, dumped(raw.parse())
+
+
+# Embeddings
+
+
+@surface("openai", silent=True)
+async def openai_embeddings(client: Any, **extra: Any) -> Any:
+    """Vectors, by default in base64 on the wire and decoded by the SDK."""
+    made = await result(client.embeddings.create(model="text-embedding-3-small", input=["a", "李伟"], **extra))
+    return dumped(made)
+
+
+@surface("openai", silent=True)
+async def openai_embeddings_floats(client: Any, **extra: Any) -> Any:
+    """Vectors as floats on the wire."""
+    made = await result(
+        client.embeddings.create(model="text-embedding-3-small", input="a", encoding_format="float", **extra)
+    )
+    return dumped(made)
+
+
+@surface("openai", silent=True)
+async def openai_embeddings_raw(client: Any, **extra: Any) -> Any:
+    """A raw response of vectors."""
+    raw = await result(client.embeddings.with_raw_response.create(model="m", input="a", **extra))
     return type(raw).__name__, dumped(raw.parse())

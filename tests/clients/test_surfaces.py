@@ -91,8 +91,8 @@ def test_every_surface_passes_once_and_returns_what_the_bare_client_returns(
 @pytest.mark.parametrize("reply", ["text", "tool"])
 def test_an_edit_shows_on_every_surface(surface: Surface, reply: str, kind: str, run: Run, provider: Provider) -> None:
     """What a layer edits is what the caller sees, in texts, parsed objects, tool arguments and final messages."""
-    if reply == "tool" and surface.json:
-        pytest.skip("a parsed reply has no tool call")
+    if (reply == "tool" and surface.json) or surface.silent:
+        pytest.skip("such a reply has none")
     script = script_for(surface) if reply == "text" else b.ok(None, tool_calls=CALLS)
     provider.script([script])
 
@@ -187,8 +187,8 @@ def test_a_hit_returns_what_a_miss_would_have(
     surface: Surface, reply: str, kind: str, run: Run, provider: Provider
 ) -> None:
     """The second time no request is sent, and the caller sees the same types and values."""
-    if reply != "text" and surface.json:
-        pytest.skip("a parsed reply has neither")
+    if reply != "text" and (surface.json or surface.silent):
+        pytest.skip("such a reply has neither")
     script = {
         "text": script_for(surface),
         "tool": b.ok(None, tool_calls=CALLS),
@@ -207,3 +207,20 @@ def test_a_hit_returns_what_a_miss_would_have(
     miss, hit = run(ask())
     assert hit == miss
     assert len(provider.requests) == 1
+
+
+def test_the_texts_to_embed_are_seen_and_edited(kind: str, run: Run, provider: Provider) -> None:
+    """What is embedded passes the layers like any other text."""
+
+    class Redact:
+        async def handle(self, call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+            assert call.operation == "embeddings"
+            return await call_next(call.map_text(lambda text, part: text.replace("李伟", "[NAME]")))
+
+    async def ask() -> None:
+        bare = make_client("openai", kind, provider)
+        await next(found for found in SURFACES if found.name == "openai.embeddings").ask(ap.Stack(Redact()).wrap(bare))
+        await shut(bare)
+
+    run(ask())
+    assert provider.requests[0].json["input"] == ["a", "[NAME]"]

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import agentprod as ap
 from agentprod.telemetry.meters import find_instruments
+from agentprod.telemetry.recording import record
 from agentprod.telemetry.tracer import Tracer
 from agentprod.testing import FakeClock, Provider, behaviours
 from tests.telemetry.tracing import HELLO, MODEL, Traces, clean, openai_client, running
@@ -171,6 +172,26 @@ def test_an_abandoned_stream_is_counted_with_its_estimate(provider: Provider, me
         "input",
         "output",
     }
+
+
+def test_a_record_names_the_span_and_what_the_layers_decided(provider: Provider) -> None:
+    """What `ap.record()` keeps can be found among the spans."""
+    traces = Traces()
+
+    class Route:
+        async def handle(self, call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+            call.ledger.note("Router", "chose", reason="cost")
+            return await call_next(call)
+
+    made = client(provider, Route(), tracer=Tracer(tracer_provider=traces.provider))
+    with record() as calls:
+        made.chat.completions.create(model=MODEL, messages=HELLO)
+    (span,) = traces.operations()
+    (kept,) = calls
+    assert span.context is not None
+    assert kept.span_id == f"{span.context.span_id:016x}"
+    assert kept.trace_id == f"{span.context.trace_id:032x}"
+    assert kept.route == "cost"
 
 
 def test_two_tracers_share_the_instruments_of_a_provider(meters: Meters) -> None:

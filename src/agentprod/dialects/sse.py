@@ -11,7 +11,8 @@ from agentprod.events import Event
 
 __all__ = ["EventParser", "dump", "encode"]
 
-_BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+# A blank line, whatever ends lines; a CR at the very end may be the first half of a CRLF, and waits.
+_BOUNDARY = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n|\Z))")
 _LINE = re.compile(rb"\r\n|\n|\r")
 
 
@@ -21,41 +22,62 @@ class EventParser:
     The bytes of an event are kept as they came, so what nobody edits leaves as it arrived.
     """
 
-    __slots__ = ("_load", "_rest")
+    __slots__ = ("_broken", "_load", "_rest")
 
     def __init__(self) -> None:
         self._rest = b""
         self._load = _loader()
+        self._broken: ValueError | None = None
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Take a piece and return the events it completes.
 
         Raises:
-            json.JSONDecodeError: an event's data is neither JSON nor `[DONE]`.
+            ValueError: an event's data is neither JSON nor `[DONE]`; events before it are returned first,
+                and the error is raised by the next call.
         """
+        if self._broken is not None:
+            raise self._broken
         data = self._rest + chunk if self._rest else chunk
         if b"\r" in data:
             return self._feed_any(data)
-        if data.find(b"\n\n") == len(data) - 2:  # one event, whole: how it nearly always arrives
-            self._rest = b""
+        if data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2:
+            self._rest = b""  # one event, whole: how it nearly always arrives
             return [self._event(data[:-2], data)]
         blocks = data.split(b"\n\n")
         self._rest = blocks.pop()
-        return [self._event(block, block + b"\n\n") for block in blocks]
+        return self._events([(block, block + b"\n\n") for block in blocks])
 
     def _feed_any(self, data: bytes) -> list[Event]:
         """Take data whose lines may end in CR or CRLF."""
-        events: list[Event] = []
+        blocks: list[tuple[bytes, bytes]] = []
         start = 0
         for match in _BOUNDARY.finditer(data):
-            events.append(self._event(data[start : match.start()], data[start : match.end()]))
+            blocks.append((data[start : match.start()], data[start : match.end()]))
             start = match.end()
-        # A lone CR at the end may be the first half of a boundary; it simply waits here.
         self._rest = data[start:]
+        return self._events(blocks)
+
+    def _events(self, blocks: list[tuple[bytes, bytes]]) -> list[Event]:
+        events: list[Event] = []
+        for block, raw in blocks:
+            try:
+                events.append(self._event(block, raw))
+            except ValueError as error:
+                if not events:
+                    raise
+                self._broken = error
+                break
         return events
 
     def flush(self) -> list[Event]:
-        """Return the event that the end of the stream completes, if one was open."""
+        """Return the event that the end of the stream completes, if one was open.
+
+        Raises:
+            ValueError: as `feed`.
+        """
+        if self._broken is not None:
+            raise self._broken
         rest, self._rest = self._rest, b""
         return [self._event(rest, rest)] if rest.strip() else []
 

@@ -7,6 +7,7 @@ from typing import Any
 from agentprod.dialects.anthropic_messages import MESSAGES
 from agentprod.dialects.base import Dialect
 from agentprod.dialects.openai_chat import CHAT
+from agentprod.dialects.openai_embeddings import EMBEDDINGS
 from agentprod.dialects.openai_responses import RESPONSES
 
 __all__ = ["OTHER_READ", "OTHER_WRITE", "dialect_for"]
@@ -15,6 +16,7 @@ _BY_PATH: dict[str, Dialect] = {
     "/chat/completions": CHAT,
     "/messages": MESSAGES,
     "/responses": RESPONSES,
+    "/embeddings": EMBEDDINGS,
 }
 
 

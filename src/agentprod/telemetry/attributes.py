@@ -13,6 +13,9 @@ __all__: list[str] = []
 SCOPE = "agentprod"
 """Name of the tracer and of the meter."""
 
+TRACED = "agentprod.traced"
+"""Key in `call.state` of the `SpanContext` of the call's span, for whoever writes its ids elsewhere."""
+
 ATTEMPT_SPAN = "agentprod.attempt"
 OTHER_SPAN = "agentprod.request"
 """Traffic that carries no model call, such as files and batches."""

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from agentprod.telemetry import attributes as name
 from agentprod.telemetry.calls import AttemptRecord, CallRecord
+from agentprod.telemetry.decisions import decisions
 from agentprod.telemetry.wire_facts import server
 
 if TYPE_CHECKING:
     from decimal import Decimal
+
+    from opentelemetry.trace import SpanContext
 
     from agentprod.ledger import Attempt
     from agentprod.telemetry.operation_facts import Ending
@@ -27,7 +30,8 @@ def finished_call(ending: Ending, facts: dict[str, Any], usage: Usage | None, co
     Args:
         ending: how it ended.
 
-        facts: attributes of its span, which hold what the layers decided and what the reply said of itself.
+        facts: attributes of its span, which hold what the layers decided and what the reply said of itself; without
+            a span what the layers decided is read from the account.
 
         usage: tokens of all attempts, when known.
 
@@ -37,6 +41,8 @@ def finished_call(ending: Ending, facts: dict[str, Any], usage: Usage | None, co
     target = call.target
     served = ledger.served or target
     outcome = ending.outcome
+    facts = facts or decisions(ledger)
+    trace_id, span_id = _ids(call.state.get(name.TRACED))
     address, port = server(served.base_url)
     return CallRecord(
         request_id=ledger.id,
@@ -67,9 +73,18 @@ def finished_call(ending: Ending, facts: dict[str, Any], usage: Usage | None, co
         provider_time=facts.get(name.PROVIDER_TIME, 0.0),
         queue_wait=facts.get(name.QUEUE_WAIT, 0.0),
         layers=ledger.layers,
+        trace_id=trace_id,
+        span_id=span_id,
         server_address=address,
         server_port=port,
     )
+
+
+def _ids(span: SpanContext | None) -> tuple[str | None, str | None]:
+    """Return the ids of a span as they are written."""
+    if span is None or not span.is_valid:
+        return None, None
+    return f"{span.trace_id:032x}", f"{span.span_id:016x}"
 
 
 def _attempt(attempt: Attempt, counted: bool) -> AttemptRecord:

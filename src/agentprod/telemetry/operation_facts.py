@@ -62,13 +62,9 @@ def stream_outcome(reply: Reply, end: End) -> StreamOutcome | None:
     """Return how a stream ended; `None` for a whole reply."""
     if reply.stream is None:
         return None
-    if end.outcome == "failed":
-        return "error"
-    left = reply.stream.left or "closed"
     if end.outcome == "complete":
-        # A generator has no terminal marker: one that was left is as complete as it can be.
-        return left if end.partial and reply.call.operation == "function" else "completed"
-    return left
+        return "completed"
+    return "error" if end.outcome == "failed" else reply.stream.left or "closed"
 
 
 def _outcome(ledger: Ledger, error: BaseException | None, stream: StreamOutcome | None) -> str:

@@ -9,7 +9,7 @@ from agentprod.call import Call, CallNext
 from agentprod.errors import ConfigError
 from agentprod.layer import Layer
 from agentprod.reply import Reply
-from agentprod.telemetry.attributes import SCOPE
+from agentprod.telemetry.attributes import SCOPE, TRACED
 from agentprod.telemetry.capture import capture_mode
 from agentprod.telemetry.drops import drops
 from agentprod.telemetry.meters import find_instruments
@@ -21,14 +21,11 @@ if TYPE_CHECKING:
     from agentprod.telemetry.metrics import Instruments
     from agentprod.telemetry.spans import Operation
 
-__all__ = ["TRACED", "Tracer"]
+__all__ = ["Tracer"]
 
 _SDK = "opentelemetry.sdk.trace"
 _LOOK_AGAIN = 0.2
 """Seconds after which a provider that was not there is looked for again; looking costs more than all else."""
-
-TRACED = "agentprod.traced"
-"""Key in `call.state` of the `SpanContext` of the call's span, for whoever writes its ids elsewhere."""
 
 
 class Tracer(Layer):
