@@ -1,0 +1,1 @@
+"""Money, tokens and time windows: prices, counts, totals, budgets."""
