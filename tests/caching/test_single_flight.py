@@ -206,7 +206,7 @@ def test_a_stream_nobody_holds_any_more_is_closed(openai_with: OpenAIWith, provi
     next(stream)
     del stream
     gc.collect()
-    assert len(cache._fetcher._flights) == 0
+    joined(cache, 0)  # a thread beside the collector ends what it finds
     assert cache.stats().entries == 0
 
 

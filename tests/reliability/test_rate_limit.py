@@ -414,6 +414,11 @@ def test_streams_are_settled_at_their_end(clock: FakeClock) -> None:
         with pytest.raises(ap.RateLimited):
             await anext(ask(""))
         await stream.aclose()  # type: ignore[attr-defined]
+        with pytest.raises(ap.RateLimited) as raised:
+            await anext(ask(""))
+        assert raised.value.retry_after == pytest.approx(0.36)  # 6 of 1,000 a minute
+        clock.advance(0.37)
+        assert [item async for item in ask("")] == ["abc", "def"]
         assert [item async for item in ask("")] == ["abc", "def"]
 
     asyncio.run(run())
@@ -447,10 +452,10 @@ def test_a_store_that_is_down(caller: Caller, clock: FakeClock, caplog: pytest.L
     """Without its store a process keeps to the limit by itself, and warns once."""
 
     class Down(MemoryStore):
-        def get(self, *args: Any, **options: Any) -> Any:
+        def update(self, *args: Any, **options: Any) -> Any:
             raise StoreUnavailable("it is down")
 
-        async def aget(self, *args: Any, **options: Any) -> Any:
+        async def aupdate(self, *args: Any, **options: Any) -> Any:
             raise StoreUnavailable("it is down")
 
     headers = {"x-ratelimit-remaining-requests": "5", "x-ratelimit-reset-requests": "20s"}
@@ -534,10 +539,13 @@ def test_a_store_that_goes_down_in_between(clock: FakeClock) -> None:
     class Fails(MemoryStore):
         is_down = False
 
-        def get(self, *args: Any, **options: Any) -> Any:
+        asked = 0
+
+        def update(self, *args: Any, **options: Any) -> Any:
+            self.asked += 1
             if self.is_down:
                 raise StoreUnavailable("it is down")
-            return super().get(*args, **options)
+            return super().update(*args, **options)
 
     store = Fails(now=clock.monotonic)
 
@@ -548,6 +556,7 @@ def test_a_store_that_goes_down_in_between(clock: FakeClock) -> None:
     headers = {"x-ratelimit-remaining-requests": "5", "x-ratelimit-reset-requests": "20s"}
     bench = Bench(Caller("sync"), clock, cut, answers(headers), requests=9, store=store)
     assert bench.ask("fine")[0].value == "fine"
+    assert store.asked > 1
 
 
 # Estimates
