@@ -38,3 +38,36 @@ def no_asyncio_complaint() -> Iterator[None]:
     yield
     logger.removeHandler(handler)
     assert not complaints, complaints
+
+
+@pytest.fixture(autouse=True)
+def no_logger_left_changed() -> Iterator[None]:
+    """Fail a test that leaves our loggers silent, chatty or with handlers: the tests after it would hear otherwise."""
+    before = logger_states()
+    yield
+    after = logger_states()
+    changed = {name: state for name, state in after.items() if state != before.get(name, _UNTOUCHED)}
+    assert not changed, f"loggers left changed: {changed}"
+
+
+_UNTOUCHED = (logging.NOTSET, True, False, 0)
+
+
+def logger_states() -> dict[str, tuple[int, bool, bool, int]]:
+    """Return level, propagation, whether it is off, and the number of handlers of each of our loggers and the root."""
+    ours = {
+        name: logging.getLogger(name)
+        for name in list(logging.Logger.manager.loggerDict)
+        if name.split(".")[0] == "agentprod"
+    }
+    found = {"root": logging.getLogger(), **ours}
+    states = {
+        name: (logger.level, logger.propagate, logger.disabled, len([each for each in logger.handlers if _lasts(each)]))
+        for name, logger in found.items()
+    }
+    return {**states, "disable": (logging.root.manager.disable, True, False, 0)}
+
+
+def _lasts(handler: logging.Handler) -> bool:
+    """Whether a handler may tell the tests apart: pytest's own come and go, and a `NullHandler` says nothing."""
+    return not isinstance(handler, logging.NullHandler) and not type(handler).__module__.startswith("_pytest")

@@ -301,7 +301,6 @@ def test_by_default_alerts_go_to_the_log(caplog: pytest.LogCaptureFixture) -> No
     clock = FakeClock()
     rules = [Rule("error_rate", ">", 0.5, severity="critical", window=5), Rule("calls", ">", 0, window=5)]
     alerts = Alerts(rules, timer=False, now=clock.monotonic, wall=clock.wall)
-    logging.getLogger("agentprod").propagate = True
     with caplog.at_level(logging.INFO, "agentprod.alerts"):
         alerts.record(failed_call())
         alerts.evaluate()
