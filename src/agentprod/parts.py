@@ -33,6 +33,10 @@ class Editor(Protocol):
 
     Whatever is fed, in whatever pieces, the outputs joined must be the edit of the whole: keep
     back what may still change.
+
+    Of JSON, string leaves are edited, each by an editor of its own. An editor with a true attribute
+    `raw_json` gets the JSON text itself instead, and must return JSON: that is how keys and numbers
+    are edited.
     """
 
     def feed(self, text: str, /) -> str:

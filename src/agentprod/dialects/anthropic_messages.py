@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -9,10 +10,12 @@ from agentprod.dialects import neutral_anthropic
 from agentprod.dialects.anthropic_stream import join_events, split_message
 from agentprod.dialects.base import Dialect, Fragment, Reader
 from agentprod.dialects.content import content_fragments, text_of
+from agentprod.dialects.editing import takes_raw_json
 from agentprod.dialects.neutral import NeutralReply, NeutralRequest
+from agentprod.dialects.paths import put
 from agentprod.dialects.sse import encode
 from agentprod.dialects.usage import anthropic_usage, merge_anthropic_usage
-from agentprod.parts import Part
+from agentprod.parts import Editor, MakeEditor, Part
 from agentprod.usage import Usage
 
 __all__ = ["MESSAGES", "AnthropicMessages"]
@@ -105,6 +108,29 @@ class AnthropicMessages(Dialect):
         for index, block in enumerate(_blocks(body)):
             part = Part("text", "assistant", 0, index, None, json_text and block.get("type") == "text")
             yield from _rooted(block, part, index)
+
+    def edit_body(self, body: Any, make: MakeEditor, request: Mapping[str, Any]) -> Any:
+        """Return the message rewritten; an editor that wants JSON text gets the `input` of a call written out."""
+        content = body.get("content") if isinstance(body, Mapping) else None
+        raw: set[int] = set()
+        changed = body
+        for index, block in enumerate(content if isinstance(content, list | tuple) else ()):
+            given = block.get("input") if isinstance(block, Mapping) and block.get("type") in _TOOL_BLOCKS else None
+            if not isinstance(given, Mapping | list | tuple):
+                continue
+            editor = make(Part("tool_arguments", "assistant", 0, index, block.get("name"), True))
+            if editor is None or not takes_raw_json(editor):
+                continue
+            raw.add(index)
+            text = json.dumps(given, ensure_ascii=False)
+            edited = editor.feed(text) + editor.flush()
+            if edited != text:
+                changed = put(changed, ("content", index, "input"), json.loads(edited))
+
+        def others(part: Part) -> Editor | None:
+            return None if part.kind == "tool_arguments" and part.index in raw else make(part)
+
+        return super().edit_body(changed, others if raw else make, request)
 
     def make_body(self, request: Mapping[str, Any], text_or_body: Any) -> Any:
         """Return a message that says `text_or_body`, or the body as given."""

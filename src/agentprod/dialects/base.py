@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from agentprod.dialects.editing import StreamEdit, edit_fragments
+from agentprod.dialects.editing import StreamEdit, edit_fragments, edit_parts
 from agentprod.dialects.neutral import NeutralReply, NeutralRequest
 from agentprod.parts import MakeEditor, Part
 from agentprod.usage import Usage
@@ -131,12 +131,7 @@ class Dialect:
 
     def edit_body(self, body: Any, make: MakeEditor, request: Mapping[str, Any]) -> Any:
         """Return the reply rewritten by editors; the same object when nothing changed."""
-
-        def edit(text: str, part: Part) -> str:
-            editor = make(part)
-            return text if editor is None else editor.feed(text) + editor.flush()
-
-        edited = edit_fragments(body, self.body_fragments(body, request), edit)
+        edited = edit_parts(body, self.body_fragments(body, request), make)
         return body if edited is body else self.forget_details(edited)
 
     def forget_details(self, body: Any) -> Any:

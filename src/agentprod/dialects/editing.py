@@ -14,7 +14,12 @@ from agentprod.parts import Editor, MakeEditor, Part
 if TYPE_CHECKING:
     from agentprod.dialects.base import Dialect, Fragment
 
-__all__ = ["StreamEdit", "edit_fragments"]
+__all__ = ["StreamEdit", "edit_fragments", "edit_parts", "takes_raw_json"]
+
+
+def takes_raw_json(editor: Editor | None) -> bool:
+    """Whether an editor of a JSON part wants the JSON text itself instead of its string leaves."""
+    return getattr(editor, "raw_json", False) is True
 
 
 def edit_fragments(data: Any, fragments: Iterable[Fragment], fn: Callable[[str, Part], str]) -> Any:
@@ -22,13 +27,37 @@ def edit_fragments(data: Any, fragments: Iterable[Fragment], fn: Callable[[str, 
 
     Fragments of JSON text are edited leaf by leaf.
     """
+
+    def new(text: str, part: Part) -> str:
+        return _edit_json(text, part, fn) if part.json else fn(text, part)
+
+    return _replaced(data, fragments, new)
+
+
+def edit_parts(data: Any, fragments: Iterable[Fragment], make: MakeEditor) -> Any:
+    """Return `data` with every fragment rewritten by an editor of its own; the same object when nothing changed."""
+
+    def new(text: str, part: Part) -> str:
+        first = make(part)
+        if first is None:
+            return text
+        if not part.json or takes_raw_json(first):
+            return first.feed(text) + first.flush()
+        made = [first]
+        leaves = JsonLeaves(lambda: made.pop() if made else make(part))
+        return leaves.feed(text) + leaves.flush()
+
+    return _replaced(data, fragments, new)
+
+
+def _replaced(data: Any, fragments: Iterable[Fragment], new: Callable[[str, Part], str]) -> Any:
     changes = []
     for part, text, path in fragments:
-        new = _edit_json(text, part, fn) if part.json else fn(text, part)
-        if new != text:
-            changes.append((path, new))
-    for path, new in changes:
-        data = put(data, path, new)
+        edited = new(text, part)
+        if edited != text:
+            changes.append((path, edited))
+    for path, edited in changes:
+        data = put(data, path, edited)
     return data
 
 
@@ -137,7 +166,7 @@ class StreamEdit:
         if part.kind == "tool_arguments" and part.tool is None:
             named = replace(part, tool=self._tools.get((part.choice, part.index)))
         first = self._make(named)
-        if not part.json or first is None:
+        if not part.json or first is None or takes_raw_json(first):
             return first
         made = [first]
         return JsonLeaves(lambda: made.pop() if made else self._make(named))
