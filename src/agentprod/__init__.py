@@ -17,6 +17,10 @@ from agentprod.stack import Stack
 from agentprod.when import when
 
 if TYPE_CHECKING:
+    from agentprod.budget import prices
+    from agentprod.budget.cost_of import cost
+    from agentprod.budget.prices import price
+    from agentprod.budget.tokens import count_tokens
     from agentprod.caching.exact import Cache, Stale
     from agentprod.call import Call, CallNext, Limits, Middleware, Target
     from agentprod.dialects.base import Dialect
@@ -113,9 +117,13 @@ __all__ = [
     "Usage",
     "bind",
     "context",
+    "cost",
+    "count_tokens",
     "history",
     "last",
     "meta",
+    "price",
+    "prices",
     "propagate",
     "record",
     "set_active",
@@ -125,6 +133,9 @@ __all__ = [
 ]
 
 _PLACES = {
+    "budget.cost_of": ("cost",),
+    "budget.prices": ("price",),
+    "budget.tokens": ("count_tokens",),
     "call": ("Call", "CallNext", "Limits", "Middleware", "Target"),
     "caching.exact": ("Cache", "Stale"),
     "dialects.base": ("Dialect",),
@@ -170,13 +181,16 @@ _PLACES = {
     "usage": ("Usage",),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
+_MODULES = {"prices": "budget.prices"}
 
 
 def __getattr__(name: str) -> Any:
-    place = _PLACE_OF.get(name)
+    place = _PLACE_OF.get(name) or _MODULES.get(name)
     if place is None:
         raise AttributeError(f"module 'agentprod' has no attribute {name!r}")
-    value = getattr(import_module(f"agentprod.{place}"), name)
+    value = import_module(f"agentprod.{place}")
+    if name not in _MODULES:
+        value = getattr(value, name)
     globals()[name] = value
     return value
 

@@ -15,9 +15,7 @@ def default_pricer(provider: str, model: str | None, usage: Usage) -> Decimal | 
     """Price an attempt by the built-in prices; `None` when they do not know the model."""
     from agentprod.budget import prices
 
-    if model is None or prices.lookup(model, provider) is None:
-        return None
-    return prices.price(model, usage, provider=provider).usd
+    return prices.default(provider, model, usage)
 
 
 def default_estimator(request: Mapping[str, Any], model: str | None, text: str) -> Usage:

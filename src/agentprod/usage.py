@@ -38,6 +38,9 @@ class Usage:
     """Where the provider says it ran the request, such as `"us"`; some charge more for a fixed region."""
     estimated: bool = False
     """True when the provider sent no counts and these are counted here."""
+    parts: tuple[tuple[str | None, Usage], ...] = ()
+    """What each model was used for, where one reply used several (a server-side fallback, compaction, an advisor), as
+    each has its own price; `None` is the model asked for. Their sum is this usage; empty for a reply of one model."""
 
     @property
     def total_tokens(self) -> int:
@@ -51,13 +54,19 @@ class Usage:
         for name, count in other.server_tool_calls.items():
             tools[name] = tools.get(name, 0) + count
         sums = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
+        parts = (*_parts(self), *_parts(other)) if self.parts or other.parts else ()
         return Usage(
             **sums,
             server_tool_calls=tools or _NOTHING,
             service_tier=self.service_tier if self.service_tier == other.service_tier else None,
             inference_geo=self.inference_geo if self.inference_geo == other.inference_geo else None,
             estimated=self.estimated or other.estimated,
+            parts=parts,
         )
+
+
+def _parts(usage: Usage) -> tuple[tuple[str | None, Usage], ...]:
+    return usage.parts or ((None, usage),)
 
 
 _COUNTS = tuple(f.name for f in fields(Usage) if f.name.endswith("_tokens"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -400,3 +401,5 @@ def test_iterations_cost_what_their_models_charge() -> None:
     )  # fmt: skip
     total = sum(BOOK.price(model or "claude-haiku", usage).nano_usd for model, usage in anthropic_iterations(wire))
     assert total == (100 * 1000 + 1 * 5000) + (50 * 5000 + 20 * 25_000) + (400 * 3000 + 79 * 15_000)
+    assert BOOK.price("claude-haiku", anthropic_usage(wire)).nano_usd == total
+    assert BOOK("anthropic", "claude-haiku", anthropic_usage(wire)) == Decimal(total).scaleb(-9)

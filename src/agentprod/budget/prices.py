@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 from agentprod.budget import genai_rates
 from agentprod.budget.list_prices import dearest, listed
@@ -212,9 +213,39 @@ class PriceBook:
                 service_tier=tier,
             )
         elif tier is not None:
-            usage = replace(usage, service_tier=tier)
+            parts = tuple((name, replace(part, service_tier=tier)) for name, part in usage.parts)
+            usage = replace(usage, service_tier=tier, parts=parts)
         rate = self.rate(model, provider)
+        if usage.parts:
+            return self._parts_cost(model, usage, rate, provider)
         return Cost(rate.charge(usage), rate.source, rate.model)
+
+    def __call__(self, provider: str, model: str | None, usage: Usage) -> Decimal | None:
+        """Price an attempt, as `Stack(prices=...)` asks for it.
+
+        Args:
+            provider: who served it.
+
+            model: the name asked for.
+
+            usage: the counts.
+
+        Returns:
+            USD, or `None` when nothing knows the model or one that served a part of the reply.
+        """
+        if model is None or self.lookup(model, provider) is None:
+            return None
+        if any(part is not None and self.lookup(part, provider) is None for part, _ in usage.parts):
+            return None
+        return self.price(model, usage, provider=provider).usd
+
+    def _parts_cost(self, model: str, usage: Usage, rate: Rate, provider: str | None) -> Cost:
+        total, source = 0, rate.source
+        for name, part in usage.parts:
+            served = rate if name is None or name == model else self.rate(name, provider)
+            source = "unknown" if served.source == "unknown" else source
+            total += served.charge(part)
+        return Cost(total, source, rate.model)
 
     def _entry(self, model: str, provider: str | None) -> _Entry:
         entry = self._entries.get((model, provider))

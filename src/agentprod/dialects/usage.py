@@ -171,8 +171,8 @@ def anthropic_usage(body: object) -> Usage | None:
 
     Anthropic counts cached tokens beside `input_tokens`; here they are part of it. What was written to the cache
     and is missing from the breakdown by lifetime is taken as written for five minutes. A reply of several
-    iterations (compaction, advisor, server-side fallback) gives their sum; use `anthropic_iterations` to price
-    each with its own model.
+    iterations (compaction, advisor, server-side fallback) gives their sum, with each of them in `parts`, to be priced
+    with its own model.
 
     Args:
         body: the message, a `message_start` or `message_delta` event, or the usage object itself.
@@ -180,10 +180,13 @@ def anthropic_usage(body: object) -> Usage | None:
     Returns:
         The counts, or `None` when there are none.
     """
+    iterations = anthropic_iterations(body)
     total: Usage | None = None
-    for _, usage in anthropic_iterations(body):
+    for _, usage in iterations:
         total = usage if total is None else total + usage
-    return total
+    if total is None or all(model is None for model, _ in iterations):
+        return total
+    return replace(total, parts=iterations)
 
 
 def anthropic_iterations(body: object) -> tuple[tuple[str | None, Usage], ...]:
