@@ -44,6 +44,8 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "reentry",
         "runtime",
         "board",
+        "capabilities",
+        "capability_table",
         "order",
         "listeners",
         "propagation",
