@@ -222,6 +222,21 @@ def test_all_claims_are_held_or_none(kept: Kept) -> None:
     assert store.settle("g", "r3", [1, 1, 1]) == "unknown"
 
 
+def test_other_counters_may_count_against_a_limit(kept: Kept) -> None:
+    """A window of several buckets is full when they are full together; only the newest is written."""
+    store = kept.store
+    store.reserve("g", "r1", [Claim("bucket 1", 40, 100, ttl=60)], lease=10)
+    store.settle("g", "r1", [40])
+    store.reserve("g", "r2", [Claim("bucket 2", 30, 100, also=("bucket 1", "bucket 0"))], lease=10)
+    third = [Claim("bucket 3", 31, 100, also=("bucket 2", "bucket 1")), Claim("total", 31, None)]
+    assert store.reserve("g", "r3", third, lease=10) == Exhausted(third[0], 40, 30)
+    assert store.usage("g", ["bucket 3", "total"]) == [NOTHING, NOTHING]
+    fits = [Claim("bucket 3", 30, 100, also=("bucket 2", "bucket 1")), Claim("total", 31, None)]
+    assert store.reserve("g", "r4", fits, lease=10) is None
+    assert store.settle("g", "r4", [5, 5]) == "settled"
+    assert store.usage("g", ["bucket 1", "bucket 2", "bucket 3", "total"]) == [(40, 0), (0, 30), (5, 0), (5, 0)]
+
+
 def test_a_limit_may_be_filled_exactly(kept: Kept) -> None:
     """And not by one unit more; an exhausted counter still takes a claim of nothing."""
     store = kept.store

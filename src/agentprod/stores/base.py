@@ -78,10 +78,12 @@ class Claim(NamedTuple):
     """Units that count as spent if nobody settles before the lease ends; at most `amount`."""
     ttl: float | None = None
     """Seconds the counter is kept from now on at least; `None` for ever."""
+    also: tuple[str, ...] = ()
+    """Counters whose units count against the limit, too, such as the earlier buckets of a rolling window."""
 
 
 class Exhausted(NamedTuple):
-    """Why nothing was reserved: the first claim that did not fit, and what its counter holds."""
+    """Why nothing was reserved: the first claim that did not fit, and what its counter (and `also`) hold."""
 
     claim: Claim
     spent: int
@@ -309,7 +311,7 @@ def check_claims(group: str, id: str, claims: Sequence[Claim], lease: float) -> 
     if not claims or len({claim.counter for claim in claims}) < len(claims):
         raise ValueError("a reservation has at least one claim, and one per counter at most")
     for claim in claims:
-        check_key(claim.counter)
+        check_key(claim.counter, *claim.also)
         check_ttl(claim.ttl)
         if not 0 <= claim.floor <= claim.amount <= MOST or not (claim.limit is None or abs(claim.limit) <= MOST):
             raise ValueError("a claim has 0 <= floor <= amount, and all its numbers within 2**52")

@@ -47,6 +47,10 @@ class Counters:
         for claim in claims:
             counter = counters.get(claim.counter)
             spent, held = (counter.spent, counter.held) if counter is not None else (0, 0)
+            for name in claim.also:
+                if (other := counters.get(name)) is not None:
+                    spent += other.spent
+                    held += other.held
             if claim.limit is not None and spent + held + claim.amount > claim.limit:
                 return Exhausted(claim, spent, held)
         for claim in claims:

@@ -144,8 +144,8 @@ class RedisCommands:
         """See `Store.reserve`."""
         check_claims(group, id, claims, lease)
         asked = [
-            (counter, amount, limit is not None and limit, floor, ttl is not None and _micros(ttl))
-            for counter, amount, limit, floor, ttl in claims
+            (counter, amount, limit is not None and limit, floor, ttl is not None and _micros(ttl), *also)
+            for counter, amount, limit, floor, ttl, also in claims
         ]
         refused = yield from self.script(redis_scripts.RESERVE, _group(group), [id, _micros(lease), json.dumps(asked)])
         return None if refused is None else Exhausted(claims[refused[0]], int(refused[1]), int(refused[2]))

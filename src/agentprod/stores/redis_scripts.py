@@ -79,8 +79,8 @@ return {last and int(last) or false, redis.call('ZCARD', KEYS[1]), messages}
 
 # KEYS: a group (hash: 'c:' name -> spent, held, end or -1; 'r:' id -> end, 1 if lapsed, claims as JSON; 'end' -> when
 # the keys themselves end, or 'never') and its ends (sorted set of 'c:' name and 'r:' id by when they may end; a later
-# end is looked up in the group). A claim is [name, amount, limit or false, floor, lifetime or false]. Times are
-# microseconds, numbers are doubles. A call of Redis from Lua costs more than the arithmetic around it, so each script
+# end is looked up in the group). A claim is [name, amount, limit or false, floor, lifetime or false, names of further
+# counters that count against the limit ...]. Times are microseconds, numbers are doubles. A call of Redis from Lua costs more than the arithmetic around it, so each script
 # reads what it needs at once and writes it back at once.
 _GROUP = f"""
 local group, ends = KEYS[1], KEYS[2]
@@ -170,10 +170,25 @@ local fields = {'end', field}
 for _, claim in ipairs(claims) do fields[#fields + 1] = 'c:' .. claim[1] end
 local raw = redis.call('HMGET', group, unpack(fields))
 if raw[2] then return false end
+local others = {}
+for number, claim in ipairs(claims) do
+    if #claim > 5 then
+        local names, spent, held = {}, 0, 0
+        for index = 6, #claim do names[#names + 1] = 'c:' .. claim[index] end
+        for _, other in ipairs(redis.call('HMGET', group, unpack(names))) do
+            local other_spent, other_held = state(other)
+            spent, held = spent + other_spent, held + other_held
+        end
+        others[number] = {spent, held}
+    end
+end
 local last, writes, news = finish + kept, {field, pack('dd', finish, 0) .. ARGV[3]}, {finish, field}
 for number, claim in ipairs(claims) do
     local spent, held, counter_end, is_new = state(raw[number + 2], claim[5])
-    if claim[3] and spent + held + claim[2] > claim[3] then return {number - 1, int(spent), int(held)} end
+    local also_spent, also_held = unpack(others[number] or {0, 0})
+    if claim[3] and spent + also_spent + held + also_held + claim[2] > claim[3] then
+        return {number - 1, int(spent + also_spent), int(held + also_held)}
+    end
     writes[#writes + 1] = fields[number + 2]
     writes[#writes + 1] = pack('ddd', spent, held + claim[2], counter_end)
     if is_new then

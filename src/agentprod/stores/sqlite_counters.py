@@ -26,6 +26,10 @@ def reserve(
         return None
     states = usage(db, group, [claim.counter for claim in claims])
     for claim, (spent, held) in zip(claims, states, strict=True):
+        if claim.also:
+            others = usage(db, group, claim.also)
+            spent += sum(other.spent for other in others)
+            held += sum(other.held for other in others)
         if claim.limit is not None and spent + held + claim.amount > claim.limit:
             return Exhausted(claim, spent, held)
     ends = [None if claim.ttl is None else now + claim.ttl for claim in claims]
