@@ -653,6 +653,13 @@ def test_bad_options(options: dict[str, Any]) -> None:
         ap.CircuitBreaker(**options)
 
 
+@pytest.mark.parametrize("listeners", [print, [1]])
+def test_listeners_are_functions(listeners: Any) -> None:
+    """What is no list of functions is refused when the breaker is built."""
+    with pytest.raises(ap.ConfigError, match="a list of functions"):
+        ap.CircuitBreaker(listeners=listeners)
+
+
 def test_shown() -> None:
     """What differs from the defaults is shown."""
     assert repr(ap.CircuitBreaker()) == "CircuitBreaker()"
@@ -670,6 +677,56 @@ def test_an_answer_of_an_inner_layer_says_nothing(clock: FakeClock) -> None:
     stack = ap.Stack(breaker, answer, clock=clock)
     assert caller.ask(caller.decorate(stack, Script("fine"))).value == "from here"
     assert breaker._circuits.get("global", 0).machine.snapshot(clock.monotonic())["calls"] == 0
+
+
+def test_scenario_51_listeners_cannot_break_a_call(caller: Caller, clock: FakeClock) -> None:
+    """They hear of every change with its key, may ask the breaker, and what one raises reaches nobody."""
+    heard: list[tuple[str, str, str, Any]] = []
+
+    def broken(key: str, change: Any) -> None:
+        raise RuntimeError("listener")
+
+    def note(key: str, change: Any) -> None:
+        heard.append((key, change.old.value, change.new.value, bench.breaker.state(key)))
+
+    bench = Bench(caller, clock, listeners=[broken, note])
+    bench.trip()
+    bench.recover()
+    pairs = [("closed", "open"), ("open", "half_open"), ("half_open", "closed")]
+    assert heard == [("global", old, new, new) for old, new in pairs]
+
+
+def test_a_snapshot_says_what_led_there(caller: Caller, clock: FakeClock) -> None:
+    """State, reason, last fault, since when, how long still, and the counts of the window, as JSON-able data."""
+    bench = Bench(caller, clock, seed=1)
+    assert bench.breaker.snapshot() == {}
+    bench.trip()
+    clock.advance(2)
+    (found,) = json.loads(json.dumps(bench.breaker.snapshot())).values()
+    assert 11 <= found.pop("retry_after") <= 15
+    assert found == {
+        "state": "open",
+        "reason": "failure rate 1.00 of 10 calls",
+        "fault": "server",
+        "calls": found["calls"],
+        "failures": found["failures"],
+        "slow_calls": 0,
+        "since": 2,
+    }
+    bench.breaker.force_open()
+    assert bench.breaker.snapshot()["global"]["retry_after"] is None
+
+
+def test_a_seed_repeats_the_waits() -> None:
+    """The jitter of two breakers with one seed is the same, and that of others is not."""
+
+    def wait(seed: int | None) -> Any:
+        bench = Bench(Caller("sync"), FakeClock(), seed=seed)
+        bench.trip()
+        return bench.breaker.snapshot()["global"]["retry_after"]
+
+    assert wait(3) == wait(3)
+    assert len({wait(None) for _ in range(5)} | {wait(3)}) > 2
 
 
 def test_changes_are_logged(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from agentprod.errors import CircuitOpen, ConfigError
 from agentprod.layer import Layer
 from agentprod.reliability.breaker_machine import BreakerRefusal, BreakerState, Outcome, Permit
 from agentprod.reliability.breaker_policy import BreakerPolicy, SlowCalls
-from agentprod.reliability.circuits import Circuit, CircuitCheck, Circuits
+from agentprod.reliability.circuits import Circuit, CircuitCheck, CircuitListener, Circuits
 from agentprod.reliability.evidence import judge_error, time_per_token
 from agentprod.reliability.scope import By, Scope
 from agentprod.reliability.timeout import Timeout
@@ -61,6 +62,12 @@ class CircuitBreaker(Layer):
 
         shadow: refuse nothing, but note what would have been refused.
 
+        listeners: functions `(key, change)`, told of every change of a circuit by the thread or task that caused it,
+            when it holds no lock; quick and without I/O. `change` has `old` and `new` (enums whose values are the words
+            of `state()`), `reason`, `at`, and `wait`, the seconds it stays open. What they raise is logged.
+
+        seed: makes the jitter of the waits repeatable; for tests.
+
     Raises:
         ConfigError: an option out of range.
         CircuitOpen: in a call that is refused; its cause is the error that opened the circuit.
@@ -80,9 +87,13 @@ class CircuitBreaker(Layer):
         by: By = "endpoint",
         store: StoreLike | None = None,
         shadow: bool = False,
+        listeners: Sequence[CircuitListener] = (),
+        seed: int | None = None,
     ) -> None:
         if slow is not None and not isinstance(slow, SlowCalls):
             raise ConfigError(f"CircuitBreaker slow must be a SlowCalls or None, not {type(slow).__name__}")
+        if not isinstance(listeners, Sequence) or not all(callable(listener) for listener in listeners):
+            raise ConfigError("CircuitBreaker listeners must be a list of functions (key, change)")
         self.policy = BreakerPolicy(
             failure_rate=failure_rate,
             min_calls=min_calls,
@@ -92,7 +103,8 @@ class CircuitBreaker(Layer):
             slow=slow,
         )
         self.shadow = shadow
-        self._circuits = Circuits(self.policy, Scope(by, "CircuitBreaker"), shadow=shadow)
+        scope = Scope(by, "CircuitBreaker")
+        self._circuits = Circuits(self.policy, scope, shadow=shadow, listeners=tuple(listeners), seed=seed)
         self._check = CircuitCheck(self._circuits)
         self._board: Any = None
         self._now = monotonic
@@ -273,6 +285,16 @@ class CircuitBreaker(Layer):
         if key is not None:
             return self._circuits.state(key, now).value
         return {name: state.value for name, state in self._circuits.states(now).items()}
+
+    def snapshot(self) -> dict[str, dict[str, Any]]:
+        """Return where every circuit stands, as JSON-able data by key.
+
+        Returns:
+            Of each: `state`, `reason` of the last change, `fault` (the last one that counted), `since` (seconds in this
+            state; `None` before any change), `retry_after` (seconds; `None` while calls are let through, or when only
+            a person can tell), and the `calls`, `failures` and `slow_calls` of this process in the window.
+        """
+        return self._circuits.snapshots(self._now())
 
     def options(self) -> dict[str, Any]:
         """Return the options that differ from the defaults."""

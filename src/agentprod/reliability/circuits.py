@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import random
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agentprod.board import Refusal
 from agentprod.reliability.breaker_machine import BreakerChange, BreakerMachine, BreakerState
@@ -17,12 +20,19 @@ if TYPE_CHECKING:
     from agentprod.reliability.scope import Scope
     from agentprod.stores import Store
 
-__all__ = ["CIRCUIT_REFUSES", "Circuit", "CircuitCheck", "Circuits"]
+__all__ = ["CIRCUIT_REFUSES", "Circuit", "CircuitCheck", "CircuitListener", "Circuits"]
+
+CircuitListener: TypeAlias = Callable[[str, BreakerChange], object]
+"""Is told of every change of every circuit, with its key."""
 
 CIRCUIT_REFUSES = "circuit"
 """Reason on the board of a target whose circuit takes no call."""
 
 _log = logging.getLogger("agentprod")
+
+_jitter = random.Random()
+# Forked workers would otherwise wait the same times, and test the endpoint in step.
+os.register_at_fork(after_in_child=_jitter.seed)
 
 
 class Circuit:
@@ -48,13 +58,27 @@ class Circuits:
         scope: what a key means.
 
         shadow: whether they admit everything.
+
+        listeners: are told of every change.
+
+        seed: makes the jitter of the waits repeatable.
     """
 
-    def __init__(self, policy: BreakerPolicy, scope: Scope, *, shadow: bool) -> None:
+    def __init__(
+        self,
+        policy: BreakerPolicy,
+        scope: Scope,
+        *,
+        shadow: bool,
+        listeners: tuple[CircuitListener, ...] = (),
+        seed: int | None = None,
+    ) -> None:
         self.scope = scope
         self.store: Store | None = None
         self._policy = policy
         self._shadow = shadow
+        self._listeners = listeners
+        self._rng = (_jitter if seed is None else random.Random(seed)).random
         self._ordered: BreakerState | None = None  # what a person ordered for all keys, those to come included
         self._known: Registry[Circuit] = Registry(self._make)
 
@@ -89,6 +113,10 @@ class Circuits:
         """Return the state of every circuit."""
         return {key: circuit.machine.state(now) for key, circuit in self._known.items()}
 
+    def snapshots(self, now: float) -> dict[str, dict[str, Any]]:
+        """Return where every circuit stands, with what led there, as JSON-able data."""
+        return {key: _snapshot(circuit.machine, now) for key, circuit in self._known.items()}
+
     def refusal(self, target: Target, now: float) -> Refusal | None:
         """Say whether the target's circuit would refuse a call now, without claiming anything."""
         if self.scope.of_target is None:
@@ -106,12 +134,27 @@ class Circuits:
             level = logging.WARNING if change.new is BreakerState.OPEN else logging.INFO
             _log.log(level, "the circuit of %s is %s: %s", shown, change.new.value, change.reason)
 
-        circuit = Circuit(BreakerMachine(self._policy, listeners=(log,), shadow=self._shadow))
+        told = tuple(_with_key(listener, key) for listener in self._listeners)
+        circuit = Circuit(BreakerMachine(self._policy, rng=self._rng, listeners=(log, *told), shadow=self._shadow))
         if self.store is not None:
             circuit.shared = SharedBreaker(circuit.machine, self.store, key)
         if self._ordered is not None:
             _give_order(circuit.machine, self._ordered, 0.0)
         return circuit
+
+
+def _with_key(listener: CircuitListener, key: str) -> Callable[[BreakerChange], object]:
+    return lambda change: listener(key, change)
+
+
+def _snapshot(machine: BreakerMachine, now: float) -> dict[str, Any]:
+    refusal, found = machine.refusal(now), machine.snapshot(now)
+    shown = ("state", "reason", "fault", "calls", "failures", "slow_calls")
+    return {
+        **{name: found[name] for name in shown},
+        "since": found["age"],
+        "retry_after": None if refusal is None else refusal.retry_after,
+    }
 
 
 def _give_order(machine: BreakerMachine, state: BreakerState, now: float) -> None:
