@@ -48,6 +48,8 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "capability_table",
         "order",
         "listeners",
+        "activities",
+        "runs",
         "propagation",
         "hints",
         "switch",

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from agentprod.reliability.retry_budget import RetryBudget
     from agentprod.reliability.timeout import Deadline, Timeout
     from agentprod.reply import End, Reply
+    from agentprod.runs import agent
     from agentprod.switch import set_active
     from agentprod.telemetry.recording import record
     from agentprod.telemetry.tracer import Tracer
@@ -115,6 +116,7 @@ __all__ = [
     "Timeout",
     "Tracer",
     "Usage",
+    "agent",
     "bind",
     "context",
     "cost",
@@ -175,6 +177,7 @@ _PLACES = {
     "reliability.retry_budget": ("RetryBudget",),
     "reliability.timeout": ("Deadline", "Timeout"),
     "reply": ("End", "Reply"),
+    "runs": ("agent",),
     "switch": ("set_active",),
     "telemetry.recording": ("record",),
     "telemetry.tracer": ("Tracer",),
