@@ -13,12 +13,12 @@ import pytest
 
 from agentprod.errors import ConfigError
 from agentprod.routing import training
-from agentprod.routing.call_log import read_log
 from agentprod.routing.curve import rank
 from agentprod.routing.encoder import Example
 from agentprod.routing.fit import LEAST_ROWS, fit
 from agentprod.routing.goal import Goal
 from agentprod.routing.learned import LearnedRouter
+from agentprod.routing.log_table import read_log
 from tests.routing.recorded import prompt, rows, shuffled
 
 DATA = os.environ.get("AGENTPROD_DATA")
@@ -62,12 +62,12 @@ def test_the_same_log_gives_the_same_router(tmp_path: Path) -> None:
 
 def test_shuffled_outcomes_are_refused() -> None:
     """When outcomes have nothing to do with prompts, nearly every fit is refused and says why."""
-    log = rows(150)
-    reports = [fit(shuffled(log, seed), seed=seed).report for seed in range(20)]
-    refused = [report for report in reports if not report.accepted]
-    assert len(refused) >= 19
-    assert all("not certainly better than a coin" in str(report.refusal) for report in refused)
-    assert all(fit(shuffled(log, seed), seed=seed).router is None for seed in range(1))
+    log = rows(120)
+    fits = [fit(shuffled(log, seed), seed=seed) for seed in range(8)]
+    refused = [each for each in fits if not each.report.accepted]
+    assert len(refused) >= 7
+    assert all("not certainly better than a coin" in str(each.report.refusal) for each in refused)
+    assert all(each.router is None for each in refused)
 
 
 def test_few_rows_are_refused() -> None:
@@ -83,6 +83,14 @@ def test_one_model_is_nothing_to_choose_from() -> None:
     """A log of one model is refused."""
     one = [{"prompt": row["prompt"], "scores": {"small": 1}} for row in rows(150)]
     assert "only one model" in str(fit(one).report.refusal)
+
+
+@pytest.mark.parametrize("score", [0, 1])
+def test_a_log_of_one_class_is_refused(score: int) -> None:
+    """When every answer was right, or every answer wrong, no prompt can be told from another."""
+    same = [{"prompt": row["prompt"], "scores": {"small": score, "large": score}} for row in rows(150)]
+    refusal = str(fit(same).report.refusal)
+    assert refusal == f"every answer has the same score, {score}: there is nothing to learn from"
 
 
 def test_a_dearer_model_that_is_worse_is_named() -> None:
@@ -202,8 +210,7 @@ def test_goals_are_reached_on_prompts_not_seen() -> None:
         threshold = router.policy.threshold(Goal(cost_share=share))
         chosen = np.argmax(values - threshold * relative, axis=1)
         assert np.where(chosen == 1, 1.0, 0.05).mean() == pytest.approx(share, abs=0.07)
-    in_dollars = router.policy.threshold(Goal(max_usd=0.01))
-    assert in_dollars == pytest.approx(router.policy.threshold(Goal(cost_share=0.5)))
+    assert router.policy.threshold(Goal(max_usd=0.01)) == 0.0
     threshold = router.policy.threshold(Goal(quality=0.8))
     chosen = np.argmax(values - threshold * relative, axis=1)
     scores = np.array([[row["scores"]["small"], row["scores"]["large"]] for row in unseen])
@@ -226,9 +233,9 @@ def test_reports_read_as_text() -> None:
 
 def test_logs_read_before_can_be_fitted() -> None:
     """A log may be read once and fitted from memory."""
-    log = read_log(rows(200))
-    assert len(log) == 200
-    assert fit(log).report.apgr == fit(rows(200)).report.apgr
+    log = read_log(rows(120))
+    assert len(log) == 120
+    assert fit(log).report.apgr == fit(rows(120)).report.apgr
 
 
 @with_data

@@ -91,6 +91,7 @@ def test_only_allowed_models_are_chosen(router: LearnedRouter) -> None:
 
 def test_extreme_goals(router: LearnedRouter) -> None:
     """No money sends everything to the cheap model, all of it everything to the best where it adds anything."""
+    assert {router.choose(prompt(0), Goal(max_usd=usd)).model for usd in (0.001, 0.019)} == {"small"}
     prompts = [row["prompt"] for row in rows(60, seed=6)]
     assert {router.choose(each, Goal(cost_share=0.01)).model for each in prompts} == {"small"}
     assert {router.choose(each, Goal(max_usd=1e-9)).model for each in prompts} == {"small"}
@@ -101,12 +102,17 @@ def test_extreme_goals(router: LearnedRouter) -> None:
 
 
 def test_dollars_need_recorded_costs() -> None:
-    """A goal in dollars is an error for a router that knows no costs."""
+    """A goal in dollars is an error for a router that knows no costs, unless the call brings them."""
     router = fit(rows(200, costs=False)).router
     assert router is not None
     assert router.policy.usd is None
-    with pytest.raises(ConfigError, match="max_usd needs a call log with costs"):
+    with pytest.raises(ConfigError, match="max_usd needs what a call of small, large costs"):
         router.choose("x", Goal(max_usd=1))
+    usd = {"small": 0.1, "large": 2}
+    assert router.choose(prompt(4), Goal(max_usd=3), costs=usd).model == "large"
+    assert router.choose(prompt(4), Goal(max_usd=1), costs=usd).model == "small"
+    assert router.choose(prompt(4), Goal(max_usd=0.01), costs=usd).model == "small"
+    assert router.choose(prompt(4), Goal(max_usd=0.01), costs=usd, among=["large"]).model == "large"
     assert router.choose(prompt(0), Goal(cost_share=0.5)).model == "small"
 
 

@@ -8,10 +8,10 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from agentprod.routing.ask import read_ask
-from agentprod.routing.call_log import CallLog, read_log
 from agentprod.routing.curve import interval, rank
 from agentprod.routing.heuristic import difficulty
 from agentprod.routing.learned import LearnedRouter
+from agentprod.routing.log_table import LogTable, read_log
 from agentprod.routing.policy import Policy
 from agentprod.routing.report import FitReport, Pair
 from agentprod.routing.training import LEAST_OF_MODEL, Training
@@ -36,7 +36,7 @@ class Fitted:
 
 
 def fit(
-    log: str | PathLike[str] | Iterable[Mapping[str, Any]] | CallLog,
+    log: str | PathLike[str] | Iterable[Mapping[str, Any]] | LogTable,
     *,
     models: Iterable[str] | None = None,
     seed: int = 0,
@@ -63,7 +63,7 @@ def fit(
     """
     import numpy as np
 
-    table = log if isinstance(log, CallLog) else read_log(log, models)
+    table = log if isinstance(log, LogTable) else read_log(log, models)
     refused = _too_little(table)
     if refused:
         return Fitted(None, FitReport.refused(table, refused))
@@ -91,7 +91,7 @@ def fit(
     return Fitted(trained.router(table, slope, policy, about), report)
 
 
-def _pair(gain: NDArray[np.float64], log: CallLog, strong: int, seed: int, luck: float) -> Pair:
+def _pair(gain: NDArray[np.float64], log: LogTable, strong: int, seed: int, luck: float) -> Pair:
     """The cheapest model against the best, on prompts left out."""
     import numpy as np
 
@@ -136,11 +136,13 @@ def _slope(predicted: NDArray[np.float64], scores: NDArray[np.float64]) -> float
     return float(np.clip(x @ y / spread, 0.25, 2.0)) if spread > 0 else 1.0
 
 
-def _too_little(log: CallLog) -> str | None:
+def _too_little(log: LogTable) -> str | None:
     import numpy as np
 
     if len(log.models) < 2:
         return "only one model is recorded: nothing to choose from"
+    if float(np.nanmax(log.scores)) == float(np.nanmin(log.scores)):
+        return f"every answer has the same score, {float(np.nanmax(log.scores)):g}: there is nothing to learn from"
     if len(log) < LEAST_ROWS:
         return f"{len(log)} prompts are recorded, {LEAST_ROWS} are needed: a fit to fewer is noise"
     least = int((~np.isnan(log.scores)).sum(0).min())

@@ -20,7 +20,8 @@ class Goal:
 
         cost_share: cost as a share of sending every call to the dearest model, above 0 up to 1.
 
-        max_usd: dollars a call may cost on average, above 0.
+        max_usd: dollars one call may be expected to cost, above 0: the best model within it is chosen, the cheapest
+            where all are dearer.
 
     Raises:
         ConfigError: when not exactly one is given, or it is out of range.

@@ -141,6 +141,8 @@ class LearnedRouter:
         allowed = [index for index, model in enumerate(self.models) if among is None or model in among]
         if not allowed:
             raise ConfigError("no model of the router is among those allowed")
+        affordable = self.policy.within(goal, self.models, costs)
+        allowed = [index for index in allowed if index in affordable] or allowed[:1]
         values = self._values(prompt, answer, checks)
         threshold = self.policy.threshold(goal)
         relative = self.policy.relative_costs(self.models, costs)

@@ -82,19 +82,43 @@ class Policy:
         """Return the threshold that reaches a goal on average, by what was measured.
 
         Args:
-            goal: what is to be reached. A quality beyond what was recovered gives the most that was.
-
-        Raises:
-            ConfigError: when the goal is in dollars and no costs were recorded.
+            goal: what is to be reached. A quality beyond what was recovered gives the most that was; with dollars a
+                call, quality alone decides among the models within them.
         """
         if goal.quality is not None:
             reached = [index for index, part in enumerate(self.recovered) if part >= goal.quality]
             return self.thresholds[reached[0] if reached else -1]
         if goal.cost_share is not None:
             return self._at_cost(float(goal.cost_share))
-        if self.usd is None:
-            raise ConfigError("goal: max_usd needs a call log with costs; use cost_share or quality")
-        return self._at_cost(float(goal.max_usd or 0) / max(self.usd))
+        return 0.0
+
+    def within(self, goal: Goal, models: Sequence[str], costs: Mapping[str, float] | None) -> list[int]:
+        """Return which models one call may go to by its cost alone; the cheapest when all are too dear.
+
+        Args:
+            goal: what is to be reached.
+
+            models: names, in the order of the table.
+
+            costs: expected dollars of the call; recorded means where a model is missing.
+
+        Returns:
+            Places in the table, at least one.
+
+        Raises:
+            ConfigError: when the goal is in dollars and a model's cost is neither given nor recorded.
+        """
+        if goal.max_usd is None:
+            return list(range(len(models)))
+        known = dict(zip(models, self.usd, strict=True)) if self.usd is not None else {}
+        known.update(costs or {})
+        if missing := [model for model in models if model not in known]:
+            raise ConfigError(
+                f"goal: max_usd needs what a call of {', '.join(missing)} costs: a call log with costs, or prices; "
+                "use cost_share or quality"
+            )
+        usd = [float(known[model]) for model in models]
+        return [place for place, cost in enumerate(usd) if cost <= float(goal.max_usd)] or [usd.index(min(usd))]
 
     def relative_costs(self, models: Sequence[str], costs: Mapping[str, float] | None) -> NDArray[np.float64]:
         """Return what one call would cost by model, as a share of the dearest.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentprod.routing.call_log import CallLog
 from agentprod.routing.curve import Ranking
+from agentprod.routing.log_table import LogTable
 from agentprod.routing.policy import Policy
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class FitReport:
     policy: Policy | None = None
 
     @classmethod
-    def refused(cls, log: CallLog, reason: str) -> FitReport:
+    def refused(cls, log: LogTable, reason: str) -> FitReport:
         """Return the report of a log that was not fitted.
 
         Args:
@@ -76,7 +76,7 @@ class FitReport:
         return cls(len(log), _summaries(log), reason)
 
     @classmethod
-    def of(cls, log: CallLog, values: NDArray[np.float64], policy: Policy, pair: Pair | None) -> FitReport:
+    def of(cls, log: LogTable, values: NDArray[np.float64], policy: Policy, pair: Pair | None) -> FitReport:
         """Return the report of a fit.
 
         Args:
@@ -176,7 +176,7 @@ def _refusal(models: tuple[ModelSummary, ...], pair: Pair | None) -> str | None:
     return None
 
 
-def _summaries(log: CallLog) -> tuple[ModelSummary, ...]:
+def _summaries(log: LogTable) -> tuple[ModelSummary, ...]:
     import numpy as np
 
     usd = log.mean_costs()

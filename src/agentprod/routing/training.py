@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agentprod.routing.call_log import CallLog
 from agentprod.routing.curve import rank
 from agentprod.routing.encoder import CHECK_WEIGHT, WAVES, Encoder, Grams, gather
 from agentprod.routing.features import BUCKETS
 from agentprod.routing.learned import LearnedRouter
+from agentprod.routing.log_table import LogTable
 from agentprod.routing.policy import Policy
 from agentprod.routing.ridge import Spectrum, cross_predict, solve
 
@@ -47,7 +47,7 @@ class Training:
         random: deals rows to parts and folds, and outcomes to prompts.
     """
 
-    def __init__(self, log: CallLog, random: np.random.Generator) -> None:
+    def __init__(self, log: LogTable, random: np.random.Generator) -> None:
         import numpy as np
 
         size, models = log.scores.shape
@@ -86,7 +86,7 @@ class Training:
         self.luck = float(np.mean(lucky))
         """How often outcomes dealt to other prompts are ranked as well as the real ones: a permutation test."""
 
-    def router(self, log: CallLog, slope: float, policy: Policy, about: Mapping[str, Any]) -> LearnedRouter:
+    def router(self, log: LogTable, slope: float, policy: Policy, about: Mapping[str, Any]) -> LearnedRouter:
         """Return the router with these weights.
 
         Args:
