@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentprod.caching.exact import Cache, Stale
     from agentprod.call import Call, CallNext, Limits, Middleware, Target
     from agentprod.dialects.base import Dialect
+    from agentprod.draining import Drained, adrain, drain
     from agentprod.edge.access import bind, stack_of, unwrap
     from agentprod.errors import (
         AgentprodError,
@@ -116,11 +117,14 @@ __all__ = [
     "Timeout",
     "Tracer",
     "Usage",
+    "adrain",
     "agent",
     "bind",
     "context",
     "cost",
     "count_tokens",
+    "drain",
+    "embedders",
     "history",
     "last",
     "meta",
@@ -141,6 +145,7 @@ _PLACES = {
     "call": ("Call", "CallNext", "Limits", "Middleware", "Target"),
     "caching.exact": ("Cache", "Stale"),
     "dialects.base": ("Dialect",),
+    "draining": ("Drained", "adrain", "drain"),
     "edge.access": ("bind", "stack_of", "unwrap"),
     "errors": (
         "AgentprodError",

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from agentprod.errors import StreamInterrupted
+from agentprod.errors import ShuttingDown, StreamInterrupted
 from agentprod.events import Event, Recorded, Source, Stage, Watch
 from agentprod.faults import classify
 from agentprod.interrupted import adopt, interrupted_class
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agentprod.reply import Outcome, Reply
     from agentprod.runtime.alarm import Alarm
 
-__all__ = ["Event", "EventStream", "Recorded", "Source", "Stage", "notify"]
+__all__ = ["Event", "EventStream", "Recorded", "Source", "Stage", "notify", "open_streams"]
 
 PREAMBLE_EVENTS = 16
 PREAMBLE_SECONDS = 5.0
@@ -69,6 +69,7 @@ class EventStream:
         self._opening: tuple[float, str] | None = None
         self._pending: list[Event] = []
         self._failure: Exception | None = None
+        self._stopped: Exception | None = None
         self._stages: list[Stage] = []
         self._texts: list[list[str]] = [self.reader.texts]
         self._exhausted = False
@@ -269,7 +270,21 @@ class EventStream:
                 raise
             if batch:
                 return batch
+        if self._stopped is not None:
+            raise self._stopped
         return None
+
+    async def interrupt(self, reason: str) -> None:
+        """End the stream from beside its consumer, on its own loop; the consumer's next read raises.
+
+        Args:
+            reason: why, for the message.
+        """
+        if not self._closed:
+            error = ShuttingDown(reason, target=str(self.target))
+            self._stopped = self._interrupted(error)
+            self._stopped.__cause__ = error
+            await self._end("failed", self._stopped)
 
     async def _complete(self) -> list[Event] | None:
         """End the stream after its last event, and return what the stages kept back."""
@@ -369,3 +384,8 @@ class EventStream:
 
 
 _open: set[EventStream] = set()
+
+
+def open_streams() -> list[EventStream]:
+    """Return the streams of this process that have not ended."""
+    return list(_open)

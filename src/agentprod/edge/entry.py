@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from agentprod import listeners
+from agentprod import draining, listeners
 from agentprod.ambient import Ambient
 from agentprod.call import Call, Handler, Limits, Target
 from agentprod.faults import Fault
@@ -97,6 +97,7 @@ class Entry:
     async def carry(self, call: Call) -> Reply:
         """Send a call through the onion and close its account, or arrange for it at the end of a stream."""
         try:
+            draining.enter(call)
             reply = await (self.other if call.dialect.operation == "other" else self.handler)(call)
             if reply.stream is None and reply.hooks:
                 await reply.finish("complete")
@@ -121,6 +122,7 @@ class Entry:
     def close(self, call: Call, outcome: str, error: BaseException | None = None) -> None:
         """Write down how the call ended and tell those who listen."""
         ledger = call.ledger
+        draining.leave(ledger)
         ledger.duration = call.runtime.now() - ledger.started
         ledger.outcome = outcome
         remember(ledger)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from agentprod import draining
 from agentprod.call import Call, CallNext
 from agentprod.context import seconds
 from agentprod.errors import BulkheadFull, ConfigError
@@ -100,7 +101,8 @@ class Bulkhead(Layer):
         # The runtime's clock sets it, so that a wait in virtual time ends there.
         timer = None if until is None else runtime.clock.call_at(until, waiter.set)
         try:
-            await waiter.wait()
+            with draining.sleeping(waiter):
+                await waiter.wait()
         except BaseException:
             self._leave(place)
             raise
@@ -111,6 +113,8 @@ class Bulkhead(Layer):
         call.ledger.note("Bulkhead", "waited", wait=waited)
         if slots.leave(place):
             return
+        if draining.begun:
+            raise draining.shutting_down(call, "Bulkhead")
         if until == call.deadline:
             raise late("deadline", call.target, call.limits, "while it waited for a slot of the Bulkhead")
         raise self._full(call, f"and none has ended within queue_timeout={self.queue_timeout:g} s")

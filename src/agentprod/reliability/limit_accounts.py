@@ -8,19 +8,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentprod.reliability.gcra import Dimension, Gcra, Reservation, Shortage
-from agentprod.reliability.queueing import refuse_if_open
+from agentprod.reliability.queueing import refuse_if_open, wait_here
 from agentprod.reliability.shared_limiter import SharedLimiter
-from agentprod.runtime.clock import SystemClock
 from agentprod.stores import Store, StoreUnavailable
 
 if TYPE_CHECKING:
     from agentprod.call import Call
-    from agentprod.runtime.runtime import Runtime
-    from agentprod.runtime.waiter import Waiter
 
 __all__ = ["LocalAccount", "SharedAccount"]
-
-_SHORTEST = 0.001  # seconds; rounding must not make a wait of nothing that is repeated for ever
 
 _log = logging.getLogger("agentprod")
 
@@ -54,7 +49,7 @@ class LocalAccount:
                 taken = gcra.claim(ticket, now, waiter)
                 if isinstance(taken, Reservation) or now + taken.retry_after > until:
                     return taken
-                await _pause(runtime, waiter, taken.retry_after)
+                await wait_here(call, taken.retry_after, waiter)
         finally:
             gcra.leave(ticket, runtime.now())
 
@@ -65,15 +60,6 @@ class LocalAccount:
     async def learn(self, call: Call, sent_at: float, dimension: str, counted: Any, **told: float | None) -> None:
         """Take in what a header says of one dimension."""
         self._gcra.sync(dimension, call.runtime.now(), sent_at=sent_at, counted=counted, **told)
-
-
-async def _pause(runtime: Runtime, waiter: Waiter, wait: float) -> None:
-    """Wait until woken or for so long; on a clock of another kind it is that clock that says when the time is over."""
-    wait = max(wait, _SHORTEST)
-    if isinstance(runtime.clock, SystemClock):
-        await waiter.wait(wait)
-    else:
-        await runtime.sleep(wait)
 
 
 class SharedAccount:
@@ -128,7 +114,7 @@ class SharedAccount:
                 if runtime.now() + short.retry_after > until:
                     await self._leave(call, id)
                     return short
-                await runtime.sleep(max(short.retry_after, _SHORTEST))
+                await wait_here(call, short.retry_after)
         except StoreUnavailable:
             raise  # the place is lost by itself
         except BaseException:

@@ -1,16 +1,38 @@
-"""What every layer does before it lets a call wait."""
+"""What every layer does before and while it lets a call wait."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentprod import draining
 from agentprod.errors import CircuitOpen
 from agentprod.reliability.circuits import CIRCUIT_REFUSES
 
 if TYPE_CHECKING:
     from agentprod.call import Call
+    from agentprod.runtime.waiter import Waiter
 
-__all__ = ["refuse_if_open"]
+__all__ = ["refuse_if_open", "wait_here"]
+
+_SHORTEST = 0.001  # seconds; rounding must not make a wait of nothing that is repeated for ever
+
+
+async def wait_here(call: Call, seconds: float, waiter: Waiter | None = None) -> None:
+    """Wait in a line of `RateLimit`.
+
+    Args:
+        call: the call that waits.
+
+        seconds: how long.
+
+        waiter: ends the wait, too, when somebody sets it.
+
+    Raises:
+        ShuttingDown: the process drains.
+    """
+    await draining.pause(call.runtime, max(seconds, _SHORTEST), waiter)
+    if draining.begun:
+        raise draining.shutting_down(call, "RateLimit")
 
 
 def refuse_if_open(call: Call, layer: str) -> None:

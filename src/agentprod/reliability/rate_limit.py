@@ -18,7 +18,7 @@ from agentprod.reliability.cooldown import Cooldowns
 from agentprod.reliability.gcra import Dimension, Shortage
 from agentprod.reliability.limit_accounts import LocalAccount, SharedAccount
 from agentprod.reliability.limit_costs import Costs
-from agentprod.reliability.queueing import refuse_if_open
+from agentprod.reliability.queueing import refuse_if_open, wait_here
 from agentprod.reliability.registry import Registry
 from agentprod.reliability.scope import By, Scope
 from agentprod.reply import End, Reply
@@ -182,7 +182,7 @@ class RateLimit(Layer):
             if now + cooling > until:
                 raise self._refused(call, f"{call.target} asked for a rest", cooling, "cooldown")
             refuse_if_open(call, "RateLimit")
-            await runtime.sleep(cooling)
+            await wait_here(call, cooling)
         token = await account.take(call, costs, until)
         if isinstance(token, Shortage):
             many = "" if token.limit is None else f" of {token.limit:g}"

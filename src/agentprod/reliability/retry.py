@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from agentprod import draining
 from agentprod.call import Call, CallNext
 from agentprod.callsite import outside_level
 from agentprod.context import seconds
@@ -127,6 +128,11 @@ class Retry(Layer):
                 wait = self._decide(call, error, number)
                 if wait is None:
                     raise
+                number += 1
+                await self._rest(call, number, wait)
+                if draining.begun:
+                    call.ledger.note("Retry", "stop", reason="draining", attempts=number - 1)
+                    raise
             else:
                 if self._on_result is None or number >= self.attempts or not await self._is_bad(reply):
                     if budget is not None and budget.strained:
@@ -136,10 +142,15 @@ class Retry(Layer):
                 if self._past_deadline(call, wait) or (budget is not None and not budget.take(call.target.endpoint)):
                     return reply
                 await reply.discard()
-            number += 1
-            call.ledger.note("Retry", "retry", attempt=number, wait=wait)
-            call.ledger.backoff += wait
-            await call.runtime.sleep(wait)
+                number += 1
+                await self._rest(call, number, wait)
+                if draining.begun:
+                    raise draining.shutting_down(call, "Retry")
+
+    async def _rest(self, call: Call, number: int, wait: float) -> None:
+        call.ledger.note("Retry", "retry", attempt=number, wait=wait)
+        call.ledger.backoff += wait
+        await draining.pause(call.runtime, wait)
 
     async def _is_bad(self, reply: Reply) -> bool:
         assert self._on_result is not None
@@ -173,6 +184,8 @@ class Retry(Layer):
     def _refusal(self, failure: Failure, error: Exception, number: int, call: Call) -> str | None:
         if number >= self.attempts:
             return "attempts"
+        if draining.begun:
+            return "draining"
         fault = failure.fault
         if fault is Fault.REJECTED:
             probing = self.wait_for_probe and isinstance(error, CircuitOpen) and error.retry_after is not None
