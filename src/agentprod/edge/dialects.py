@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from agentprod.dialects.anthropic_messages import MESSAGES
@@ -18,6 +19,8 @@ _BY_PATH: dict[str, Dialect] = {
     "/responses": RESPONSES,
     "/embeddings": EMBEDDINGS,
 }
+_STORES = re.compile(r"/threads/[^/]+/messages$")
+"""Ends like a model call, but only adds a message to what is kept."""
 
 
 def dialect_for(options: Any) -> Dialect | None:
@@ -30,7 +33,7 @@ def dialect_for(options: Any) -> Dialect | None:
     path = options.url.partition("?")[0].rstrip("/")
     for suffix, dialect in _BY_PATH.items():
         if path.endswith(suffix):
-            return dialect
+            return None if _STORES.search(path) else dialect
     return None
 
 
