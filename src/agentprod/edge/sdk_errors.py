@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from agentprod.dialects.sse import dump
@@ -27,6 +28,7 @@ class SdkErrors:
     """
 
     def __init__(self, module: Any, http: Any, io: ClientIO) -> None:
+        self.sdk: str = module.__name__
         self._module = module
         self._http = http
         self._io = io
@@ -60,8 +62,11 @@ class SdkErrors:
         client = carrier.client
         response = whole_response(self._http, event.raw or dump(event.data), carrier.response.request, carrier.response)
         kind = carrier.stream_cls or client._default_stream_cls
+        # Streams of older SDKs, and of others of this shape, do without the options.
+        wanted = inspect.signature(getattr(kind, "__origin__", kind)).parameters
+        extra = {"options": carrier.options} if "options" in wanted else {}
         try:
-            stream = kind(cast_to=object, response=response, client=client, options=carrier.options)
+            stream = kind(cast_to=object, response=response, client=client, **extra)
             await self._io.first(stream)
         except Exception as error:
             return error
