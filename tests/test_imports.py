@@ -50,6 +50,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "listeners",
         "activities",
         "runs",
+        "draining",
         "propagation",
         "hints",
         "switch",

@@ -124,7 +124,6 @@ __all__ = [
     "cost",
     "count_tokens",
     "drain",
-    "embedders",
     "history",
     "last",
     "meta",
