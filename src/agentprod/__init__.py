@@ -62,6 +62,10 @@ if TYPE_CHECKING:
     from agentprod.reliability.timeout import Deadline, Timeout
     from agentprod.reply import End, Reply
     from agentprod.runs import agent
+    from agentprod.safety import pii
+    from agentprod.safety.pii.recognizer import Recognizer
+    from agentprod.safety.pii.scrub import scrub
+    from agentprod.safety.scrub_pii import ScrubPII
     from agentprod.switch import set_active
     from agentprod.telemetry.recording import record
     from agentprod.telemetry.tracer import Tracer
@@ -103,10 +107,12 @@ __all__ = [
     "Place",
     "RateLimit",
     "RateLimited",
+    "Recognizer",
     "Rejected",
     "Reply",
     "Retry",
     "RetryBudget",
+    "ScrubPII",
     "ShuttingDown",
     "SlowCalls",
     "Stack",
@@ -127,10 +133,12 @@ __all__ = [
     "history",
     "last",
     "meta",
+    "pii",
     "price",
     "prices",
     "propagate",
     "record",
+    "scrub",
     "set_active",
     "stack_of",
     "unwrap",
@@ -141,8 +149,8 @@ _PLACES = {
     "budget.cost_of": ("cost",),
     "budget.prices": ("price",),
     "budget.tokens": ("count_tokens",),
-    "call": ("Call", "CallNext", "Limits", "Middleware", "Target"),
     "caching.exact": ("Cache", "Stale"),
+    "call": ("Call", "CallNext", "Limits", "Middleware", "Target"),
     "dialects.base": ("Dialect",),
     "draining": ("Drained", "adrain", "drain"),
     "edge.access": ("bind", "stack_of", "unwrap"),
@@ -182,13 +190,16 @@ _PLACES = {
     "reliability.timeout": ("Deadline", "Timeout"),
     "reply": ("End", "Reply"),
     "runs": ("agent",),
+    "safety.pii.recognizer": ("Recognizer",),
+    "safety.pii.scrub": ("scrub",),
+    "safety.scrub_pii": ("ScrubPII",),
     "switch": ("set_active",),
     "telemetry.recording": ("record",),
     "telemetry.tracer": ("Tracer",),
     "usage": ("Usage",),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
-_MODULES = {"prices": "budget.prices"}
+_MODULES = {"pii": "safety.pii", "prices": "budget.prices"}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentprod.errors import Blocked, ConfigError
@@ -118,6 +119,31 @@ class Scrubber:
     def policy(self, direction: Direction = "input") -> Policy:
         """Return the strategies of a direction."""
         return self._policies[direction]
+
+    def for_output(self) -> Scrubber | None:
+        """Return a scrubber for what a model wrote that looks only for what its strategies change; `None` for nothing.
+
+        Less to look for is less to hold back in a stream.
+        """
+        policy = self._policies["output"]
+        wanted = {entity for entity in self.entities if policy.of(entity) != "pass"}
+        # A callable of the user's reports whatever entities it likes.
+        own = [
+            each
+            for each in self.recognizers
+            if policy.of(each.name) != "pass" or (not each.folded and policy.changes_more)
+        ]
+        if not wanted and not own:
+            return None
+        if wanted == self.entities and len(own) == len(self.recognizers):
+            return self
+        made = copy(self)
+        made.entities = frozenset(wanted)
+        made._detectors = tuple(detector for detector in self._detectors if detector.entities & wanted)
+        made.recognizers = tuple(own)
+        made._memo = Memo(0)
+        made.window = 64 if wanted & {"PERSON", "ADDRESS"} else 0
+        return made
 
     def find(self, text: str, *, before: str = "") -> list[Span]:
         """Return what is found in a text, disjoint and in order, in offsets of the text.

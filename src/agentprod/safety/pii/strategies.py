@@ -130,6 +130,13 @@ class Policy:
             return self._by_entity[entity]
         return self._secrets if entity in SECRETS else self._rest
 
+    @property
+    def changes_more(self) -> bool:
+        """Whether anything but secrets may be changed."""
+        return self._rest != "pass" or any(
+            choice != "pass" for entity, choice in self._by_entity.items() if entity not in SECRETS
+        )
+
     def __repr__(self) -> str:
         named = ", ".join(f"{entity}={choice!r}" for entity, choice in self._by_entity.items())
         return f"<Policy {named + ', ' if named else ''}*={self._rest!r}, SECRET={self.of('SECRET')!r}>"

@@ -34,16 +34,19 @@ class Vault:
         max_values: how many values it holds, at least 1. One more raises `Blocked`: dropping an old one would leave a
             placeholder that nobody can read.
 
+        first: the first number it gives out. A high one keeps clear of numbers that another vault gave out before.
+
     Raises:
-        ConfigError: `max_values` is below 1.
+        ConfigError: `max_values` or `first` is below 1.
     """
 
-    __slots__ = ("_counts", "_lock", "_max_values", "_numbers", "_values")
+    __slots__ = ("_counts", "_first", "_lock", "_max_values", "_numbers", "_values")
 
-    def __init__(self, *, max_values: int = 10_000) -> None:
-        if max_values < 1:
-            raise ConfigError(f"max_values must be at least 1, not {max_values}")
+    def __init__(self, *, max_values: int = 10_000, first: int = 1) -> None:
+        if max_values < 1 or first < 1:
+            raise ConfigError(f"max_values and first must be at least 1, not {max_values} and {first}")
         self._max_values = max_values
+        self._first = first
         self._numbers: dict[tuple[str, Form, str], int] = {}
         self._values: dict[tuple[str, int], tuple[str, Form]] = {}
         self._counts: Counter[str] = Counter()
@@ -79,7 +82,7 @@ class Vault:
                             f"strategy 'redact' for {entity}",
                             layer="ScrubPII",
                         )
-                    number = self._counts[entity] + 1
+                    number = (self._counts[entity] or self._first - 1) + 1
                     self._counts[entity] = number
                     self._values[entity, number] = (value, form)
                     self._numbers[key] = number
@@ -218,6 +221,19 @@ class Vaults:
                 vault = Vault(max_values=self._max_values)
             self._vaults[conversation] = vault
             return vault
+
+    def find(self, conversation: str) -> Vault | None:
+        """Return the vault of a conversation, `None` when it has none; using it renews its time."""
+        with self._lock:
+            vault = self._vaults.get(conversation)
+            if vault is not None:
+                self._vaults[conversation] = vault
+            return vault
+
+    def keep(self, conversation: str, vault: Vault) -> None:
+        """Keep a vault as that of a conversation."""
+        with self._lock:
+            self._vaults[conversation] = vault
 
     def forget(self, conversation: str) -> None:
         """Erase what is known of a conversation."""
