@@ -9,7 +9,7 @@ from typing import Any
 
 from agentprod.events import Event
 
-__all__ = ["EventParser", "dump", "encode"]
+__all__ = ["EventParser", "dump", "encode", "json_loader"]
 
 # A blank line, whatever ends lines; a CR at the very end may be the first half of a CRLF, and waits.
 _BOUNDARY = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n|\Z))")
@@ -26,7 +26,7 @@ class EventParser:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._load = _loader()
+        self._load = json_loader()
         self._broken: ValueError | None = None
 
     def feed(self, chunk: bytes) -> list[Event]:
@@ -41,9 +41,14 @@ class EventParser:
         data = self._rest + chunk if self._rest else chunk
         if b"\r" in data:
             return self._feed_any(data)
-        if data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2:
-            self._rest = b""  # one event, whole: how it nearly always arrives
-            return [self._event(data[:-2], data)]
+        if data.endswith(b"\n\n"):
+            end = len(data) - 2
+            if data.find(b"\n") == end and data.startswith(b"data: {"):
+                self._rest = b""  # one event of one line: how it nearly always arrives
+                return [Event(self._load(data[6:end]), data)]
+            if data.find(b"\n\n") == end:
+                self._rest = b""
+                return [self._event(data[:end], data)]
         blocks = data.split(b"\n\n")
         self._rest = blocks.pop()
         return self._events([(block, block + b"\n\n") for block in blocks])
@@ -102,7 +107,7 @@ def _payload(block: bytes) -> bytes:
     return b"\n".join(line.removeprefix(b" ") for line in lines)
 
 
-def _loader() -> Callable[[bytes], Any]:
+def json_loader() -> Callable[[bytes], Any]:
     """Return what decodes an event's JSON: the SDKs' own fast parser where they brought it."""
     try:
         from jiter import from_json

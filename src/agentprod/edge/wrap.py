@@ -1,7 +1,7 @@
 """Wrap an SDK client: a copy of it, of a generated subclass that sends every request through a stack.
 
-Rests on four internals that every Stainless-generated SDK has had for years: `request`,
-`_process_response`, `copy`/`with_options`, and that instances keep all state in `__dict__`.
+Rests on internals that every Stainless-generated SDK has had for years: `request`, `_process_response`,
+`_make_sse_decoder`, `copy`/`with_options`, and that instances keep all state in `__dict__`.
 The canary tests name the SDK change when one of them moves.
 """
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentprod import switch
 from agentprod.ambient import Ambient, ambient
+from agentprod.edge.event_decoder import decoder_for
 from agentprod.edge.sdk import SdkEdge
 from agentprod.edge.sdk_io import AsyncIO, SyncIO
 from agentprod.edge.suspended import Suspended, Undecoded
@@ -83,6 +84,9 @@ class SyncWrapped:
             retries_taken=retries_taken, max_retries=max_retries, options=options, response=response
         )
 
+    def _make_sse_decoder(self) -> Any:
+        return decoder_for(super()._make_sse_decoder())  # type: ignore[misc]
+
     def copy(self, **changes: Any) -> Any:
         """Return a copy of this client with other options, in the same stack."""
         return _rebind(self, super().copy(**changes))  # type: ignore[misc]
@@ -124,6 +128,9 @@ class AsyncWrapped:
         await super()._sleep_for_retry(  # type: ignore[misc]
             retries_taken=retries_taken, max_retries=max_retries, options=options, response=response
         )
+
+    def _make_sse_decoder(self) -> Any:
+        return decoder_for(super()._make_sse_decoder())  # type: ignore[misc]
 
     def copy(self, **changes: Any) -> Any:
         """Return a copy of this client with other options, in the same stack."""
