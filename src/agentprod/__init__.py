@@ -92,6 +92,7 @@ __all__ = [
     "Deadline",
     "DeadlineExceeded",
     "Dialect",
+    "Drained",
     "Editor",
     "End",
     "Fault",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
 
 from agentprod.errors import ConfigError, ShuttingDown
 from agentprod.runtime.clock import SystemClock
@@ -29,7 +30,8 @@ GRACE = 1.0
 begun = False
 """Whether the process drains; read as `draining.begun`, since it changes."""
 
-_in_flight: dict[Ledger, asyncio.Task[object] | None] = {}
+_in_flight: dict[Ledger, Any] = {}
+"""Calls under way, and where they have one a reference to their task, which must not outlive its loop for that."""
 _lock = threading.Lock()
 _sleepers: set[Waiter] = set()
 _watchers: set[Waiter] = set()
@@ -204,13 +206,17 @@ def _stop(spare: Any) -> set[Ledger]:
 
     streams = {stream.ledger: stream for stream in open_streams()}
     stopped = set()
-    for ledger, task in list(_in_flight.items()):
-        if task is None:
+    for ledger, reference in list(_in_flight.items()):
+        if reference is None:
             continue
         stopped.add(ledger)
+        task = reference()
+        if task is None or task.get_loop().is_closed():  # nothing runs there any more
+            _in_flight.pop(ledger, None)
+            continue
         try:
             task.get_loop().call_soon_threadsafe(_cancel, task, streams.get(ledger), task is spare)
-        except RuntimeError:  # its loop is closed, so nothing runs there any more
+        except RuntimeError:  # closed just now
             _in_flight.pop(ledger, None)
     return stopped
 
@@ -232,12 +238,15 @@ def _seconds(timeout: float | timedelta) -> float | None:
 
 
 def _current_task() -> Any:
-    """Return the running task; from the second time on without looking for asyncio."""
+    """Return a reference to the running task; from the second time on without looking for asyncio."""
     global _current_task  # noqa: PLW0603 - replaces itself
     from asyncio import current_task
 
-    _current_task = current_task
-    return current_task()
+    def find() -> Any:
+        return ref(current_task())
+
+    _current_task = find
+    return find()
 
 
 def _forget() -> None:
