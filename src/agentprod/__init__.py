@@ -18,14 +18,20 @@ from agentprod.when import when
 
 if TYPE_CHECKING:
     from agentprod.budget import prices
+    from agentprod.budget.budget_status import LimitStatus
     from agentprod.budget.cost_of import cost
+    from agentprod.budget.limit import Limit
     from agentprod.budget.prices import price
+    from agentprod.budget.token_budget import TokenBudget
     from agentprod.budget.tokens import count_tokens
+    from agentprod.caching import embedders
     from agentprod.caching.exact import Cache, Stale
+    from agentprod.caching.semantic import SemanticCache
     from agentprod.call import Call, CallNext, Limits, Middleware, Target
     from agentprod.dialects.base import Dialect
     from agentprod.draining import Drained, adrain, drain
     from agentprod.edge.access import bind, stack_of, unwrap
+    from agentprod.edge.targets import target
     from agentprod.errors import (
         AgentprodError,
         AgentprodWarning,
@@ -67,15 +73,25 @@ if TYPE_CHECKING:
     from agentprod.safety.pii.scrub import scrub
     from agentprod.safety.scrub_pii import ScrubPII
     from agentprod.switch import set_active
+    from agentprod.telemetry import logs
+    from agentprod.telemetry.alerts import Alerts
+    from agentprod.telemetry.audit_log import AuditLog
+    from agentprod.telemetry.handlers import Alert, Webhook
+    from agentprod.telemetry.health import health
+    from agentprod.telemetry.monitor import Monitor
     from agentprod.telemetry.recording import record
+    from agentprod.telemetry.rules import Rule, default_rules
     from agentprod.telemetry.tracer import Tracer
     from agentprod.usage import Usage
 
 __all__ = [
     "AgentprodError",
     "AgentprodWarning",
+    "Alert",
+    "Alerts",
     "AllUnavailable",
     "Attempt",
+    "AuditLog",
     "Blocked",
     "BudgetExceeded",
     "Bulkhead",
@@ -98,9 +114,12 @@ __all__ = [
     "Fault",
     "Inside",
     "Layer",
+    "Limit",
+    "LimitStatus",
     "Limits",
     "Meta",
     "Middleware",
+    "Monitor",
     "OrderError",
     "OrderWarning",
     "Outside",
@@ -113,7 +132,9 @@ __all__ = [
     "Reply",
     "Retry",
     "RetryBudget",
+    "Rule",
     "ScrubPII",
+    "SemanticCache",
     "ShuttingDown",
     "SlowCalls",
     "Stack",
@@ -122,17 +143,23 @@ __all__ = [
     "SuspendedError",
     "Target",
     "Timeout",
+    "TokenBudget",
     "Tracer",
     "Usage",
+    "Webhook",
     "adrain",
     "agent",
     "bind",
     "context",
     "cost",
     "count_tokens",
+    "default_rules",
     "drain",
+    "embedders",
+    "health",
     "history",
     "last",
+    "logs",
     "meta",
     "pii",
     "price",
@@ -142,19 +169,25 @@ __all__ = [
     "scrub",
     "set_active",
     "stack_of",
+    "target",
     "unwrap",
     "when",
 ]
 
 _PLACES = {
+    "budget.budget_status": ("LimitStatus",),
     "budget.cost_of": ("cost",),
+    "budget.limit": ("Limit",),
     "budget.prices": ("price",),
+    "budget.token_budget": ("TokenBudget",),
     "budget.tokens": ("count_tokens",),
     "caching.exact": ("Cache", "Stale"),
+    "caching.semantic": ("SemanticCache",),
     "call": ("Call", "CallNext", "Limits", "Middleware", "Target"),
     "dialects.base": ("Dialect",),
     "draining": ("Drained", "adrain", "drain"),
     "edge.access": ("bind", "stack_of", "unwrap"),
+    "edge.targets": ("target",),
     "errors": (
         "AgentprodError",
         "AgentprodWarning",
@@ -195,12 +228,19 @@ _PLACES = {
     "safety.pii.scrub": ("scrub",),
     "safety.scrub_pii": ("ScrubPII",),
     "switch": ("set_active",),
+    "telemetry.alerts": ("Alerts",),
+    "telemetry.audit_log": ("AuditLog",),
+    "telemetry.footer": ("load_ipython_extension", "unload_ipython_extension"),
+    "telemetry.handlers": ("Alert", "Webhook"),
+    "telemetry.health": ("health",),
+    "telemetry.monitor": ("Monitor",),
     "telemetry.recording": ("record",),
+    "telemetry.rules": ("Rule", "default_rules"),
     "telemetry.tracer": ("Tracer",),
     "usage": ("Usage",),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
-_MODULES = {"pii": "safety.pii", "prices": "budget.prices"}
+_MODULES = {"embedders": "caching.embedders", "logs": "telemetry.logs", "pii": "safety.pii", "prices": "budget.prices"}
 
 
 def __getattr__(name: str) -> Any:

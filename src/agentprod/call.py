@@ -112,6 +112,8 @@ class Call:
 
         target: where an attempt goes.
 
+        home: where the call goes by itself, whatever layers made of `target`: the caller's own client and model.
+
         request: the JSON the SDK would send (for a function: its arguments by name); never the
             caller's own object once changed.
 
@@ -147,7 +149,7 @@ class Call:
     ) -> None:
         self.streaming = streaming
         self.dialect = dialect
-        self.target = target
+        self.target = self.home = target
         self.request = request
         self.context = context
         self.deadline = deadline

@@ -11,6 +11,7 @@ from agentprod.usage import Usage
 
 if TYPE_CHECKING:
     from agentprod.call import Call, Target
+    from agentprod.dialects.base import Dialect
     from agentprod.ledger import Attempt, Ledger
     from agentprod.meta import Meta
     from agentprod.parts import MakeEditor
@@ -71,8 +72,8 @@ class Reply:
 
     # Defaults that few replies change stand in the class: making one is on the way of every call.
     attempt: Attempt | None = None
-    accounts: Any = None
-    """What the token counts stand in, when that is not to be `native`."""
+    accounts: tuple[Dialect, Callable[[Any], Any] | None, Any] | None = None
+    """What the token counts stand in, when that is not to be `native`: of which dialect, how to load it, and it."""
     safe: Any = None
     ended: bool = False
     """Whether the hooks have run."""
@@ -157,7 +158,7 @@ class Reply:
     def usage(self) -> Usage | None:
         """Token counts the provider reported; `None` when it reported none (yet)."""
         if self.stream is not None:
-            return self.stream.reader.usage
+            return self.stream.counts.usage
         return self.dialect.usage(self.body)
 
     @property

@@ -21,8 +21,10 @@ from agentprod.order import Finding, enforce_order, layer_name, shown
 from agentprod.order import check as check_order
 from agentprod.runtime.clock import Clock, SystemClock
 from agentprod.runtime.runtime import AsyncRuntime, SyncRuntime
+from agentprod.targets import makes_function_targets
 
 if TYPE_CHECKING:
+    from agentprod.call import Target
     from agentprod.dialects.base import Dialect
     from agentprod.edge.function_edge import Kind
     from agentprod.faults import Classify, Fault
@@ -358,4 +360,11 @@ def _decorate_with_one(layer: Any, fn: Callable[..., Any]) -> Any:
     return Stack(layer).decorate(fn)
 
 
+def _function_target(fn: Callable[..., Any]) -> Target:
+    from agentprod.edge.function_target import function_target
+
+    return function_target(fn)
+
+
 _layer.decorates_with(_decorate_with_one)
+makes_function_targets(_function_target)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from agentprod.call import Call
-    from agentprod.dialects.base import Dialect
+    from agentprod.dialects.base import Dialect, Reader
     from agentprod.ledger import Attempt
     from agentprod.parts import MakeEditor
     from agentprod.reply import Outcome, Reply
@@ -53,6 +53,8 @@ class EventStream:
         self.dialect = dialect or call.dialect
         self.caller = call.dialect
         self.reader = self.dialect.reader()
+        self.counts: Reader = getattr(source, "reader", None) or self.reader
+        """Knows the token counts: of a stream that is translated, the reader of what the provider sends."""
         self.runtime = call.runtime
         self.alarm = alarm
         self.limits = call.limits
@@ -194,7 +196,7 @@ class EventStream:
             fault="truncated",
             target=str(self.target),
             open_tool_calls=self.reader.open_tool_calls(),
-            usage=self.reader.usage,
+            usage=self.counts.usage,
         )
 
     def _open_calls(self) -> str:
@@ -328,7 +330,7 @@ class EventStream:
             fault=fault.value,
             target=str(self.target),
             open_tool_calls=self.reader.open_tool_calls(),
-            usage=self.reader.usage,
+            usage=self.counts.usage,
         )
         adopt(failure, error)
         return failure

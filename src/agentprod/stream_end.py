@@ -38,7 +38,7 @@ def end_attempt(reply: Reply, stream: EventStream, outcome: Outcome, error: Exce
     if attempt is None or attempt.duration is not None:
         return
     attempt.duration = stream.runtime.now() - attempt.started
-    attempt.usage = stream.reader.usage
+    attempt.usage = stream.counts.usage
     _estimate(attempt, reply, stream)
     if outcome == "failed" and error is not None:
         failure = classify(error)
@@ -52,9 +52,9 @@ def end_attempt(reply: Reply, stream: EventStream, outcome: Outcome, error: Exce
 
 def _estimate(attempt: Attempt, reply: Reply, stream: EventStream) -> None:
     """Let the counts be estimated, should anybody ask, where the provider sent none or stopped before the last ones."""
-    estimate, reader = stream.ledger.environment.estimate, stream.reader
+    estimate, counts = stream.ledger.environment.estimate, stream.counts
     billed = stream.dialect.operation not in ("function", "other")
-    if estimate is None or not billed or (reader.done and reader.usage is not None):
+    if estimate is None or not billed or (stream.reader.done and counts.usage is not None):
         return
     attempt.uncounted = (estimate, reply.call.request, attempt.model, stream.reader.texts)
     reply.ledger.flag("usage_estimated")

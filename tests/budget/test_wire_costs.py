@@ -401,5 +401,7 @@ def test_iterations_cost_what_their_models_charge() -> None:
     )  # fmt: skip
     total = sum(BOOK.price(model or "claude-haiku", usage).nano_usd for model, usage in anthropic_iterations(wire))
     assert total == (100 * 1000 + 1 * 5000) + (50 * 5000 + 20 * 25_000) + (400 * 3000 + 79 * 15_000)
-    assert BOOK.price("claude-haiku", anthropic_usage(wire)).nano_usd == total
-    assert BOOK("anthropic", "claude-haiku", anthropic_usage(wire)) == Decimal(total).scaleb(-9)
+    usage = anthropic_usage(wire)
+    assert usage is not None
+    assert BOOK.price("claude-haiku", usage).nano_usd == total
+    assert BOOK("anthropic", "claude-haiku", usage) == Decimal(total).scaleb(-9)

@@ -12,6 +12,7 @@ MESSAGES: Any = [{"role": "user", "content": "Hello"}]
 TOOLS: Any = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {}}}}]
 CHAT: dict[str, Any] = {"model": "m", "messages": MESSAGES}
 MESSAGE: dict[str, Any] = {"model": "m", "max_tokens": 99, "messages": MESSAGES}
+RESPONSE: dict[str, Any] = {"model": "m", "input": MESSAGES}
 
 
 class Answer(BaseModel):
@@ -125,6 +126,35 @@ def beta_helper(client: Any) -> Any:
         return events, stream.get_final_message()
 
 
+def response_create(client: Any) -> Any:
+    """Ask for a whole response."""
+    return client.responses.create(**RESPONSE)
+
+
+def response_stream(client: Any) -> Any:
+    """Ask for events."""
+    return list(client.responses.create(**RESPONSE, stream=True))
+
+
+def response_helper(client: Any) -> Any:
+    """Use the streaming helper: its events and the response it puts together."""
+    with client.responses.stream(**RESPONSE) as stream:
+        events = list(stream)
+        return events, stream.get_final_response()
+
+
+def response_raw(client: Any) -> Any:
+    """Look at the raw response."""
+    response = client.responses.with_raw_response.create(**RESPONSE)
+    return response.parse(), response.http_response.json(), response.status_code
+
+
+def response_streaming_raw(client: Any) -> Any:
+    """Read the raw response while it arrives."""
+    with client.responses.with_streaming_response.create(**RESPONSE, stream=True) as response:
+        return lines(list(response.iter_lines()))
+
+
 Surface = Callable[[Any], Any]
 CHAT_SURFACES: list[Surface] = [
     chat_create,
@@ -144,6 +174,14 @@ MESSAGE_SURFACES: list[Surface] = [
     message_streaming_raw,
     beta_create,
     beta_helper,
+]
+
+RESPONSE_SURFACES: list[Surface] = [
+    response_create,
+    response_stream,
+    response_helper,
+    response_raw,
+    response_streaming_raw,
 ]
 
 
@@ -193,6 +231,23 @@ async def async_message_helper(client: Any) -> Any:
         return events, await stream.get_final_message()
 
 
+async def async_response_create(client: Any) -> Any:
+    """Ask for a whole response."""
+    return await client.responses.create(**RESPONSE)
+
+
+async def async_response_stream(client: Any) -> Any:
+    """Ask for events."""
+    return [event async for event in await client.responses.create(**RESPONSE, stream=True)]
+
+
+async def async_response_helper(client: Any) -> Any:
+    """Use the streaming helper."""
+    async with client.responses.stream(**RESPONSE) as stream:
+        events = [event async for event in stream]
+        return events, await stream.get_final_response()
+
+
 AsyncSurface = Callable[[Any], Awaitable[Any]]
 ASYNC_CHAT_SURFACES: list[AsyncSurface] = [
     async_chat_create,
@@ -202,3 +257,4 @@ ASYNC_CHAT_SURFACES: list[AsyncSurface] = [
     async_chat_streaming_raw,
 ]
 ASYNC_MESSAGE_SURFACES: list[AsyncSurface] = [async_message_create, async_message_stream, async_message_helper]
+ASYNC_RESPONSE_SURFACES: list[AsyncSurface] = [async_response_create, async_response_stream, async_response_helper]

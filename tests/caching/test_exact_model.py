@@ -270,4 +270,4 @@ def test_many_insertions_leave_no_more_than_the_bound(stale: float | None) -> No
     assert stats.evicted == 19_950
     assert stats.bytes is not None
     assert stats.bytes < 100_000
-    assert len(cache._keys._known) <= 8192
+    assert len(cache._admission._keys._known) <= 8192

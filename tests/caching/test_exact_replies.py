@@ -16,8 +16,10 @@ from agentprod.testing import Provider, behaviours
 from tests.caching.surfaces import (
     ASYNC_CHAT_SURFACES,
     ASYNC_MESSAGE_SURFACES,
+    ASYNC_RESPONSE_SURFACES,
     CHAT_SURFACES,
     MESSAGE_SURFACES,
+    RESPONSE_SURFACES,
     AsyncSurface,
     Surface,
 )
@@ -42,8 +44,8 @@ def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
         yield running
 
 
-@pytest.mark.parametrize("surface", CHAT_SURFACES)
-def test_a_chat_hit_equals_its_miss(
+@pytest.mark.parametrize("surface", [*CHAT_SURFACES, *RESPONSE_SURFACES])
+def test_an_openai_hit_equals_its_miss(
     provider: Provider, surface: Surface, openai_with: Callable[..., openai.OpenAI]
 ) -> None:
     """What the caller sees of the second answer is what they saw of the first."""
@@ -64,8 +66,8 @@ def test_a_message_hit_equals_its_miss(
     assert len(provider.requests) == 1
 
 
-@pytest.mark.parametrize("surface", ASYNC_CHAT_SURFACES)
-def test_an_async_chat_hit_equals_its_miss(provider: Provider, surface: AsyncSurface) -> None:
+@pytest.mark.parametrize("surface", [*ASYNC_CHAT_SURFACES, *ASYNC_RESPONSE_SURFACES])
+def test_an_async_openai_hit_equals_its_miss(provider: Provider, surface: AsyncSurface) -> None:
     """What the caller sees of the second answer is what they saw of the first."""
 
     async def ask() -> None:
@@ -92,7 +94,7 @@ def test_an_async_message_hit_equals_its_miss(provider: Provider, surface: Async
     assert len(provider.requests) == 1
 
 
-@pytest.mark.parametrize("surface", [*CHAT_SURFACES, *MESSAGE_SURFACES])
+@pytest.mark.parametrize("surface", [*CHAT_SURFACES, *RESPONSE_SURFACES, *MESSAGE_SURFACES])
 def test_a_miss_equals_the_bare_client(
     provider: Provider,
     surface: Surface,
@@ -104,7 +106,7 @@ def test_a_miss_equals_the_bare_client(
     """A cache in between changes nothing of a first answer."""
     bare: Any = bare_anthropic.with_options(base_url=provider.anthropic_url)
     client: Any = anthropic_with(provider, Cache())
-    if surface in CHAT_SURFACES:
+    if surface not in MESSAGE_SURFACES:
         bare, client = bare_openai.with_options(base_url=provider.openai_url), openai_with(provider, Cache())
     seen = str(surface(bare)).replace("00000001", "N")
     assert str(surface(client)).replace("00000002", "N") == seen

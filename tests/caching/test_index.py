@@ -31,12 +31,12 @@ def _clustered(count: int, dims: int, seed: int) -> Vectors:
 
 
 def _same(found: list[Neighbour[int]], similarities: Vectors, threshold: float, k: int) -> None:
-    """Check an answer against the cosines of all rows; within 1e-5 either of two rows may come first."""
+    """Check an answer against the cosines of all rows; rounding to 16 bits is off by less than 7e-5."""
     exact = np.sort(similarities[similarities >= threshold])[::-1][:k]
-    assert [near.similarity for near in found] == pytest.approx(exact.tolist()[: len(found)], abs=1e-5)
-    assert abs(len(found) - len(exact)) <= int((np.abs(similarities - threshold) < 1e-5).sum())
+    assert [near.similarity for near in found] == pytest.approx(exact.tolist()[: len(found)], abs=7e-5)
+    assert abs(len(found) - len(exact)) <= int((np.abs(similarities - threshold) < 7e-5).sum())
     for near in found:
-        assert near.similarity == pytest.approx(float(similarities[near.item]), abs=1e-5)
+        assert near.similarity == pytest.approx(float(similarities[near.item]), abs=7e-5)
 
 
 @pytest.mark.parametrize("threshold", [0.8, 0.9, 0.95, 0.99])

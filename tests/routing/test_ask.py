@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -117,7 +118,50 @@ def test_tool_exchanges_are_told() -> None:
 def test_images_are_noticed() -> None:
     """A message with an image asks something even without words."""
     ask = read_ask({"messages": [user([{"type": "image_url", "image_url": {"url": "data:"}}])]})
-    assert (ask.has_images, ask.turns, ask.text) == (True, 1, "")
+    assert (ask.media, ask.turns, ask.text) == ({"image"}, 1, "")
+    both = [{"type": "input_audio"}, {"type": "document"}, {"type": "text", "text": "Sum it up"}]
+    assert read_ask({"messages": [user(both)]}).media == {"audio", "file"}
+
+
+def test_sizes_tell_what_is_sent() -> None:
+    """The length of the conversation leaves system prompt and tools out; the size of the request holds them."""
+    ask = read_ask({"system": "s" * 10, "messages": [user("hello"), {"role": "assistant", "content": "yo"}]})
+    assert (ask.characters, ask.size) == (7, 17)
+    assert read_ask({"input": "hello", "instructions": "brief", "tools": [{"name": "x"}]}).size > 20
+
+
+def test_a_reminder_beside_results_is_not_the_user() -> None:
+    """Agents put reminders into the message that brings results: the exchange goes on."""
+    results = [
+        {"type": "tool_result", "content": "sunny"},
+        {"type": "text", "text": "<system-reminder>x</system-reminder>"},
+    ]
+    ask = read_ask({"messages": [user("What is the weather?"), user(results)]})
+    assert (ask.text, ask.turns, ask.in_tool_exchange) == ("What is the weather?", 1, True)
+
+
+@dataclasses.dataclass
+class Message:
+    """A message as an object, the way SDKs hand replies back."""
+
+    role: str
+    content: str
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"prompt": "q"}, "q"),
+        ({"system_prompt": "s", "question": "q"}, "q"),
+        ({"anything": "q", "n": 3}, "q"),
+        ({"one": "a", "two": "b"}, ""),
+        ({"model": "m", "topic": "q"}, "q"),
+        ({"model": "m", "messages": [Message("user", "q"), 7]}, "q"),
+    ],
+)
+def test_arguments_of_functions_are_read(arguments: dict[str, Any], text: str) -> None:
+    """A function's prompt is found by its usual names, or as the only text; otherwise nothing is known to be asked."""
+    assert read_ask(arguments).text == text
 
 
 @given(

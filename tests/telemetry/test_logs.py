@@ -28,6 +28,7 @@ def restored() -> Iterator[None]:
     logger = logging.getLogger("agentprod")
     before = (list(logger.handlers), logger.level, logger.propagate)
     yield
+    logs.write_calls(False)
     logger.handlers[:], logger.level, logger.propagate = before
     logger.setLevel(before[1])
 

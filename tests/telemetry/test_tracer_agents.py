@@ -1,4 +1,4 @@
-"""Agent runs and tool calls: spans around what the application does."""
+"""Agent runs, their steps and tool calls: spans and metrics around what the application does."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 import agentprod as ap
-from agentprod.telemetry.agents import AgentSpan, ToolSpan, current_run
+from agentprod.runs import ToolCall
+from agentprod.telemetry import agents
 from agentprod.telemetry.drops import drops
-from agentprod.telemetry.tracer import Tracer
 from tests.telemetry.test_tracer_metrics import Meters
 from tests.telemetry.tracing import HELLO, MODEL, Traces, clean, parent_id, span_id
 
@@ -27,21 +27,29 @@ def meters() -> Meters:
     return Meters()
 
 
-def test_a_run_holds_its_model_and_tool_calls(traces: Traces, meters: Meters) -> None:
-    """Calls hang below the run, which counts them; the tool knows after which model call it came."""
-    both: Any = {"tracer_provider": traces.provider, "meter_provider": meters.provider}
+@pytest.fixture
+def tracer(traces: Traces, meters: Meters) -> ap.Tracer:
+    """The process's tracer: the one made last."""
+    return ap.Tracer(capture="none", tracer_provider=traces.provider, meter_provider=meters.provider)
 
-    @ap.Stack(Tracer(tracer_provider=traces.provider))
+
+def thinker(tracer: ap.Tracer) -> Any:
+    @ap.Stack(tracer)
     def think(model: str, messages: list[Any]) -> str:
         return "x"
 
-    with clean(), AgentSpan("researcher", **both) as run:
+    return think
+
+
+def test_a_run_holds_its_model_and_tool_calls(traces: Traces, meters: Meters, tracer: ap.Tracer) -> None:
+    """Calls hang below the run, which counts them; the tool knows after which model call it came."""
+    think = thinker(tracer)
+    with clean(), ap.agent("researcher", id="r1") as run:
         think(MODEL, HELLO)
-        with ToolSpan("search", call_id="call_1", **both):
+        with ToolCall("search", call_id="call_1"):
             pass
         think(MODEL, HELLO)
-        assert current_run() is run
-    assert current_run() is None
+        run.finish("completed")
     (agent,), (tool,) = traces.named("invoke_agent researcher"), traces.named("execute_tool search")
     assert agent.kind is tool.kind is SpanKind.INTERNAL
     assert parent_id(tool) == span_id(agent)
@@ -49,7 +57,11 @@ def test_a_run_holds_its_model_and_tool_calls(traces: Traces, meters: Meters) ->
     assert dict(agent.attributes or {}) == {
         "gen_ai.operation.name": "invoke_agent",
         "gen_ai.agent.name": "researcher",
+        "agentprod.run.id": "r1",
         "agentprod.agent.loops": 2,
+        "agentprod.agent.tool_calls": 1,
+        "agentprod.agent.outcome": "completed",
+        "agentprod.agent.exit_reason": "returned",
     }
     assert dict(tool.attributes or {}) == {
         "gen_ai.operation.name": "execute_tool",
@@ -62,82 +74,87 @@ def test_a_run_holds_its_model_and_tool_calls(traces: Traces, meters: Meters) ->
     assert [point.sum for point in meters.points("gen_ai.invoke_agent.inference_calls")] == [2]
     assert [point.sum for point in meters.points("gen_ai.invoke_agent.tool_calls")] == [1]
     assert [point.attributes["status"] for point in meters.points("agentprod.tool.calls")] == ["ok"]
+    (runs,) = meters.points("agentprod.agent.runs")
+    assert (runs.value, runs.attributes) == (1, {"agent": "researcher", "outcome": "completed"})
 
 
-def test_a_run_within_a_run_counts_its_own(traces: Traces) -> None:
-    """Model calls belong to the innermost run."""
-
-    @ap.Stack(Tracer(tracer_provider=traces.provider))
-    def think(model: str, messages: list[Any]) -> str:
-        return "x"
-
-    with AgentSpan("outer", tracer_provider=traces.provider) as outer:
+def test_a_step_is_a_span_and_a_duration(traces: Traces, meters: Meters, tracer: ap.Tracer) -> None:
+    """The calls of a step hang below it, and its time is measured by agent and step."""
+    think = thinker(tracer)
+    with clean(), ap.agent("a") as run, run.step("plan"):
         think(MODEL, HELLO)
-        with AgentSpan("inner", tracer_provider=traces.provider) as inner:
-            think(MODEL, HELLO)
-            think(MODEL, HELLO)
-        think(MODEL, HELLO)
-    assert (outer.inference_calls, inner.inference_calls) == (2, 2)
+    (step,), (agent,) = traces.named("agentprod.step"), traces.named("invoke_agent a")
+    assert parent_id(step) == span_id(agent)
+    assert dict(step.attributes or {}) == {"agentprod.step.name": "plan", "gen_ai.agent.name": "a"}
+    assert {parent_id(span) for span in traces.spans() if span.name.startswith("chat")} == {span_id(step)}
+    (point,) = meters.points("agentprod.agent.step.duration")
+    assert (point.count, point.attributes) == (1, {"agent": "a", "step": "plan"})
 
 
-def test_an_error_is_told_and_passes(traces: Traces, meters: Meters) -> None:
-    """The span is an error of that class; a cancellation is not."""
-    with pytest.raises(KeyError), ToolSpan("f", tracer_provider=traces.provider, meter_provider=meters.provider):
+def test_a_tool_that_fails(traces: Traces, meters: Meters, tracer: ap.Tracer) -> None:
+    """The span says which class it was and never the message; a cancelled run is no error."""
+    with pytest.raises(KeyError), ToolCall("f"):
         raise KeyError("secret")
     (tool,) = traces.named("execute_tool f")
     assert tool.status.status_code is StatusCode.ERROR
     assert (tool.attributes or {})["error.type"] == "KeyError"
     assert "secret" not in str((tool.status.description, tool.attributes, tool.events))
     assert [point.attributes["status"] for point in meters.points("agentprod.tool.calls")] == ["error"]
-    with pytest.raises(asyncio.CancelledError), AgentSpan("a", tracer_provider=traces.provider):
+    with pytest.raises(asyncio.CancelledError), ap.agent("a"):
         raise asyncio.CancelledError
     assert traces.named("invoke_agent a")[0].status.status_code is StatusCode.UNSET
 
 
-def test_in_tasks(traces: Traces) -> None:
+def test_in_tasks(traces: Traces, tracer: ap.Tracer) -> None:
     """`async with` works too, and tasks do not see each other's runs."""
 
     async def one(number: int) -> None:
-        async with AgentSpan(f"agent {number}", tracer_provider=traces.provider) as run:
+        async with ap.agent(f"agent {number}"):
             await asyncio.sleep(0)
-            assert current_run() is run
-            async with ToolSpan("f", tracer_provider=traces.provider):
+            async with ToolCall("f"):
                 await asyncio.sleep(0)
-            assert run.tool_calls == 1
 
     async def main() -> None:
         await asyncio.gather(*(one(number) for number in range(20)))
 
     with clean():
         asyncio.run(main())
-    agents = {span_id(span) for span in traces.spans() if span.name.startswith("invoke_agent")}
-    assert {parent_id(span) for span in traces.named("execute_tool f")} == agents
+    found = {span_id(span) for span in traces.spans() if span.name.startswith("invoke_agent")}
+    assert {parent_id(span) for span in traces.named("execute_tool f")} == found
 
 
-def test_arguments_and_result_are_recorded_only_scrubbed(traces: Traces) -> None:
-    """Without a scrub nothing is; with one both are, as JSON."""
-    with ToolSpan("f", arguments={"to": "a@b.io"}, tracer_provider=traces.provider) as span:
-        span.result("sent to a@b.io")
-    assert "a@b.io" not in str(traces.named("execute_tool f")[0].attributes)
-    with ToolSpan(
-        "g",
-        arguments={"to": "a@b.io"},
-        scrub=lambda text: text.replace("a@b.io", "[EMAIL]"),
-        tracer_provider=traces.provider,
-    ) as span:
-        span.result({"sent": ["a@b.io"]})
+@pytest.mark.parametrize("capture", ["none", "span"])
+def test_arguments_and_result_are_recorded_only_scrubbed(traces: Traces, capture: Any) -> None:
+    """Without capture nothing of them is; with it both are, as JSON, with personal data named."""
+    tracer = ap.Tracer(capture=capture, tracer_provider=traces.provider)
+    thinker(tracer)
+    with ToolCall("g", arguments={"to": "ann@example.com"}) as running:
+        running.result = {"sent": ["ann@example.com"]}
     attributes: Any = traces.named("execute_tool g")[0].attributes
-    assert json.loads(attributes["gen_ai.tool.call.arguments"]) == {"to": "[EMAIL]"}
-    assert json.loads(attributes["gen_ai.tool.call.result"]) == {"sent": ["[EMAIL]"]}
+    if capture == "none":
+        assert "example.com" not in str(attributes)
+        assert "gen_ai.tool.call.arguments" not in attributes
+    else:
+        assert json.loads(attributes["gen_ai.tool.call.arguments"]) == {"to": "[EMAIL]"}
+        assert json.loads(attributes["gen_ai.tool.call.result"]) == {"sent": ["[EMAIL]"]}
 
 
 def test_without_an_sdk_nothing_is_attached() -> None:
     """A block without a collector runs as it is, and still counts for whoever asks."""
+    tracer = ap.Tracer()
     before = get_current_span()
-    with AgentSpan("a") as run, ToolSpan("f"):
+    with ap.agent("a") as run, ToolCall("f"):
         assert get_current_span() is before
-        assert run.span is None
-        assert run.tool_calls == 1
+    assert run.tool_calls == 1
+    assert tracer.tracer_provider is None
+
+
+def test_without_a_tracer_nobody_traces(traces: Traces) -> None:
+    """A tracer that nobody keeps traces nothing any more."""
+    ap.Tracer(tracer_provider=traces.provider)
+    with ToolCall("f"):
+        pass
+    assert not traces.spans()
 
 
 def test_a_broken_provider_does_not_reach_the_block() -> None:
@@ -147,28 +164,27 @@ def test_a_broken_provider_does_not_reach_the_block() -> None:
         def get_tracer(self, *args: Any) -> Any:
             raise RuntimeError("no")
 
+    tracer = ap.Tracer(tracer_provider=Broken())  # type: ignore[arg-type]
     before = drops.snapshot().get("tracer", 0)
-    with ToolSpan("f", tracer_provider=Broken()):  # type: ignore[arg-type]
+    with ToolCall("f"):
         pass
     assert drops.snapshot()["tracer"] == before + 1
+    assert tracer
 
 
-def test_an_end_that_fails_does_not_reach_the_block(traces: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The block's own outcome stands."""
+def test_an_end_that_fails_does_not_reach_the_block(
+    traces: Traces, tracer: ap.Tracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block's own outcome stands, and the span ends all the same."""
 
-    def broken(self: Any) -> Any:
+    def broken(*_: Any) -> Any:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(ToolSpan, "_facts", broken)
+    monkeypatch.setattr(agents._Traced, "_facts", broken)
+    monkeypatch.setattr(agents, "_count", broken)
     before = drops.snapshot().get("tracer", 0)
-    with ToolSpan("f", tracer_provider=traces.provider):
+    with ToolCall("f"):
         pass
-    assert drops.snapshot()["tracer"] == before + 1
-
-
-def test_a_name_is_needed() -> None:
-    """An empty name would make a span nobody can find."""
-    with pytest.raises(ap.ConfigError, match="AgentSpan takes a name"):
-        AgentSpan("")
-    with pytest.raises(ap.ConfigError, match="ToolSpan takes a name"):
-        ToolSpan(3)  # type: ignore[arg-type]
+    assert drops.snapshot()["tracer"] == before + 2
+    assert len(traces.named("execute_tool f")) == 1
+    assert traces.open == 0

@@ -7,6 +7,7 @@ that in the order in which the parts are put on, so that a name listed exactly i
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 __all__ = ["candidates", "is_regional_bedrock", "plain_name", "vendor_of"]
 
@@ -68,6 +69,7 @@ def candidates(model: str) -> list[str]:
     return [*_unique(found), f"{found[-1]}-preview"]
 
 
+@lru_cache(maxsize=1024)
 def plain_name(model: str) -> str:
     """Return the vendor's own name of a model, without prefix, version, date and channel.
 

@@ -76,6 +76,11 @@ class Block:
         if 8 < self.count < len(self._scales) // 2:
             self._resize(self.count)
 
+    def vector(self, row: int) -> Array:
+        """Return one row as float32, (dims,)."""
+        found: Array = self._codes[row] * self._scales[row]
+        return found
+
     def vectors(self) -> Array:
         """Return the rows as float32, (count, dims)."""
         return self._codes[: self.count] * self._scales[: self.count, None]

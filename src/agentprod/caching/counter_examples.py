@@ -6,10 +6,32 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from hashlib import blake2b
+from typing import Any, NamedTuple
 
-__all__ = ["CounterExamples"]
+__all__ = ["CounterExamples", "Wrong", "text_digest"]
 
 _MAX_TEXTS = 10_000
+
+
+class Wrong(NamedTuple):
+    """A text that was served, or given, a wrong answer."""
+
+    home: str
+    """Its partition."""
+    digest: str
+    """Of the text, in hex."""
+    similarity: float
+    """The highest cosine of its reported pairs."""
+
+    @classmethod
+    def from_json(cls, data: Any) -> Wrong:
+        """Return what a JSON list of the three holds.
+
+        Raises:
+            TypeError, ValueError: it is no such list.
+        """
+        home, digest, similarity = data
+        return cls(str(home), bytes.fromhex(digest).hex(), float(similarity))
 
 
 class CounterExamples:
@@ -38,7 +60,7 @@ class CounterExamples:
 
             similarity: their cosine.
         """
-        for digest in (_digest(text), _digest(other)):
+        for digest in (text_digest(text), text_digest(other)):
             self.restore(partition, digest, similarity)
 
     def forbid(self, partition: Hashable, text: str, other: str, similarity: float) -> bool:
@@ -46,7 +68,7 @@ class CounterExamples:
         if not self._limits:
             return False
         with self._lock:
-            limits = (self._limits.get((partition, _digest(side)), -1.0) for side in (text, other))
+            limits = (self._limits.get((partition, text_digest(side)), -1.0) for side in (text, other))
             return similarity <= max(limits)
 
     def export(self) -> Iterator[tuple[Hashable, bytes, float]]:
@@ -65,5 +87,6 @@ class CounterExamples:
                 self._limits.popitem(last=False)
 
 
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode(), digest_size=8).digest()
+def text_digest(text: str) -> bytes:
+    """Return what stands for a text in a report: it is not told itself."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()

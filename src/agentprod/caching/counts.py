@@ -17,14 +17,16 @@ __all__ = ["CacheStats", "Counts"]
 class CacheStats:
     """What a cache did since it was made.
 
-    `hits` counts answers from the cache, the `stale` and `joined` ones among them; `joined` are those of callers who
-    shared another caller's upstream call. `refused` counts replies that were not stored, by reason, and `bypassed`
-    calls that neither read nor wrote, by reason. Tokens are those the hits would have used.
+    `hits` counts answers from the cache, the `stale`, `joined` and `similar` ones among them; `joined` are those of
+    callers who shared another caller's upstream call. `refused` counts replies that were not stored, by reason, and
+    `bypassed` calls that neither read nor wrote, by reason. Tokens are those the hits would have used.
     """
 
     hits: int = 0
     stale: int = 0
     joined: int = 0
+    similar: int = 0
+    """Hits by a similar text; the exact cache has none."""
     misses: int = 0
     stored: int = 0
     refreshed: int = 0
@@ -41,6 +43,8 @@ class CacheStats:
     saved_output_tokens: int = 0
     bypassed: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
+    decided: Mapping[str, int] = field(default_factory=dict)
+    """What the semantic cache decided, by reason."""
 
     @property
     def hit_rate(self) -> float:
@@ -57,6 +61,7 @@ class Counts:
         self._numbers: Counter[str] = Counter()
         self._bypassed: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
+        self._decided: Counter[str] = Counter()
 
     def add(self, *names: str) -> None:
         """Count one of each name."""
@@ -87,7 +92,13 @@ class Counts:
         with self._lock:
             self._refused[reason] += 1
 
+    def decide(self, reason: str) -> None:
+        """Count a decision about a text."""
+        with self._lock:
+            self._decided[reason] += 1
+
     def stats(self, **more: Any) -> CacheStats:
         """Return everything counted so far, with what others know."""
         with self._lock:
-            return CacheStats(**self._numbers, **more, bypassed=dict(self._bypassed), refused=dict(self._refused))
+            more["bypassed"], more["refused"] = dict(self._bypassed), dict(self._refused)
+            return CacheStats(**{**self._numbers, **more}, decided=dict(self._decided))

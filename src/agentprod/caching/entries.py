@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from agentprod.caching.vectors import Question
 from agentprod.usage import Usage
 
 __all__ = ["Entry", "Terms"]
@@ -61,6 +62,8 @@ class Entry:
     tags: Mapping[str, str] = field(default_factory=dict)
     usage: Usage | None = None
     kind: str | None = None
+    question: Question | None = None
+    """The text it answers, where similar ones may share it."""
     _plain: Any = field(default=_UNREAD, repr=False, compare=False)
 
     @property
@@ -84,6 +87,8 @@ class Entry:
         found["partition"] = list(self.partition)
         found["terms"] = [self.terms.fresh, self.terms.revalidate, self.terms.if_error]
         found["usage"] = None if self.usage is None else _usage_json(self.usage)
+        if self.question is None:
+            del found["question"]
         return found
 
     @classmethod
@@ -100,6 +105,8 @@ class Entry:
         known["partition"] = tuple(data["partition"])
         known["terms"] = Terms(*(float(seconds) for seconds in data["terms"]))
         known["usage"] = None if data["usage"] is None else Usage(**data["usage"])
+        if "question" in known:
+            known["question"] = Question(*(str(part) for part in data["question"]))
         return cls(**known)
 
 

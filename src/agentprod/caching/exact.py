@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from agentprod.caching.canonical import Uncacheable
+from agentprod.caching.admission import Admission, further_in, nothing_stored
 from agentprod.caching.computing import acompute, compute, computed, value_of
 from agentprod.caching.counts import CacheStats, Counts
 from agentprod.caching.entries import Terms
@@ -14,7 +14,7 @@ from agentprod.caching.explaining import Explanation, Seen
 from agentprod.caching.fetching import Fetcher
 from agentprod.caching.keeping import Keeper
 from agentprod.caching.keys import Keys, Ticket
-from agentprod.caching.partition import By, check_by, partition_of
+from agentprod.caching.partition import By
 from agentprod.caching.refreshing import Refresher
 from agentprod.caching.refusals import refuse_call
 from agentprod.caching.seal import Seal
@@ -27,7 +27,7 @@ from agentprod.caching.values import Classes
 from agentprod.caching.warming import WarmUp, arequest, awarm, request, warm
 from agentprod.caching.warning import Warner
 from agentprod.caching.writing import Writer
-from agentprod.errors import CacheMiss, ConfigError
+from agentprod.errors import ConfigError
 from agentprod.identity import seconds
 from agentprod.layer import Layer
 from agentprod.runtime.drive import drive
@@ -120,13 +120,13 @@ class Cache(Stock, Layer):
             raise ConfigError("Cache key must be callable: (call) -> what is equal for equal answers")
         if isinstance(ignore, str):
             raise ConfigError(f'Cache ignore takes a list of names: ignore=["{ignore}"]')
-        self._by = check_by(by, "Cache")
         self._deterministic_only = nondeterministic == "bypass"
         self._terms = Terms(seconds(ttl, "Cache ttl"), *make_stale(stale))
-        self._keys = Keys(refuse=self._refuse, ignore=frozenset(ignore), key=key)
         self._classes = Classes()
         self._counts = Counts()
         warner = Warner("Cache")
+        keys = Keys(refuse=self._refuse, ignore=frozenset(ignore), key=key)
+        self._admission = Admission(keys, by, self._refuse, self._counts, warner)
         self._shelf = Shelf(max_entries, max_bytes)
         tiers = Tiers(self._shelf, Seal(secret), self._counts, warner)
         Stock.__init__(self, tiers, warner, store)
@@ -151,7 +151,7 @@ class Cache(Stock, Layer):
         mode = call.context.cache
         ticket = self._ticket(call)
         if isinstance(ticket, str):
-            return await self._past(call, call_next, ticket)
+            return await self._admission.past(call, call_next, ticket)
         stale, over = None, self._fetcher.over
         if mode != "refresh":
             found = self._near(call, ticket.key) if self._tiers.store is None else await self._far(call, ticket.key)
@@ -166,8 +166,8 @@ class Cache(Stock, Layer):
                         return reply
                 else:
                     stale = found
-            if mode == "only":
-                raise _miss(call, "nothing is stored for this request")
+            if mode == "only" and not further_in(call, "SemanticCache", "Cache"):
+                raise nothing_stored(call, "Cache", "nothing is stored for this request")
         call.ledger.cache = "miss"
         self._seen.note(call)
         if mode == "refresh":
@@ -185,21 +185,7 @@ class Cache(Stock, Layer):
 
     def _ticket(self, call: Call) -> Ticket | str:
         """Return where the answer is kept, or why it is kept nowhere."""
-        if call.context.cache == "bypass":
-            return "asked"
-        try:
-            ticket = self._keys.ticket(call, partition_of(call, self._by, "Cache"), self._tiers.epoch)
-        except ConfigError:
-            reason = self._refuse(call)
-            if reason is None:
-                raise
-            return reason
-        except Uncacheable as error:
-            self._warner.uncacheable(call, str(error))
-            return "uncacheable"
-        except Exception as error:
-            self._failed("making a key", error)
-            return "error"
+        ticket = self._admission.ticket(call, self._tiers.epoch)
         if isinstance(ticket, Ticket):
             call.ledger.state[Ticket] = ticket
         return ticket
@@ -207,31 +193,19 @@ class Cache(Stock, Layer):
     def _refuse(self, call: Call) -> str | None:
         return refuse_call(call, deterministic_only=self._deterministic_only)
 
-    async def _past(self, call: Call, call_next: CallNext, reason: str) -> Reply:
-        if call.context.cache == "only":
-            raise _miss(call, f"such a request is never stored ({reason})")
-        self._counts.bypass(reason)
-        call.ledger.cache = "bypass"
-        call.ledger.note("Cache", "bypass", reason=reason)
-        return await call_next(call)
-
     def _near(self, call: Call, key: str) -> tuple[Entry, float] | None:
         try:
             return self._shelf.get(key, call.runtime.now())
         except Exception as error:
-            self._failed("looking up", error)
+            self._admission.failed("looking up", error)
             return None
 
     async def _far(self, call: Call, key: str) -> tuple[Entry, float] | None:
         try:
             return await self._tiers.get(call.runtime, key)
         except Exception as error:
-            self._failed("looking up", error)
+            self._admission.failed("looking up", error)
             return None
-
-    def _failed(self, what: str, error: Exception) -> None:
-        self._counts.add("errors")
-        self._warner.failed(what, error)
 
     # Values without a client
 
@@ -332,11 +306,3 @@ class Cache(Stock, Layer):
     def options(self) -> dict[str, Any]:
         """Return the options that differ from the defaults."""
         return dict(self._shown)
-
-
-def _miss(call: Call, why: str) -> CacheMiss:
-    return CacheMiss(
-        f'{why}, and cache="only" forbids to ask {call.target}; drop it, or warm the cache up first',
-        layer="Cache",
-        target=str(call.target),
-    )

@@ -83,7 +83,7 @@ class Fetcher:
             landing = flight.landing or await self._flights.wait(flight, call)
             if landing.error is not None:
                 if not _own_trouble(landing.error):
-                    call.ledger.note("Cache", "joined")
+                    call.ledger.note(self._keeper.layer, "joined")
                     raise fresh_copy(landing.error)
                 continue  # it speaks of the leader alone: somebody else leads now
             reply = await self._join(flight, landing, call)
@@ -208,7 +208,7 @@ class Fetcher:
                 return None
             call.ledger.saved_usage = reply.usage
             self._counts.hit(reply.usage, joined=True)
-        joined(call, shared.reply.ledger.served)
+        joined(call, shared.reply.ledger.served, self._keeper.layer)
         return reply
 
     async def _drained(self, call: Call, shared: SharedStream) -> Reply | None:

@@ -40,7 +40,7 @@ class Neighbour(NamedTuple, Generic[T]):
 
 
 class VectorIndex(Protocol[T]):
-    """What a matcher needs from an index; an adapter for another engine has these six methods."""
+    """What a matcher needs from an index; an adapter for another engine has these seven methods."""
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -56,6 +56,10 @@ class VectorIndex(Protocol[T]):
 
     def get(self, key: Hashable) -> T | None:
         """Return the item stored under a key."""
+        ...
+
+    def vector(self, key: Hashable) -> NDArray[np.float32] | None:
+        """Return the vector stored under a key."""
         ...
 
     def delete(self, key: Hashable) -> T | None:
@@ -136,6 +140,15 @@ class PrunedIndex(Generic[T]):
         with self._lock:
             row = self._rows.get(key)
             return None if row is None else self._items[row]
+
+    def vector(self, key: Hashable) -> NDArray[np.float32] | None:
+        """Return the vector stored under a key, float32 as it is kept, or `None`."""
+        with self._lock:
+            row = self._rows.get(key)
+            if row is None:
+                return None
+            block, place = self._locate(row)
+            return block.vector(place)
 
     def delete(self, key: Hashable) -> T | None:
         """Remove and return the item stored under a key, or `None`."""

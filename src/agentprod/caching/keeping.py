@@ -40,6 +40,8 @@ class Keeper:
         self._tiers = tiers
         self._counts = counts
         self._warner = warner
+        self.layer = warner.layer
+        """Whose replies these are."""
         # Functions whose values or items are known to come back equal, or not to.
         self._faithful: weakref.WeakSet[Any] = weakref.WeakSet()
         self._unfaithful: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -142,7 +144,7 @@ class Keeper:
     def refuse(self, call: Call, reason: str) -> None:
         """Tell that a reply is not kept, and why in one word."""
         self._counts.refuse(reason)
-        call.ledger.note("Cache", "not_stored", reason=reason)
+        call.ledger.note(self.layer, "not_stored", reason=reason)
 
     def failed(self, what: str, error: Exception) -> None:
         """Tell that something inside the cache failed."""

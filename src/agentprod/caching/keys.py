@@ -18,6 +18,7 @@ from agentprod.caching.wire import EXCLUDED, meaning
 from agentprod.dialects.function import Arguments
 
 if TYPE_CHECKING:
+    from agentprod.caching.question import Asked
     from agentprod.call import Call
 
 __all__ = ["VERSION", "Keys", "Ticket"]
@@ -38,6 +39,8 @@ class Ticket(NamedTuple):
     partition: Partition
     epoch: int
     """Which invalidations had been when the call came."""
+    asked: Asked | None = None
+    """The text that stands for the request, where similar ones may share its answer."""
 
 
 class Keys:

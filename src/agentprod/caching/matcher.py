@@ -128,6 +128,14 @@ class SemanticMatcher(Generic[V]):
             self._recency.touch(entry)
         return self._decide(partition, probe, "same", Neighbour(entry, 1.0), hit=True)
 
+    def touch(self, partition: Hashable, text: str) -> None:
+        """Count the entry of a text as used, if there is one."""
+        with self._lock:
+            home = self._partitions.get(partition)
+            entry = None if home is None else home.get(text)
+            if entry is not None:
+                self._recency.touch(entry)
+
     def find(self, partition: Hashable, probe: Probe, vector: NDArray[np.float32] | None) -> Decision[V]:
         """Decide about a text.
 
@@ -233,6 +241,12 @@ class SemanticMatcher(Generic[V]):
     def wrong(self) -> CounterExamples:
         """The pairs reported as wrong; export them, and add them again after a restart."""
         return self._wrong
+
+    def vector(self, partition: Hashable, text: str) -> NDArray[np.float32] | None:
+        """Return the vector that is stored for a text, float32, (dims,); `None` when there is none."""
+        with self._lock:
+            home = self._partitions.get(partition)
+            return None if home is None else home.vector(tidy(text))
 
     def remove(self, partition: Hashable, text: str) -> bool:
         """Remove the entry of one text; return whether there was one."""

@@ -147,7 +147,7 @@ def refuse_ledger(ledger: Ledger) -> str | None:
     """Return why a reply is not kept after what happened to its call; `None` when it may be.
 
     A reply of a fallback is not what was asked for; one that a layer flagged is suspect; one that the semantic cache
-    gave is a guess, which it must be able to take back.
+    gave may be a guess, which it must be able to take back, and has its own time to live.
     """
     if any(note.layer == "Fallback" for note in ledger.notes):
         return "fallback"
@@ -155,6 +155,8 @@ def refuse_ledger(ledger: Ledger) -> str | None:
         return "flagged"
     if ledger.dropped:
         return "dropped"
-    if ledger.cache == "hit_semantic":
+    if ledger.cache == "hit_semantic" or any(
+        note.layer == "SemanticCache" and note.event == "hit" for note in ledger.notes
+    ):
         return "semantic"
     return None

@@ -11,9 +11,8 @@ from agentprod.caching.entries import Entry
 from agentprod.caching.keys import VERSION
 from agentprod.errors import ConfigError
 
-__all__ = ["PREFIX", "Broken", "Seal"]
+__all__ = ["Broken", "Seal"]
 
-PREFIX = f"cache:{VERSION}:"
 _DIGEST = 32
 _PERSON = b"agentprod-seal"
 
@@ -32,25 +31,30 @@ class Seal:
     Args:
         secret: 16 to 64 bytes, or text of as many in UTF-8; `None` for no protection.
 
+        kind: what all names begin with.
+
     Raises:
         ConfigError: a secret of another kind or length.
     """
 
-    def __init__(self, secret: str | bytes | None) -> None:
+    def __init__(self, secret: str | bytes | None, kind: str = "cache") -> None:
         if secret is not None and not isinstance(secret, str | bytes):
             raise ConfigError(f"Cache secret must be str or bytes, not {type(secret).__name__}")
         key = secret.encode() if isinstance(secret, str) else secret
         if key is not None and not 16 <= len(key) <= 64:
             raise ConfigError(f"Cache secret must have 16 to 64 bytes, not {len(key)}")
         self._key = key or b""
+        self._kind = kind
+        self.prefix = f"{kind}:{VERSION}:"
+        """What the names of entries begin with."""
 
     def name(self, key: str) -> str:
         """Return the name under which a key's entry is stored."""
-        return PREFIX + (self._digest(key.encode()).hex() if self._key else key)
+        return self.prefix + (self._digest(key.encode()).hex() if self._key else key)
 
     def tag(self, kind: str, *parts: str) -> str:
         """Return the tag that entries of a tenant, a model or a label carry."""
-        return f"cache:{kind}:" + self._digest(json.dumps(parts).encode()).hex()
+        return f"{self._kind}:{kind}:" + self._digest(json.dumps(parts).encode()).hex()
 
     def close(self, name: str, data: Any) -> bytes:
         """Return JSON data as bytes with their code in front."""

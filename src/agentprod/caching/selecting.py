@@ -37,8 +37,10 @@ class Selection(NamedTuple):
         return self.where is None or bool(self.where(entry))
 
 
-def select(key: Any, tags: Mapping[str, str] | None, tenant: str | None, model: str | None, where: Any) -> Selection:
-    """Return the selection of these conditions.
+def select(
+    key: Any, tags: Mapping[str, str] | None, tenant: str | None, model: str | None, where: Any, *, kind: type = Ticket
+) -> Selection:
+    """Return the selection of these conditions; `kind` is as in `key_of_result`.
 
     Raises:
         ConfigError: no condition, or one of the wrong kind.
@@ -53,11 +55,16 @@ def select(key: Any, tags: Mapping[str, str] | None, tenant: str | None, model: 
     if tags is not None and not isinstance(tags, Mapping):
         raise ConfigError(f"invalidate tags must be a mapping of str to str, not {type(tags).__name__}")
     found = None if tags is None else {str(name): str(value) for name, value in tags.items()}
-    return Selection(None if key is None else key_of_result(key), found, tenant, model, where)
+    return Selection(None if key is None else key_of_result(key, kind), found, tenant, model, where)
 
 
-def key_of_result(key: Any) -> str:
+def key_of_result(key: Any, kind: type = Ticket) -> str:
     """Return the key that is meant by a key, a result, or the account of one.
+
+    Args:
+        key: any of the three.
+
+        kind: under which a cache leaves its ticket in a call's state.
 
     Raises:
         ConfigError: a result that no cache has seen.
@@ -65,7 +72,7 @@ def key_of_result(key: Any) -> str:
     if isinstance(key, str) and len(key) == 64:
         return key
     ledger = (key if isinstance(key, Meta) else meta(key))._ledger
-    ticket = ledger.state.get(Ticket)
+    ticket = ledger.state.get(kind)
     if ticket is None:
         raise ConfigError("this result did not pass the cache: it was bypassed, or there is none in its stack")
     found: str = ticket.key

@@ -59,17 +59,29 @@ class Server:
         self._counts = counts
         self._warner = warner
 
-    def serve(self, call: Call, entry: Entry, age: float) -> Reply | None:
-        """Return the reply of a hit; `None` when the entry turns out to be of no use."""
+    def serve(self, call: Call, entry: Entry, age: float, *, similar: bool = False, **why: str | float) -> Reply | None:
+        """Return the reply of a hit; `None` when the entry turns out to be of no use.
+
+        Args:
+            call: the call.
+
+            entry: its answer, or that of a similar one.
+
+            age: of the entry, in seconds.
+
+            similar: the entry answers a similar request.
+
+            why: what decided, for the trace.
+        """
         reply = self.copy(call, entry)
         if reply is None:
             return None
         fresh = age < entry.terms.fresh
         ledger = call.ledger
-        ledger.cache = "hit_exact" if fresh else "stale"
+        ledger.cache = "hit_semantic" if similar else "hit_exact" if fresh else "stale"
         ledger.served = _served(call, entry)
         ledger.saved_usage = entry.usage
-        ledger.note("Cache", "hit" if fresh else "stale", age=age)
+        ledger.note(self._warner.layer, "hit" if fresh else "stale", age=age, **why)
         self._counts.hit(entry.usage, fresh)
         return reply
 
@@ -78,7 +90,7 @@ class Server:
         reply = self.copy(call, entry)
         if reply is None:
             return None
-        joined(call, _served(call, entry))
+        joined(call, _served(call, entry), self._warner.layer)
         call.ledger.saved_usage = entry.usage
         self._counts.hit(entry.usage, joined=True)
         return reply
@@ -93,11 +105,11 @@ class Server:
             return None
 
 
-def joined(call: Call, served: Target | None) -> None:
+def joined(call: Call, served: Target | None, layer: str) -> None:
     """Write down that a caller shared another's call."""
     call.ledger.cache = "hit_exact"
     call.ledger.served = served
-    call.ledger.note("Cache", "joined")
+    call.ledger.note(layer, "joined")
 
 
 def _served(call: Call, entry: Entry) -> Target:

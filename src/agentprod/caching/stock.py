@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from agentprod.caching.counter_examples import Wrong
 from agentprod.caching.keys import Ticket
 from agentprod.caching.lines import read_lines, write_lines
 from agentprod.caching.selecting import select
@@ -33,6 +34,9 @@ class Stock:
 
         store: where they shall be; the stack's store when `None`.
     """
+
+    kind: ClassVar[type] = Ticket
+    """Under which this cache leaves its ticket in a call's state."""
 
     def __init__(self, tiers: Tiers, warner: Warner, store: StoreLike | None) -> None:
         self._tiers = tiers
@@ -91,7 +95,7 @@ class Stock:
             ConfigError: no condition, or one of the wrong kind.
             StoreUnavailable: the store could not be asked.
         """
-        return drive(self._tiers.remove(self._sync, select(key, tags, tenant, model, where)))
+        return drive(self._tiers.remove(self._sync, select(key, tags, tenant, model, where, kind=self.kind)))
 
     async def ainvalidate(
         self,
@@ -103,14 +107,14 @@ class Stock:
         where: Callable[[Entry], bool] | None = None,
     ) -> int:
         """Like `invalidate`."""
-        return await self._tiers.remove(self._async, select(key, tags, tenant, model, where))
+        return await self._tiers.remove(self._async, select(key, tags, tenant, model, where, kind=self.kind))
 
     def dump(self, path: str | os.PathLike[str]) -> int:
         """Write all entries to a file as JSON Lines; return how many.
 
         The file holds replies in plain text: keep it as safe as the conversations themselves.
         """
-        return write_lines(path, (entry for entry, _ in drive(self._tiers.all(self._sync))))
+        return write_lines(path, (entry for entry, _ in drive(self._tiers.all(self._sync))), self._tiers.wrong())
 
     def load(self, path: str | os.PathLike[str]) -> int:
         """Read entries that `dump` wrote, for the time they have left; return how many.
@@ -123,6 +127,9 @@ class Stock:
         loaded = broken = 0
         wall = self._sync.wall()
         for entry in read_lines(path):
+            if isinstance(entry, Wrong):
+                self._tiers.learn_wrong(entry)
+                continue
             if entry is None:
                 broken += 1
                 continue

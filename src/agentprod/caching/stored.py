@@ -84,6 +84,10 @@ class Partition(Generic[V]):
             if self._index is not None:
                 self._index.delete(entry.text)
 
+    def vector(self, text: str) -> NDArray[np.float32] | None:
+        """Return the vector of the very same text."""
+        return None if self._index is None else self._index.vector(text)
+
     def search(self, vector: NDArray[np.float32], threshold: float, k: int) -> list[Neighbour[Entry[V]]]:
         """Return the nearest entries with a cosine of at least the threshold."""
         return [] if self._index is None else self._index.search(vector, threshold, k)

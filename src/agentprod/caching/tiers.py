@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
-from agentprod.caching.seal import PREFIX, Broken, Seal
+from agentprod.caching.seal import Broken, Seal
 from agentprod.caching.selecting import Selection
 from agentprod.stores.base import StoreUnavailable
 from agentprod.stores.layered import LayeredStore
@@ -17,6 +17,7 @@ from agentprod.stores.memory import MemoryStore
 from agentprod.stores.write_behind import WriteBehind
 
 if TYPE_CHECKING:
+    from agentprod.caching.counter_examples import Wrong
     from agentprod.caching.counts import Counts
     from agentprod.caching.entries import Entry
     from agentprod.caching.keys import Ticket
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from agentprod.runtime.runtime import Runtime
     from agentprod.stores.base import Store
 
-__all__ = ["BUDGET", "Tiers"]
+__all__ = ["BUDGET", "Tiers", "write_behind"]
 
 BUDGET = 0.05
 """Seconds a look-up in a store may take."""
@@ -67,8 +68,7 @@ class Tiers:
             self._behind = store.writes
         elif not isinstance(store, MemoryStore):
             # It is written to and nothing else.
-            self._behind = WriteBehind(cast("Store", _Counting(store, self._counts)))
-            _unwritten.add(self._behind)
+            self._behind = write_behind(store, self._counts)
 
     # Reading
 
@@ -194,8 +194,9 @@ class Tiers:
         return [(entry, max(0.0, runtime.wall() - entry.stored)) for _, entry in await self._scan(runtime, store)]
 
     async def _scan(self, runtime: Runtime, store: Store) -> list[tuple[str, Entry]]:
+        prefix = self._seal.prefix
         names = await runtime.run(
-            lambda: store.scan(PREFIX, limit=_MOST_SCANNED), lambda: store.ascan(PREFIX, limit=_MOST_SCANNED)
+            lambda: store.scan(prefix, limit=_MOST_SCANNED), lambda: store.ascan(prefix, limit=_MOST_SCANNED)
         )
         found = []
         for name in names:
@@ -207,6 +208,15 @@ class Tiers:
     async def _one(self, runtime: Runtime, store: Store, name: str) -> Entry | None:
         stored = await runtime.run(lambda: store.get(name, fresh=True), lambda: store.aget(name, fresh=True))
         return None if stored is None else self._unsealed(name, stored.value)
+
+    # Reports, which an exact cache has none of
+
+    def wrong(self) -> list[Wrong]:
+        """Return the texts that were answered wrongly."""
+        return []
+
+    def learn_wrong(self, wrong: Wrong) -> None:
+        """Take in a report."""
 
     def _outdated(self, entry: Entry, epoch: int) -> bool:
         if epoch == self.epoch:
@@ -234,6 +244,13 @@ class _Counting:
             self._store.set(key, value, ttl=ttl, tags=tags)
         except Exception:
             self._counts.add("errors")
+
+
+def write_behind(store: Store, counts: Counts) -> WriteBehind:
+    """Return a queue of writes to a store, which is emptied when the process ends; failures are counted."""
+    behind = WriteBehind(cast("Store", _Counting(store, counts)))
+    _unwritten.add(behind)
+    return behind
 
 
 _unwritten: weakref.WeakSet[WriteBehind] = weakref.WeakSet()

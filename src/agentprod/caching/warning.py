@@ -18,14 +18,15 @@ class Warner:
     """Gives each warning of one cache once."""
 
     def __init__(self, layer: str) -> None:
-        self._layer = layer
+        self.layer = layer
+        """Of which it speaks."""
         self._given: set[str] = set()
 
     def uncacheable(self, call: Call, reason: str) -> None:
         """A request has no stable key."""
         self._once(
             f"uncacheable {call.target.base_url}",
-            f"{self._layer} does not cache {call.target}: {reason}, so its request has no stable key. Leave that "
+            f"{self.layer} does not cache {call.target}: {reason}, so its request has no stable key. Leave that "
             "argument out with ignore=, or name what matters with key=",
         )
 
@@ -33,7 +34,7 @@ class Warner:
         """A function's value does not survive JSON."""
         self._once(
             f"unfaithful {call.target.base_url}",
-            f"{self._layer} does not cache {call.target}: JSON cannot bring back what it returned ({what}). "
+            f"{self.layer} does not cache {call.target}: JSON cannot bring back what it returned ({what}). "
             "Return a str, a number, a dict, a list, a dataclass or a pydantic model",
         )
 
@@ -41,19 +42,19 @@ class Warner:
         """A store holds what was not written to it."""
         self._once(
             "tampered",
-            f"{self._layer} found an entry in its store that it did not write: damaged, forged, or of another secret. "
+            f"{self.layer} found an entry in its store that it did not write: damaged, forged, or of another secret. "
             "Such entries are misses; stats().tampered counts them",
         )
 
     def unread(self, count: int) -> None:
         """A file holds lines that are no entries."""
-        self._once(f"unread {count}", f"{self._layer}.load left out {count} lines that are no entries")
+        self._once(f"unread {count}", f"{self.layer}.load left out {count} lines that are no entries")
 
     def failed(self, what: str, error: Exception) -> None:
         """Something inside the cache failed."""
         self._once(
             f"failed {what} {type(error).__name__}",
-            f"{self._layer} met a {type(error).__name__} at {what}; such calls go past the cache, and "
+            f"{self.layer} met a {type(error).__name__} at {what}; such calls go past the cache, and "
             "stats().errors counts them",
         )
 

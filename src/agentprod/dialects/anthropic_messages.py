@@ -12,6 +12,7 @@ from agentprod.dialects.base import Dialect, Fragment, Reader
 from agentprod.dialects.content import content_fragments, text_of
 from agentprod.dialects.editing import takes_raw_json
 from agentprod.dialects.neutral import NeutralReply, NeutralRequest
+from agentprod.dialects.neutral_messages_stream import MessagesTeller, MessagesWriter
 from agentprod.dialects.paths import put
 from agentprod.dialects.sse import encode
 from agentprod.dialects.usage import anthropic_usage, merge_anthropic_usage
@@ -166,6 +167,14 @@ class AnthropicMessages(Dialect):
     def reply_from_neutral(self, neutral: NeutralReply) -> Any:
         """Return a whole reply of this format."""
         return neutral_anthropic.reply_from_neutral(neutral)
+
+    def stream_to_neutral(self) -> MessagesTeller:
+        """Return what tells what a stream's events say."""
+        return MessagesTeller()
+
+    def stream_from_neutral(self) -> MessagesWriter:
+        """Return what writes a stream's events."""
+        return MessagesWriter()
 
     # Streams
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from agentprod.dialects.editing import StreamEdit, edit_fragments, edit_parts
 from agentprod.dialects.neutral import NeutralReply, NeutralRequest
+from agentprod.dialects.neutral_stream import StreamTeller, StreamWriter
 from agentprod.parts import MakeEditor, Part
 from agentprod.usage import Usage
 
@@ -158,6 +159,14 @@ class Dialect:
 
     def reply_from_neutral(self, neutral: NeutralReply) -> Any:
         """Return a whole reply of this format; what it cannot say is added to `neutral.lost`."""
+        return None
+
+    def stream_to_neutral(self) -> StreamTeller | None:
+        """Return what tells what a stream's events say; `None` when this format has no way there."""
+        return None
+
+    def stream_from_neutral(self) -> StreamWriter | None:
+        """Return what writes a stream's events in this format."""
         return None
 
     # Streams

@@ -12,7 +12,15 @@ from agentprod.dialects.neutral import Json, NeutralReply, NeutralRequest, syste
 from agentprod.dialects.usage import anthropic_usage
 from agentprod.usage import Usage
 
-__all__ = ["reply_from_neutral", "reply_to_neutral", "request_from_neutral", "request_to_neutral"]
+__all__ = [
+    "FINISH",
+    "STOP",
+    "message_usage",
+    "reply_from_neutral",
+    "reply_to_neutral",
+    "request_from_neutral",
+    "request_to_neutral",
+]
 
 _KNOWN = frozenset(
     {
@@ -21,7 +29,7 @@ _KNOWN = frozenset(
     }
 )
 _HARMLESS = frozenset({"cache_control", "service_tier", "inference_geo"})
-_FINISH = {
+FINISH = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
@@ -29,7 +37,7 @@ _FINISH = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-_STOP = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+STOP = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _DATA_URL = re.compile(r"data:([\w/+.-]+);base64,(.*)", re.DOTALL)
 
 
@@ -47,6 +55,12 @@ def request_to_neutral(request: Mapping[str, Any]) -> NeutralRequest:
         user=metadata.get("user_id") if isinstance(metadata, Mapping) else None,
         tools=[tool for tool in tool_definitions(request) if "parameters" in tool],
     )
+    strict = {
+        tool.get("name") for tool in request.get("tools") or () if isinstance(tool, Mapping) and tool.get("strict")
+    }
+    for tool in made.tools:
+        if tool.get("name") in strict:
+            tool["strict"] = True
     made.messages = [message for message in input_messages(request) if message["parts"]]
     choice = request.get("tool_choice")
     if isinstance(choice, Mapping):
@@ -108,7 +122,7 @@ def reply_to_neutral(body: Mapping[str, Any]) -> NeutralReply:
     """Read a message."""
     reason = body.get("stop_reason")
     parts = [part for message in output_messages(body) for part in message["parts"]]
-    finish = None if reason is None else _FINISH.get(reason, "other")
+    finish = None if reason is None else FINISH.get(reason, "other")
     return NeutralReply(parts, finish, anthropic_usage(body), body.get("model"), body.get("id"))
 
 
@@ -127,24 +141,28 @@ def reply_from_neutral(neutral: NeutralReply) -> Json:
         "role": "assistant",
         "model": neutral.model or "",
         "content": content,
-        "stop_reason": _STOP.get(neutral.finish or "stop", "end_turn"),
+        "stop_reason": STOP.get(neutral.finish or "stop", "end_turn"),
         "stop_sequence": None,
-        "usage": _usage(neutral.usage or Usage()),
+        "usage": message_usage(neutral.usage or Usage()),
     }
 
 
-def _usage(usage: Usage) -> Json:
-    return {
+def message_usage(usage: Usage) -> Json:
+    """Write token counts as messages do: cached tokens stand beside the input."""
+    made: Json = {
         "input_tokens": usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens,
         "output_tokens": usage.output_tokens,
         "cache_read_input_tokens": usage.cache_read_tokens,
         "cache_creation_input_tokens": usage.cache_write_tokens,
     }
+    if usage.reasoning_tokens:
+        made["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
+    return made
 
 
 def _tool(tool: Json) -> Json:
     made = {"name": tool.get("name"), "input_schema": tool.get("parameters") or {"type": "object", "properties": {}}}
-    return {**made, "description": tool["description"]} if tool.get("description") else made
+    return {**made, **{key: tool[key] for key in ("description", "strict") if tool.get(key)}}
 
 
 def _message(message: Json, lost: list[str]) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,14 @@ from agentprod.dialects.neutral import Json, NeutralReply, NeutralRequest
 from agentprod.dialects.usage import openai_chat_usage
 from agentprod.usage import Usage
 
-__all__ = ["reply_from_neutral", "reply_to_neutral", "request_from_neutral", "request_to_neutral"]
+__all__ = [
+    "FINISH",
+    "chat_usage",
+    "reply_from_neutral",
+    "reply_to_neutral",
+    "request_from_neutral",
+    "request_to_neutral",
+]
 
 _KNOWN = frozenset(
     {
@@ -21,7 +29,13 @@ _KNOWN = frozenset(
 )
 _HARMLESS = frozenset({"metadata", "prompt_cache_key", "prompt_cache_options", "store", "service_tier"})
 """Parameters that do not change what is answered."""
-_FINISH = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
+FINISH = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
 
 
 def request_to_neutral(request: Mapping[str, Any]) -> NeutralRequest:
@@ -36,6 +50,7 @@ def request_to_neutral(request: Mapping[str, Any]) -> NeutralRequest:
         stream=bool(request.get("stream")),
         tools=tool_definitions(request),
     )
+    _mark_strict(made.tools, request.get("tools"))
     for message in input_messages(request):
         if message["role"] in ("system", "developer"):
             made.system.extend(message["parts"])
@@ -60,6 +75,17 @@ def request_to_neutral(request: Mapping[str, Any]) -> NeutralRequest:
     return made
 
 
+def _mark_strict(tools: list[Json], given: Any) -> None:
+    strict = {
+        (tool.get("function") or {}).get("name")
+        for tool in given or ()
+        if isinstance(tool, Mapping) and (tool.get("function") or {}).get("strict") is True
+    }
+    for tool in tools:
+        if tool.get("name") in strict:
+            tool["strict"] = True
+
+
 def request_from_neutral(neutral: NeutralRequest) -> Json:
     """Write a chat request; `neutral.lost` is extended by what chat cannot say."""
     messages: list[Json] = []
@@ -77,7 +103,7 @@ def request_from_neutral(neutral: NeutralRequest) -> Json:
         named = {"type": "function", "function": {"name": neutral.tool_choice}}
         made["tool_choice"] = {"auto": "auto", "none": "none", "any": "required"}.get(neutral.tool_choice, named)
     if neutral.schema is not None:
-        schema = {"name": neutral.schema_name or "answer", "schema": neutral.schema, "strict": True}
+        schema = {"name": neutral.schema_name or "answer", "schema": neutral.schema, "strict": _closed(neutral.schema)}
         made["response_format"] = {"type": "json_schema", "json_schema": schema}
     for name, value in (
         ("max_completion_tokens", neutral.max_tokens),
@@ -90,10 +116,31 @@ def request_from_neutral(neutral: NeutralRequest) -> Json:
     ):
         if value is not None:
             made[name] = value
+    if len(neutral.stop) > _MOST_STOPS:
+        _lose(neutral.lost, "stop_sequences beyond the fourth")
+        made["stop"] = neutral.stop[:_MOST_STOPS]
     return made
 
 
-_FUNCTION = ("name", "description", "parameters")
+_MOST_STOPS = 4
+_FUNCTION = ("name", "description", "parameters", "strict")
+
+
+def _closed(schema: Any) -> bool:
+    """Whether OpenAI takes this schema as a strict one: every object closed, every property required."""
+    if isinstance(schema, list):
+        return all(map(_closed, schema))
+    if not isinstance(schema, Mapping):
+        return True
+    if isinstance(schema.get("properties"), Mapping):
+        required = schema.get("required")
+        if schema.get("additionalProperties") is not False or not isinstance(required, list):
+            return False
+        if set(required) != set(schema["properties"]):
+            return False
+    elif schema.get("type") == "object":
+        return False
+    return all(map(_closed, schema.values()))
 
 
 def reply_to_neutral(body: Mapping[str, Any]) -> NeutralReply:
@@ -106,7 +153,7 @@ def reply_to_neutral(body: Mapping[str, Any]) -> NeutralReply:
         made.parts = message["parts"]
     for choice in list(choices)[:1]:
         reason = choice.get("finish_reason")
-        made.finish = None if reason is None else _FINISH.get(reason, reason if reason == "content_filter" else "other")
+        made.finish = None if reason is None else FINISH.get(reason, "other")
     return made
 
 
@@ -129,24 +176,25 @@ def reply_from_neutral(neutral: NeutralReply) -> Json:
     made: Json = {
         "id": neutral.id or "chatcmpl-translated",
         "object": "chat.completion",
-        "created": 0,
+        "created": int(time.time()),
         "model": neutral.model or "",
         "choices": [choice],
     }
     if neutral.usage is not None:
-        made["usage"] = _usage(neutral.usage)
+        made["usage"] = chat_usage(neutral.usage)
     return made
 
 
-def _usage(usage: Usage) -> Json:
+def chat_usage(usage: Usage) -> Json:
+    """Write token counts as chat completions do."""
+    inside: Json = {"cached_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
+    if usage.cache_write_1h_tokens:
+        inside["cache_creation"] = {"ephemeral_1h_input_tokens": usage.cache_write_1h_tokens}
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {
-            "cached_tokens": usage.cache_read_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-        },
+        "prompt_tokens_details": inside,
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
 
@@ -155,7 +203,8 @@ def _messages(message: Json, lost: list[str]) -> list[Json]:
     """Return the chat messages of one neutral message: each tool result is a message of its own."""
     results = [part for part in message["parts"] if part.get("type") == "tool_call_response"]
     made = [
-        {"role": "tool", "tool_call_id": part.get("id"), "content": _result(part.get("response"))} for part in results
+        {"role": "tool", "tool_call_id": part.get("id"), "content": _result(part.get("response"), lost)}
+        for part in results
     ]
     rest = [part for part in message["parts"] if part.get("type") != "tool_call_response"]
     if not rest:
@@ -193,14 +242,20 @@ def _call(part: Json) -> Json:
     return {"id": part.get("id"), "type": "function", "function": {"name": part.get("name"), "arguments": text}}
 
 
-def _result(response: Any) -> str:
+def _result(response: Any, lost: list[str]) -> str:
     if isinstance(response, str):
         return response
-    if isinstance(response, list):
-        texts = [block.get("text") for block in response if isinstance(block, Mapping)]
-        if all(isinstance(text, str) for text in texts):
-            return "".join(text for text in texts if text)
-    return json.dumps(response, ensure_ascii=False)
+    if not isinstance(response, list):
+        return "" if response is None else json.dumps(response, ensure_ascii=False)
+    texts = []
+    for block in response:
+        if isinstance(block, Mapping) and isinstance(block.get("text"), str):
+            texts.append(block["text"])
+        elif isinstance(block, Mapping) and isinstance(block.get("type"), str):
+            _lose(lost, f"tool_result.{block['type']}")  # a tool message holds text alone
+        else:
+            texts.append(json.dumps(block, ensure_ascii=False))
+    return "".join(texts)
 
 
 def _lose(lost: list[str], what: str) -> None:

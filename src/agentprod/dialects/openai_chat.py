@@ -11,6 +11,7 @@ from agentprod.dialects.base import Dialect, Fragment, Reader
 from agentprod.dialects.chat_stream import join_chunks, split_completion
 from agentprod.dialects.content import content_fragments, text_of
 from agentprod.dialects.neutral import NeutralReply, NeutralRequest
+from agentprod.dialects.neutral_chat_stream import ChatTeller, ChatWriter
 from agentprod.dialects.usage import openai_chat_usage
 from agentprod.parts import Part
 from agentprod.usage import Usage
@@ -174,6 +175,14 @@ class OpenAIChat(Dialect):
     def reply_from_neutral(self, neutral: NeutralReply) -> Any:
         """Return a whole reply of this format."""
         return neutral_openai.reply_from_neutral(neutral)
+
+    def stream_to_neutral(self) -> ChatTeller:
+        """Return what tells what a stream's events say."""
+        return ChatTeller()
+
+    def stream_from_neutral(self) -> ChatWriter:
+        """Return what writes a stream's events."""
+        return ChatWriter()
 
     # Streams
 

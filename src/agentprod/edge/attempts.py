@@ -45,10 +45,7 @@ async def send_attempt(call: Call) -> Reply:
     if reply.stream is None:
         attempt.duration = now() - started
         attempt.outcome = "ok"
-        accounts = reply.accounts
-        attempt.unread = (
-            (reply.dialect, reply.load, reply.native) if accounts is None else (call.dialect, None, accounts)
-        )
+        attempt.unread = reply.accounts or (reply.dialect, reply.load, reply.native)
         for observer in observers:
             notify(observer, "attempt_end", attempt, None)
     else:

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any
 
 from agentprod.dialects.sse import json_loader
+from agentprod.edge.framed import EitherDecoder
 
 __all__ = ["EventDecoder", "decoder_for"]
 
@@ -102,10 +103,10 @@ _events: dict[type, type[Any]] = {}
 
 
 def decoder_for(sdk: Any) -> Any:
-    """Return a decoder in place of an SDK's; the same for one that reads another format than server-sent events."""
+    """Return a decoder in place of an SDK's; for one of another format, one that reads either."""
     kind = type(sdk)
     if kind.__name__ != "SSEDecoder":
-        return sdk
+        return EitherDecoder.beside(sdk)
     event = _events.get(kind)
     if event is None:
         own = sys.modules[kind.__module__].ServerSentEvent

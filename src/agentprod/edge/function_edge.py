@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentprod.dialects.base import Dialect
     from agentprod.edge.entry import Entry
     from agentprod.ledger import Attempt
+    from agentprod.stream import Source
 
 __all__ = ["FunctionEdge", "Kind", "Stopped", "without_partials"]
 
@@ -74,9 +75,10 @@ class FunctionEdge:
         module = getattr(named, "__module__", None) or "function"
         self._provider = provider or "function"
         self._base = f"{module}.{self.name}"
-        self._target = self._make_target(model)
+        self.target = self._make_target(model)
+        """Where calls of the function go."""
         self._plain = self.dialect is FUNCTION
-        self._streams = kind in ("generator", "async_generator")
+        self.streams = kind in ("generator", "async_generator")
         self._sync = self._runtime_kind == "sync"
         self._send = {
             "sync": self._send_sync,
@@ -84,6 +86,7 @@ class FunctionEdge:
             "generator": self._send_generator,
             "async_generator": self._send_generator,
         }[kind]
+        self.returns_text = self._value_kind is str
         self._call = fn
         if kind == "async" and not _says_async(fn):
             self._call = _checked(fn, self.name)
@@ -95,13 +98,13 @@ class FunctionEdge:
         """Open a call."""
         arguments = Arguments(self._signature, args, kwargs)
         if self._plain:
-            return entry.open(here, self._sync, self._streams, self.dialect, self._target, arguments, self)
+            return entry.open(here, self._sync, self.streams, self.dialect, self.target, arguments, self)
         request = arguments.bound()
-        target = self._target
+        target = self.target
         model = self._model or self.dialect.model(request)
         if model != target.model:
             target = self._make_target(model)
-        streaming = self._streams or request.get("stream") is True
+        streaming = self.streams or request.get("stream") is True
         return entry.open(here, self._sync, streaming, self.dialect, target, request, self)
 
     def send(self, call: Call, attempt: Attempt) -> Awaitable[Reply]:
@@ -201,8 +204,7 @@ class FunctionEdge:
     async def _open(self, call: Call, attempt: Attempt, iterator: Any) -> Reply:
         until, phase = first_limit(call)
         guarded = until is not None or call.limits.idle is not None or call.limits.stream_until is not None
-        source = AsyncIteratorSource(aiter(iterator)) if _is_async(iterator) else IteratorSource(iter(iterator))
-        stream = EventStream(source, call, alarm=call.runtime.alarm() if guarded else None)
+        stream = EventStream(self.source(call, iterator), call, alarm=call.runtime.alarm() if guarded else None)
         stream.attempt = attempt
         reply = Reply(call, iterator, stream=stream)
         try:
@@ -214,6 +216,10 @@ class FunctionEdge:
             await stream.close("failed")
             raise
         return reply
+
+    def source(self, call: Call, iterator: Any) -> Source:
+        """Return the items of what the function returned, as events."""
+        return AsyncIteratorSource(aiter(iterator)) if _is_async(iterator) else IteratorSource(iter(iterator))
 
     def leave(self, reply: Reply) -> Any:
         """Return the reply as the function would have: its value, or an iterator."""
@@ -259,7 +265,8 @@ def _told(call: Call, value: Any) -> Reply:
     """Return the reply that is an object, with the account of the call on it."""
     reply = Reply(call, value, to_json)
     # Not the object itself, which leads to the account: the two would keep each other alive.
-    reply.accounts = {} if call.dialect is FUNCTION else {"usage": to_json(getattr(value, "usage", None))}
+    counts = {} if call.dialect is FUNCTION else {"usage": to_json(getattr(value, "usage", None))}
+    reply.accounts = (call.dialect, None, counts)
     attach(value, call.ledger)
     return reply
 

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from agentprod.dialects.sse import EventParser
+from agentprod.edge.framed import FrameParser, is_framed
 from agentprod.events import Event
 from agentprod.runtime.drive import drive
 
@@ -24,7 +25,8 @@ class HttpSource:
         self._edge = edge
         self._carrier = carrier
         self._chunks = edge.io.chunks(carrier.response)
-        self._parser = EventParser()
+        framed = is_framed(carrier.response)
+        self._parser = FrameParser(carrier.client._make_sse_decoder()) if framed else EventParser()
 
     async def read(self) -> list[Event] | None:
         """Return the events of the next piece of the body that completes any."""
@@ -180,7 +182,7 @@ def stream_response(http: Any, stream: EventStream, request: Any, template: Any,
         )
     return http.Response(
         template.status_code,
-        headers=_decoded(template.headers),
+        headers=_decoded(template.headers) if not is_framed(template) else [("content-type", "text/event-stream")],
         stream=body(stream),
         request=request,
         extensions=template.extensions,

@@ -22,15 +22,18 @@ from agentprod.reply import Reply
 from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agentprod.ambient import Ambient
     from agentprod.edge.entry import Entry
     from agentprod.edge.sdk_io import ClientIO
     from agentprod.ledger import Attempt
+    from agentprod.stream import Source
 
-__all__ = ["Origin", "SdkEdge"]
+__all__ = ["FEATURES", "Origin", "SdkEdge"]
 
 _MOST_TARGETS = 256
-_FEATURES = ("anthropic-beta", "openai-beta")
+FEATURES = ("anthropic-beta", "openai-beta")
 """Headers that switch features on or off."""
 
 
@@ -45,6 +48,7 @@ class Origin:
         "options",
         "post_parser",
         "request",
+        "retell",
         "stream",
         "stream_cls",
     )
@@ -58,6 +62,8 @@ class Origin:
         self.stream_cls = stream_cls
         self.request: Any = None
         self.hides_usage = False
+        self.retell: Callable[[Source], tuple[Source, Call]] | None = None
+        """Puts a stream into the words of a caller who speaks another wire format."""
         self.idempotency_key = options.idempotency_key
         if self.idempotency_key is None and options.method.lower() != "get":
             # Minted once, so that attempts are recognisable as one request where a provider honours it.
@@ -213,10 +219,13 @@ class SdkEdge:
             sock = socket_of(carrier.response.extensions.get("network_stream"))
             if sock is not None:
                 alarm.abort = lambda: shut_down(sock)
-        source = (HttpSource if self.io.kind == "sync" else AsyncHttpSource)(self, carrier)
+        source: Source = (HttpSource if self.io.kind == "sync" else AsyncHttpSource)(self, carrier)
+        retell = call.origin.retell
+        if retell is not None:
+            source, call = retell(source)
         stream = EventStream(source, call, alarm=alarm)
         stream.attempt = attempt
-        reply = Reply(call, carrier, stream=stream)
+        reply = Reply(call, carrier if retell is None else None, stream=stream)
         try:
             await stream.open(until, phase, whole=call.ledger.environment.buffer)
         except GeneratorExit:
@@ -232,26 +241,24 @@ class SdkEdge:
     async def leave(self, call: Call, reply: Reply) -> Any:
         """Return the reply as the SDK method would have."""
         origin: Origin = call.origin
-        carrier = reply.native if isinstance(reply.native, Undecoded) and reply.target.edge is self else None
-        if reply.stream is None and carrier is None and reply.native is not None and not reply.edited:
-            attach(reply.native, call.ledger)  # the client's own middleware answered with a finished object
-            return reply.native
+        native = reply.native
+        sent = native if isinstance(native, Undecoded) else None
+        if sent is None and native is not None and reply.stream is None and not reply.edited:
+            attach(native, call.ledger)  # the client's own middleware answered with a finished object
+            return native
+        # Another client's reply in the same wire format is as good as ours, if its HTTP library is ours too.
+        answer = sent.response if sent is not None and _made_by(self._http, sent.response) else None
+        carrier = sent if reply.target.edge is self else None
         request = carrier.response.request if carrier is not None else self._unsent(origin)
         if reply.stream is not None:
             if origin.hides_usage or (carrier is None and not call.dialect.asks_usage(origin.request)):
                 reply.stream.add(HideUsage(call.dialect))
-            response = stream_response(
-                self._http,
-                reply.stream,
-                request,
-                carrier.response if carrier is not None else None,
-                is_async=self.io.kind == "async",
-            )
+            response = stream_response(self._http, reply.stream, request, answer, is_async=self.io.kind == "async")
         elif carrier is not None and not reply.edited:
             response = carrier.response
         else:
-            template = carrier.response if carrier is not None else None
-            response = whole_response(self._http, dump(reply.body), request, template)
+            own = answer is not None and not reply.edited
+            response = whole_response(self._http, answer.content if own else dump(reply.body), request, answer)
         return await self._decode(call, origin, carrier, response)
 
     async def _decode(self, call: Call, origin: Origin, carrier: Undecoded | None, response: Any) -> Any:
@@ -294,6 +301,10 @@ class SdkEdge:
         )
 
 
+def _made_by(http: Any, response: Any) -> bool:
+    return bool(type(response).__module__.partition(".")[0] == http.__name__)
+
+
 def _timed_out(error: Exception, call: Call, until: float | None) -> bool:
     """Whether the SDK's own timer, set to our limit, came first."""
     names = {cls.__name__ for cls in type(error).__mro__}
@@ -324,7 +335,7 @@ def _fingerprint(key: Any) -> str:
 def _variant(options: Any) -> str | None:
     """Return the beta features of a request's headers, and its query parameters."""
     headers = options.headers if hasattr(options.headers, "items") else {}
-    found = [f"{name.lower()}={value}" for name, value in headers.items() if str(name).lower() in _FEATURES]
+    found = [f"{name.lower()}={value}" for name, value in headers.items() if str(name).lower() in FEATURES]
     found += [f"{name}={value}" for name, value in options.params.items()] if hasattr(options.params, "items") else []
     return "&".join(sorted(found)) or None
 

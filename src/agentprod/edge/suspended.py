@@ -34,6 +34,10 @@ class Suspended:
         self.now = now
         self.watch = watch
 
+    def __deepcopy__(self, memo: Any) -> Suspended:
+        # Bedrock's clients send a deep copy of the options; this is a mark on the request, not a part of it.
+        return self
+
     def __call__(self, parsed: Any) -> Any:
         """Decode as the SDK would have."""
         # Only reached when an SDK decodes past the hook:

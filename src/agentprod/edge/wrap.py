@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentprod import switch
 from agentprod.ambient import Ambient, ambient
+from agentprod.edge.client_copy import copy_client
 from agentprod.edge.event_decoder import decoder_for
 from agentprod.edge.sdk import SdkEdge
 from agentprod.edge.sdk_io import AsyncIO, SyncIO
@@ -36,9 +37,9 @@ class Binding:
 
     __slots__ = ("edge", "entry", "original", "stack")
 
-    def __init__(self, stack: Stack, entry: Entry, edge: SdkEdge, original: Any) -> None:
-        self.stack = stack
-        self.entry = entry
+    def __init__(self, stack: Any, entry: Any, edge: SdkEdge, original: Any) -> None:
+        self.stack: Stack = stack
+        self.entry: Entry = entry
         self.edge = edge
         self.original = original
 
@@ -257,20 +258,45 @@ def wrap_client(stack: Stack, client: C) -> C:
 
 def _attach(stack: Stack, original: Any, client: Any, kind: str, bound: Any) -> Any:
     stack.attach(Place(kind, None))
-    owner: type = SyncWrapped if kind == "sync" else AsyncWrapped
-    plain_class = type(original)
-    copy: Any = object.__new__(_wrapped_class(plain_class, owner))
-    copy.__dict__.update(
-        {name: value for name, value in client.__dict__.items() if not _is_cached_resource(plain_class, name)}
-    )
-    io = SyncIO() if kind == "sync" else AsyncIO()
-    edge = SdkEdge(copy, owner, io, provider_name(plain_class))
+    copy, edge = _sending_copy(type(original), client, kind)
     entry = stack.entry if bound is None else stack.entry.bind(bound)
-    copy.__dict__[_BINDING] = Binding(stack, entry, edge, original)
+    _bind(copy, Binding(stack, entry, edge, original))
+    return copy
+
+
+def _sending_copy(plain_class: type, client: Any, kind: str) -> tuple[Any, SdkEdge]:
+    """Return a copy of a client that can hold decoding back, and the edge that sends through it."""
+    owner: type = SyncWrapped if kind == "sync" else AsyncWrapped
+    copy = copy_client(client, _wrapped_class(plain_class, owner))
+    return copy, SdkEdge(copy, owner, SyncIO() if kind == "sync" else AsyncIO(), provider_name(plain_class))
+
+
+def _bind(copy: Any, binding: Binding) -> None:
+    copy.__dict__[_BINDING] = binding
     if hasattr(copy, "_build_middleware_chain"):
         # The chain that came along is bound to the original client.
         copy._middleware_chain = copy._build_middleware_chain()
-    return copy
+
+
+def lent_client(client: Any) -> tuple[Any, SdkEdge]:
+    """Return a copy of a client that other clients' stacks send through, and its edge.
+
+    It has no stack of its own: the layers around a call are those of the client it was made with.
+
+    Raises:
+        ConfigError: no client of a known shape, or one that has a stack already.
+    """
+    found = base_client(client)
+    if found is None:
+        raise ConfigError(_unknown(client))
+    if binding_of(client) is not None:
+        raise ConfigError(
+            f"this {type(client).__name__} has a stack of its own, whose layers would be left out; "
+            "pass the client that was wrapped: ap.unwrap(client)"
+        )
+    copy, edge = _sending_copy(type(client), client, found[1])
+    _bind(copy, Binding(None, None, edge, client))
+    return copy, edge
 
 
 def rebound(client: C, context: Any) -> C:
@@ -278,10 +304,7 @@ def rebound(client: C, context: Any) -> C:
     binding = binding_of(client)
     if binding is None:
         raise ConfigError(f"this {type(client).__name__} is not wrapped; write stack.wrap(client) first")
-    copy: Any = object.__new__(type(client))
-    copy.__dict__.update(
-        {name: value for name, value in client.__dict__.items() if not _is_cached_resource(type(client), name)}
-    )
+    copy = copy_client(client, type(client))
     copy.__dict__[_BINDING] = Binding(binding.stack, binding.entry.bind(context), binding.edge, binding.original)
     if hasattr(copy, "_build_middleware_chain"):
         copy._middleware_chain = copy._build_middleware_chain()
@@ -292,12 +315,6 @@ def unwrap_client(client: C) -> C:
     """Return the client that `wrap` was given; what is not wrapped is returned as it is."""
     binding = binding_of(client)
     return client if binding is None else binding.original
-
-
-def _is_cached_resource(kind: type, name: str) -> bool:
-    """Whether an instance attribute is a `cached_property`: resources keep a reference to the client they came from."""
-    attribute = getattr(kind, name, None)
-    return hasattr(attribute, "func") and hasattr(attribute, "attrname")
 
 
 _PROVIDERS = {

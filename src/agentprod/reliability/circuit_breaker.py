@@ -7,6 +7,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from agentprod import vitals
 from agentprod.call import Call, CallNext
 from agentprod.context import seconds
 from agentprod.errors import CircuitOpen, ConfigError
@@ -112,6 +113,8 @@ class CircuitBreaker(Layer):
         self._own_store = store is not None
         if store is not None:
             self._circuits.share(open_store(store))
+        if not shadow:
+            vitals.report(self)
 
     @property
     def needs_usage(self) -> bool:  # type: ignore[override]
@@ -295,6 +298,10 @@ class CircuitBreaker(Layer):
             a person can tell), and the `calls`, `failures` and `slow_calls` of this process in the window.
         """
         return self._circuits.snapshots(self._now())
+
+    def vitals(self) -> dict[str, Any]:
+        """Return the state of every circuit, for health checks."""
+        return {"breakers": self._circuits.shown_states(self._now())}
 
     def options(self) -> dict[str, Any]:
         """Return the options that differ from the defaults."""

@@ -13,6 +13,7 @@ from agentprod.board import Refusal
 from agentprod.reliability.breaker_machine import BreakerChange, BreakerMachine, BreakerState
 from agentprod.reliability.registry import Registry
 from agentprod.reliability.shared_breaker import SharedBreaker
+from agentprod.vitals import circuit_changed
 
 if TYPE_CHECKING:
     from agentprod.call import Target
@@ -113,6 +114,15 @@ class Circuits:
         """Return the state of every circuit."""
         return {key: circuit.machine.state(now) for key, circuit in self._known.items()}
 
+    def shown_states(self, now: float) -> dict[str, str]:
+        """Return the states by names fit to show, of circuits that show alike the one least fit."""
+        found: dict[str, str] = {}
+        for key, circuit in self._known.items():
+            state, name = circuit.machine.state(now), self.scope.shown(key)
+            if name not in found or state in (BreakerState.OPEN, BreakerState.FORCED_OPEN):
+                found[name] = state.value
+        return found
+
     def snapshots(self, now: float) -> dict[str, dict[str, Any]]:
         """Return where every circuit stands, with what led there, as JSON-able data."""
         return {key: _snapshot(circuit.machine, now) for key, circuit in self._known.items()}
@@ -133,6 +143,8 @@ class Circuits:
         def log(change: BreakerChange) -> None:
             level = logging.WARNING if change.new is BreakerState.OPEN else logging.INFO
             _log.log(level, "the circuit of %s is %s: %s", shown, change.new.value, change.reason)
+            if not self._shadow:
+                circuit_changed(shown, change.new.value)
 
         told = tuple(_with_key(listener, key) for listener in self._listeners)
         circuit = Circuit(BreakerMachine(self._policy, rng=self._rng, listeners=(log, *told), shadow=self._shadow))

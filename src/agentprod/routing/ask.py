@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+from agentprod.dialects.values import to_json
 
 __all__ = ["Ask", "is_continuation", "read_ask"]
 
@@ -17,6 +19,18 @@ _CONTINUATION = re.compile(
     r"|同意|确认|明白|收到)[\s,.!。，！、~]*)+",
     re.IGNORECASE,
 )
+_MEDIA = {
+    "image": "image",
+    "image_url": "image",
+    "input_image": "image",
+    "input_audio": "audio",
+    "audio": "audio",
+    "file": "file",
+    "input_file": "file",
+    "document": "file",
+}
+_PROMPTS = ("prompt", "question", "query", "text", "message", "user_input")
+"""Names under which a function takes what is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +45,23 @@ class Ask:
     """Results of tools since the beginning."""
     characters: int
     """Length of the whole conversation, the system prompt left out."""
+    size: int
+    """Length of all that is sent, with the system prompt and the tools."""
     continues: bool
     """True when the last message only says to go on, so that the route of the turn before should stay."""
     in_tool_exchange: bool
     """True when the last message is the result of a tool: the model is in the middle of its work."""
-    has_images: bool
-    """True when any message carries an image."""
+    media: frozenset[str]
+    """Kinds of content besides text: of `"image"`, `"audio"` and `"file"`."""
     has_tools: bool
     """True when the request offers tools."""
+
+
+class _Piece(NamedTuple):
+    kind: str
+    """`"user"`, `"tool"`, `"system"` or `"other"`."""
+    text: str
+    media: frozenset[str] = frozenset()
 
 
 def read_ask(request: Mapping[str, Any]) -> Ask:
@@ -47,36 +70,43 @@ def read_ask(request: Mapping[str, Any]) -> Ask:
     System prompts and `<system-reminder>` blocks are no part of it: they are long and the same for every prompt.
 
     Args:
-        request: wire JSON of a chat completion, a response, a message or an embedding, or `{"messages": …}`.
+        request: wire JSON of a chat completion, a response, a message or an embedding, `{"messages": …}`, or the
+            arguments of a function by name.
 
     Returns:
         The ask; with empty text when there is nothing from a user.
     """
     asks: list[str] = []
-    tool_results = characters = 0
-    images = last_is_tool = False
-    for kind, text, has_image in _pieces(request):
-        images = images or has_image
-        characters += len(text)
-        if kind == "tool":
-            tool_results += 1
-            last_is_tool = True
-        elif kind == "user":
+    tool_results = characters = size = 0
+    media: frozenset[str] = frozenset()
+    last_is_tool = False
+    for piece in _pieces(request):
+        size += len(piece.text)
+        if piece.kind == "system":
+            continue
+        characters += len(piece.text)
+        if piece.kind != "user":
+            last_is_tool = piece.kind == "tool"
+            tool_results += last_is_tool
+            continue
+        media |= piece.media
+        text = (_REMINDER.sub("", piece.text) if "<" in piece.text else piece.text).strip()
+        if text or piece.media or not last_is_tool:  # a reminder beside results of tools is not the user speaking
             last_is_tool = False
-            asks.append(_REMINDER.sub("", text).strip())
-        else:
-            last_is_tool = False
+            asks.append(text)
     said = [text for text in asks if text]
-    questions = [text for text in said if not is_continuation(text)]
+    last = next((text for text in reversed(said) if not is_continuation(text)), said[-1] if said else "")
+    tools = request.get("tools")
     return Ask(
-        text=(questions or said or [""])[-1],
+        text=last,
         turns=len(asks),
         tool_results=tool_results,
         characters=characters,
-        continues=bool(said) and len(said) > 1 and is_continuation(said[-1]),
+        size=size + (len(str(tools)) if tools else 0),
+        continues=len(said) > 1 and is_continuation(said[-1]),
         in_tool_exchange=last_is_tool,
-        has_images=images,
-        has_tools=bool(request.get("tools")),
+        media=media,
+        has_tools=bool(tools),
     )
 
 
@@ -89,44 +119,62 @@ def is_continuation(text: str) -> bool:
     return len(text) <= 40 and _CONTINUATION.fullmatch(text.strip()) is not None
 
 
-def _pieces(request: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    """The conversation as (who, text, has an image): `"user"`, `"tool"` or `"other"`, system messages left out."""
+def _pieces(request: Mapping[str, Any]) -> Iterator[_Piece]:
+    """Yield the conversation in order, the system prompt first."""
+    for name in ("system", "instructions"):
+        if request.get(name):
+            yield _Piece("system", _text(request[name]))
     messages = request.get("messages")
     if messages is None:
         messages = request.get("input")
+    if messages is None:
+        messages = _argument(request)
     if isinstance(messages, str):
-        yield "user", messages, False
+        yield _Piece("user", messages)
         return
     for message in messages if isinstance(messages, list | tuple) else ():
         if isinstance(message, str):
-            yield "user", message, False
+            yield _Piece("user", message)
+            continue
+        message = message if isinstance(message, Mapping) else to_json(message)  # a reply handed back as it came
         if not isinstance(message, Mapping):
             continue
         role, kind = message.get("role"), message.get("type")
         if kind == "function_call_output" or role in ("tool", "function"):
-            yield "tool", _text(message.get("content") or message.get("output")), False
+            yield _Piece("tool", _text(message.get("content") or message.get("output")))
         elif role == "user":
             yield from _user(message.get("content"))
-        elif role not in ("system", "developer"):
-            yield "other", _text(message.get("content")), False
+        else:
+            yield _Piece("system" if role in ("system", "developer") else "other", _text(message.get("content")))
 
 
-def _user(content: object) -> Iterator[tuple[str, str, bool]]:
+def _argument(request: Mapping[str, Any]) -> Any:
+    """The argument of a function that says what is asked: by its name, or the only text there is."""
+    for name in _PROMPTS:
+        if isinstance(request.get(name), str):
+            return request[name]
+    texts = [value for name, value in request.items() if isinstance(value, str) and name != "model"]
+    return texts[0] if len(texts) == 1 else None
+
+
+def _user(content: object) -> Iterator[_Piece]:
     parts = content if isinstance(content, list | tuple) else [content]
     texts: list[str] = []
-    image = results = False
+    media: set[str] = set()
+    results = False
     for part in parts:
-        if isinstance(part, Mapping) and part.get("type") == "tool_result":
+        kind = part.get("type") if isinstance(part, Mapping) else None
+        if kind == "tool_result" and isinstance(part, Mapping):
             results = True
-            yield "tool", _text(part.get("content")), False
-        elif isinstance(part, Mapping) and part.get("type") in ("image", "image_url", "input_image"):
-            image = True
+            yield _Piece("tool", _text(part.get("content")))
+        elif isinstance(kind, str) and kind in _MEDIA:
+            media.add(_MEDIA[kind])
         else:
             texts.append(_text(part))
     text = "\n".join(text for text in texts if text)
     # A message that brings nothing but results is not the user's.
-    if text or image or not results:
-        yield "user", text, image
+    if text or media or not results:
+        yield _Piece("user", text, frozenset(media))
 
 
 def _text(content: object) -> str:

@@ -80,8 +80,8 @@ return {last and int(last) or false, redis.call('ZCARD', KEYS[1]), messages}
 # KEYS: a group (hash: 'c:' name -> spent, held, end or -1; 'r:' id -> end, 1 if lapsed, claims as JSON; 'end' -> when
 # the keys themselves end, or 'never') and its ends (sorted set of 'c:' name and 'r:' id by when they may end; a later
 # end is looked up in the group). A claim is [name, amount, limit or false, floor, lifetime or false, names of further
-# counters that count against the limit ...]. Times are microseconds, numbers are doubles. A call of Redis from Lua costs more than the arithmetic around it, so each script
-# reads what it needs at once and writes it back at once.
+# counters that count against the limit ...]. Times are microseconds, numbers are doubles. A call of Redis from Lua
+# costs more than the arithmetic around it, so each script reads what it needs at once and writes it back at once.
 _GROUP = f"""
 local group, ends = KEYS[1], KEYS[2]
 local pack, unpacked, decode = struct.pack, struct.unpack, cjson.decode

@@ -11,16 +11,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from agentprod import vitals
 from agentprod.errors import ConfigError
 from agentprod.telemetry.anomaly import HourlyCost
-from agentprod.telemetry.calls import CallRecord, ToolRecord, reader
+from agentprod.telemetry.calls import CallRecord, RunRecord, ToolRecord, reader
 from agentprod.telemetry.drops import drops
 from agentprod.telemetry.forks import renew_after_fork
 from agentprod.telemetry.handlers import Alert, Dispatcher, Handler, log_alert
+from agentprod.telemetry.meters import find_instruments
 from agentprod.telemetry.metric_names import Semconv
 from agentprod.telemetry.prometheus_rules import rule_file
 from agentprod.telemetry.rolling import Rolling
 from agentprod.telemetry.rules import SEVERITIES, SIGNALS, Reading, Rule, default_rules
+from agentprod.telemetry.sinks import Record, follow
 from agentprod.telemetry.totals import Slice
 
 __all__ = ["Alert", "Alerts"]
@@ -51,6 +54,9 @@ class Alerts:
 
         capacity: how many alerts may wait for a slow handler; more are dropped and counted.
 
+        listen: watch every call, tool call and agent run of this process; without it, only what `record` is called
+            with.
+
         now: monotonic clock in seconds.
 
         wall: wall clock in seconds (POSIX time).
@@ -68,6 +74,7 @@ class Alerts:
         timer: bool = True,
         hourly_costs: Iterable[float] = (),
         capacity: int = 100,
+        listen: bool = True,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -81,7 +88,7 @@ class Alerts:
         self._interval, self._timed = interval, timer
         self._now, self._wall = now, wall
         self._lock = threading.Lock()
-        self._backlog: deque[tuple[float, CallRecord | ToolRecord]] = deque()
+        self._backlog: deque[tuple[float, Record]] = deque()
         self._groups = _groups(self.rules, interval)
         # The most severe first: they decide whether milder ones speak.
         order = sorted(self.rules, key=lambda rule: -SEVERITIES.index(rule.severity))
@@ -93,6 +100,9 @@ class Alerts:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         renew_after_fork(self)
+        self._leave = follow(self) if listen and self.rules else None
+        if listen:
+            vitals.report(self)
 
     def record(self, record: CallRecord) -> None:
         """Count one finished call; never raises."""
@@ -100,6 +110,14 @@ class Alerts:
 
     def record_tool(self, record: ToolRecord) -> None:
         """Count one finished tool call; never raises."""
+        self._put(record)
+
+    def record_run(self, record: RunRecord) -> None:
+        """Count one finished agent run; never raises."""
+        self._put(record)
+
+    def follow(self, record: Record) -> None:
+        """Count whatever has finished; what the process hands to its listeners."""
         self._put(record)
 
     def evaluate(self) -> list[Alert]:
@@ -110,14 +128,17 @@ class Alerts:
         """
         with self._lock:
             sent = self._evaluate()
-        for alert in sent:
-            self._dispatcher.send(alert)
+        self._send(sent)
         return sent
 
     def firing(self) -> list[str]:
         """Return the names of the rules that fire now."""
         with self._lock:
             return sorted(state.rule.name for state in self._states if state.active)
+
+    def vitals(self) -> dict[str, Any]:
+        """Return what fires, for health checks."""
+        return {"alerts": self.firing()}
 
     @property
     def hourly_costs(self) -> list[float]:
@@ -137,9 +158,19 @@ class Alerts:
 
     def close(self, timeout: float = 2.0) -> None:
         """Stop judging; alerts already sent have `timeout` seconds to reach their handlers."""
+        vitals.dismiss(self)
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
         self._timed = False
         self._stop.set()
         self._dispatcher.close(timeout)
+
+    def __enter__(self) -> Alerts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def after_fork(self) -> None:
         """Take a new lock in a forked child; its own thread starts with its first call."""
@@ -147,7 +178,7 @@ class Alerts:
         self._stop = threading.Event()
         self._thread = None
 
-    def _put(self, record: CallRecord | ToolRecord) -> None:
+    def _put(self, record: Record) -> None:
         try:
             now = self._now()
             self._backlog.append((now, record))
@@ -165,10 +196,16 @@ class Alerts:
                         self._count()
                 finally:
                     self._lock.release()
-                for alert in sent:
-                    self._dispatcher.send(alert)
+                self._send(sent)
         except Exception:
             drops.count("alerts")
+
+    def _send(self, alerts: Iterable[Alert]) -> None:
+        for alert in alerts:
+            self._dispatcher.send(alert)
+            instruments = find_instruments(None) if alert.state == "firing" else None
+            if instruments is not None:
+                instruments.alert_fired(alert.rule)
 
     def _evaluate(self) -> list[Alert]:
         now, wall = self._now(), self._wall()
@@ -187,11 +224,12 @@ class Alerts:
             except Exception:
                 drops.count("alerts")
 
-    def _count_one(self, at: float, record: CallRecord | ToolRecord) -> None:
-        if isinstance(record, ToolRecord):
+    def _count_one(self, at: float, record: Record) -> None:
+        if not isinstance(record, CallRecord):
             for filters, rolling in self._groups.values():
                 if not filters:
-                    rolling.add_tool(record, at)
+                    add = rolling.add_tool if isinstance(record, ToolRecord) else rolling.add_run
+                    add(record, at)  # type: ignore[arg-type]
             return
         for filters, rolling in self._groups.values():
             if all(read(record) == wanted for read, wanted in filters):

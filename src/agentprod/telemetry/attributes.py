@@ -16,6 +16,15 @@ SCOPE = "agentprod"
 TRACED = "agentprod.traced"
 """Key in `call.state` of the `SpanContext` of the call's span, for whoever writes its ids elsewhere."""
 
+FACTS = "agentprod.facts"
+"""Key in `call.state` of what the call's span says, for whoever describes the call elsewhere."""
+
+LATER = "agentprod.later"
+"""Key in `call.state` of a call whose span is described on another thread."""
+
+MESSAGE = "agentprod.message"
+"""Key in `call.state` of the scrubbed message of the call's error, where message text is recorded."""
+
 ATTEMPT_SPAN = "agentprod.attempt"
 OTHER_SPAN = "agentprod.request"
 """Traffic that carries no model call, such as files and batches."""
@@ -71,6 +80,14 @@ TOOL_RESULT = "gen_ai.tool.call.result"
 
 AGENT_LOOPS = "agentprod.agent.loops"
 """Model calls of an agent run."""
+AGENT_TOOL_CALLS = "agentprod.agent.tool_calls"
+AGENT_OUTCOME = "agentprod.agent.outcome"
+"""`"completed" "failed" "escalated" "cancelled"`, as the application recorded it."""
+AGENT_EXIT_REASON = "agentprod.agent.exit_reason"
+RUN_ID = "agentprod.run.id"
+"""The same as `run` in logs and records."""
+STEP_SPAN = "agentprod.step"
+STEP_NAME = "agentprod.step.name"
 TOOL_LOOP = "agentprod.tool.loop_index"
 """How many model calls the run had made when it called the tool."""
 

@@ -120,15 +120,20 @@ class AuditWriter:
             finally:
                 unlock_file(head)
 
-    def record(self, record: CallRecord) -> Head:
+    def record(self, record: CallRecord, *, content: Mapping[str, str | bytes] | None = None) -> Head:
         """Add the line of a finished call: the fields of its log line, without the error's message.
+
+        Args:
+            record: the call.
+
+            content: texts, of which only a digest and the length are kept.
 
         Raises:
             OSError: the file cannot be written.
         """
         fields = call_fields(record)
         del fields["error_message"]
-        return self.append("llm.call", fields)
+        return self.append("llm.call", fields, content=content)
 
     def digest(self, text: str | bytes) -> str:
         """Return the digest a text has in this file, to look for it there.

@@ -186,6 +186,8 @@ class RunRecord:
     inference_calls: int = 0
     tool_calls: int = 0
     error_type: str | None = None
+    outcome: Literal["completed", "failed", "escalated", "cancelled"] | None = None
+    """What the application recorded, or that it raised; `None` when nothing is known."""
 
 
 _KEYS = frozenset(

@@ -1,4 +1,4 @@
-"""A finished call as a `CallRecord`, read from its account."""
+"""A finished call as a `CallRecord`, read from its account and, where there is one, from its span."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agentprod.telemetry import attributes as name
 from agentprod.telemetry.calls import AttemptRecord, CallRecord
 from agentprod.telemetry.decisions import decisions
+from agentprod.telemetry.operation_facts import Ending
 from agentprod.telemetry.wire_facts import server
 
 if TYPE_CHECKING:
@@ -14,14 +15,44 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import SpanContext
 
-    from agentprod.ledger import Attempt
-    from agentprod.telemetry.operation_facts import Ending
+    from agentprod.call import Call
+    from agentprod.ledger import Attempt, Ledger
+    from agentprod.telemetry.calls import StreamOutcome
     from agentprod.usage import Usage
 
-__all__ = ["finished_call"]
+__all__ = ["Finished", "finished_call"]
 
 # A caller that goes away is not a failure of the call.
 _STATUS: dict[str, Any] = {"cancelled": "ok"}
+
+_STREAMS: dict[str | None, StreamOutcome] = {
+    "complete": "completed",
+    "failed": "error",
+    "abandoned": "abandoned",
+    "discarded": "closed",
+}
+
+
+class Finished:
+    """A call that has just ended; its record can be read now or, where that takes time, later.
+
+    Attributes:
+        takes_time: whether tokens have to be counted for it.
+    """
+
+    __slots__ = ("_call", "_ending", "takes_time")
+
+    def __init__(self, call: Call) -> None:
+        ledger = call.ledger
+        self._call = call
+        # Now, for the error is let go of once all have been told.
+        self._ending = Ending(call, ledger.error, _STREAMS.get(ledger.outcome) if call.streaming else None)
+        self.takes_time = any(attempt.uncounted is not None for attempt in ledger.attempts)
+
+    def record(self) -> CallRecord:
+        """Return the record of the call."""
+        ledger = self._call.ledger
+        return finished_call(self._ending, self._call.state.get(name.FACTS) or {}, ledger.usage, ledger.cost)
 
 
 def finished_call(ending: Ending, facts: dict[str, Any], usage: Usage | None, cost: Decimal | None) -> CallRecord:
@@ -42,12 +73,13 @@ def finished_call(ending: Ending, facts: dict[str, Any], usage: Usage | None, co
     served = ledger.served or target
     outcome = ending.outcome
     facts = facts or decisions(ledger)
+    context, first = call.context, ledger.first_content
     trace_id, span_id = _ids(call.state.get(name.TRACED))
     address, port = server(served.base_url)
     return CallRecord(
         request_id=ledger.id,
         started=ending.wall - ending.duration,
-        duration=ending.duration,
+        duration=ending.duration if ledger.duration is None else ledger.duration,
         operation=call.operation,
         provider=served.provider,
         model=served.model,
@@ -55,6 +87,7 @@ def finished_call(ending: Ending, facts: dict[str, Any], usage: Usage | None, co
         served_model=facts.get(name.RESPONSE_MODEL),
         status=_STATUS.get(outcome, outcome),
         error_type=type(ending.error).__name__ if ending.failed else None,
+        error_message=call.state.get(name.MESSAGE),
         attempts=tuple(_attempt(attempt, usage is not None) for attempt in ledger.attempts),
         usage=usage,
         cost_usd=cost,
@@ -66,17 +99,39 @@ def finished_call(ending: Ending, facts: dict[str, Any], usage: Usage | None, co
         breaker=facts.get("agentprod.breaker.state"),
         budget=facts.get("agentprod.budget.name"),
         budget_used=facts.get("agentprod.budget.used_ratio"),
+        budget_left=facts.get("agentprod.budget.remaining_usd", facts.get("agentprod.budget.remaining_tokens")),
+        pii=_redactions(ledger) if "ScrubPII" in ledger.layers else (),
         streaming=call.streaming,
-        stream_outcome=ending.stream,
-        ttft=facts.get(name.TIME_TO_FIRST_CHUNK),
+        stream_outcome=facts.get(name.STREAM_OUTCOME) or ending.stream,
+        ttft=None if first is None else first - ledger.started,
         chunks=facts.get(name.STREAM_CHUNKS, 0),
-        provider_time=facts.get(name.PROVIDER_TIME, 0.0),
+        provider_time=sum(attempt.duration or 0.0 for attempt in ledger.attempts),
         queue_wait=facts.get(name.QUEUE_WAIT, 0.0),
         layers=ledger.layers,
         trace_id=trace_id,
         span_id=span_id,
         server_address=address,
         server_port=port,
+        user=context.user,
+        team=context.team,
+        tenant=context.tenant,
+        conversation=context.conversation,
+        run=context.run,
+        tags=context.tags,
+    )
+
+
+_DIRECTIONS = {"scrubbed": "input", "scrubbed_reply": "output"}
+
+
+def _redactions(ledger: Ledger) -> tuple[tuple[str, str, int], ...]:
+    """Return `(direction, type, count)` of what a scrubber took out."""
+    return tuple(
+        (_DIRECTIONS[note.event], kind, count)
+        for note in ledger.notes
+        if note.layer == "ScrubPII" and note.event in _DIRECTIONS
+        for kind, count in note.data.items()
+        if isinstance(count, int)
     )
 
 

@@ -3,15 +3,86 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Literal
 
+from agentprod import draining, vitals
 from agentprod.errors import ConfigError
+from agentprod.telemetry.calls import CallRecord
 from agentprod.telemetry.drops import drops
+from agentprod.telemetry.sinks import subscribe
 
-__all__ = ["asgi_app", "assemble_health", "prometheus_text", "wsgi_app"]
+__all__ = ["asgi_app", "assemble_health", "health", "prometheus_text", "wsgi_app"]
 
 Message = MutableMapping[str, Any]
+
+
+def health() -> dict[str, Any]:
+    """Return whether this process is fit to answer.
+
+    It asks every `CircuitBreaker`, budget and `Alerts` of the process. The age of the last success is known from the
+    first question on, so ask once at the start.
+
+    Returns:
+        `{"status", "reasons", "breakers", "budgets", "last_success_age", "draining", "alerts", "dropped"}`, JSON-able.
+        The status is `"failing"` when no call can be answered: every breaker is open, or the process drains;
+        `"degraded"` when a breaker is not closed, a budget is used up or an alert fires; else `"ok"`.
+    """
+    breakers: dict[str, str] = {}
+    budgets: dict[str, float] = {}
+    alerts: set[str] = set()
+    for part in vitals.parts():
+        try:
+            found = part.vitals()
+        except Exception:
+            drops.count("health")
+            continue
+        for name, state in found.get("breakers", {}).items():
+            state = _STATES.get(state, state)
+            if breakers.get(name) != "open":
+                breakers[name] = state
+        for name, used in found.get("budgets", {}).items():
+            budgets[name] = max(used, budgets.get(name, 0.0))
+        alerts.update(found.get("alerts", ()))
+    return assemble_health(
+        breakers=breakers,
+        budgets=budgets,
+        last_success_age=_last_success.age(),
+        draining=draining.begun,
+        alerts=alerts,
+    )
+
+
+_STATES = {"forced_open": "open", "disabled": "closed"}
+"""What orders given by hand mean for whoever wants an answer."""
+
+
+class _LastSuccess:
+    """When a call was last answered, from the first question on."""
+
+    def __init__(self) -> None:
+        self._at: float | None = None
+        self._stop: Callable[[], None] | None = None
+
+    def age(self) -> float | None:
+        """Return the seconds since then; `None` before the first."""
+        if self._stop is None:
+            self._stop = subscribe(self._heard)
+        return None if self._at is None else time.monotonic() - self._at
+
+    def forget(self) -> None:
+        """Stop listening."""
+        if self._stop is not None:
+            self._stop()
+        self._at = self._stop = None
+
+    def _heard(self, record: CallRecord) -> None:
+        if not record.failed:
+            self._at = time.monotonic()
+
+
+_last_success = _LastSuccess()
 
 
 def assemble_health(
@@ -80,14 +151,14 @@ def prometheus_text() -> tuple[bytes, str]:
 
 
 def asgi_app(
-    health: Callable[[], Mapping[str, Any]], metrics: Callable[[], tuple[bytes, str]] = prometheus_text
+    health: Callable[[], Mapping[str, Any]] = health, metrics: Callable[[], tuple[bytes, str]] = prometheus_text
 ) -> Callable[..., Awaitable[None]]:
     """Return an ASGI app with `/healthz` and `/metrics`.
 
     `/healthz` answers 200 while the status is `"ok"` or `"degraded"`, 503 when it is `"failing"`.
 
     Args:
-        health: returns the dict of `assemble_health`.
+        health: returns what `/healthz` tells; `ap.health` by default.
 
         metrics: returns the body and content type of `/metrics`.
     """
@@ -109,7 +180,7 @@ def asgi_app(
 
 
 def wsgi_app(
-    health: Callable[[], Mapping[str, Any]], metrics: Callable[[], tuple[bytes, str]] = prometheus_text
+    health: Callable[[], Mapping[str, Any]] = health, metrics: Callable[[], tuple[bytes, str]] = prometheus_text
 ) -> Callable[..., list[bytes]]:
     """Return a WSGI app with `/healthz` and `/metrics`; see `asgi_app`."""
 

@@ -54,6 +54,8 @@ class Later:
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Wait until every job was done, at most `timeout` seconds; return whether all were."""
+        if threading.current_thread() is self._thread:
+            return False  # a job waits for nobody, least of all for itself
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout)
 

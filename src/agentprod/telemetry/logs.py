@@ -6,13 +6,16 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from agentprod.errors import ConfigError
 from agentprod.telemetry.calls import CallRecord
 from agentprod.telemetry.drops import drops
+from agentprod.telemetry.identities import leaving
+from agentprod.telemetry.sinks import subscribe
 
-__all__ = ["JsonFormatter", "TextFormatter", "call_fields", "log_call", "setup"]
+__all__ = ["JsonFormatter", "TextFormatter", "call_fields", "log_call", "setup", "write_calls"]
 
 _EVENT = "llm.call"
 
@@ -61,7 +64,7 @@ class TextFormatter(logging.Formatter):
 
 
 def setup(level: int | str = "INFO", *, json: bool = True, stream: TextIO | None = None) -> logging.Handler:
-    """Write the log of agentprod to a stream; calling it again replaces what it set up before.
+    """Write the log of agentprod, with one line for each call, to a stream; again, it replaces what it did before.
 
     Args:
         level: `"DEBUG"`, `"INFO"`, `"WARNING"` … or its number. Calls are logged at INFO, failed ones at WARNING.
@@ -87,7 +90,25 @@ def setup(level: int | str = "INFO", *, json: bool = True, stream: TextIO | None
     logger.setLevel(level.upper() if isinstance(level, str) else level)
     # The root logger may have handlers too; a line must not appear twice.
     logger.propagate = False
+    write_calls()
     return handler
+
+
+_stop: Callable[[], None] | None = None
+
+
+def write_calls(on: bool = True) -> None:
+    """Log every call of this process from now on to the logger `agentprod`, for those who set up `logging` themselves.
+
+    Args:
+        on: `False` ends it.
+    """
+    global _stop  # noqa: PLW0603 - one log in a process
+    if on and _stop is None:
+        _stop = subscribe(log_call)
+    elif not on and _stop is not None:
+        _stop()
+        _stop = None
 
 
 def log_call(record: CallRecord) -> None:
@@ -134,11 +155,11 @@ def call_fields(record: CallRecord) -> dict[str, Any]:
         "pii_count": record.pii_count if record.pii else 0,
         "stream_outcome": record.stream_outcome,
         **{
-            name: value
+            name: leaving(value)
             for name in ("user", "team", "tenant", "conversation", "run")
             if (value := getattr(record, name)) is not None
         },
-        **({"tags": dict(record.tags)} if record.tags else {}),
+        **({"tags": {leaving(tag): leaving(value) for tag, value in record.tags.items()}} if record.tags else {}),
     }
 
 

@@ -12,7 +12,7 @@ __all__ = ["BREAKER_STATES", "METRICS", "OVERFLOW", "Semconv"]
 
 Semconv = Literal["current", "next", "both"]
 
-BREAKER_STATES = {"closed": 0, "open": 1, "half_open": 2}
+BREAKER_STATES = {"closed": 0, "disabled": 0, "open": 1, "forced_open": 1, "half_open": 2}
 _SIMILARITY_BUCKETS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99, 1.0)
 
 _OPEN = (
@@ -22,6 +22,8 @@ _OPEN = (
     "reason",
     "breaker",
     "budget",
+    "agent",
+    "step",
     "tool",
     "type",
     "workflow",
@@ -159,6 +161,23 @@ _OWN_METRICS = (
         ("tool", "status"),
         "Finished tool calls by status.",
         "Tool calls",
+    ),
+    Metric(
+        "agentprod.agent.runs",
+        "counter",
+        "{run}",
+        ("agent", "outcome"),
+        "Finished agent runs by outcome: completed, failed, escalated, cancelled, or unknown.",
+        "Agent runs",
+    ),
+    Metric(
+        "agentprod.agent.step.duration",
+        "histogram",
+        "s",
+        ("agent", "step"),
+        "Time one step of an agent run took.",
+        "Steps of agent runs",
+        DURATION_BUCKETS,
     ),
     Metric(
         "agentprod.telemetry.dropped",

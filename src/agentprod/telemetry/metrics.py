@@ -26,7 +26,7 @@ __all__ = ["Instruments"]
 
 _UNNAMED = "unknown"
 _COUNTER_SETS = 200
-_NAMED = ("agent", "breaker", "budget", "pii", "provider", "reason", "rule", "server", "tool", "workflow")
+_NAMED = ("agent", "breaker", "budget", "pii", "provider", "reason", "rule", "server", "step", "tool", "workflow")
 
 
 class Instruments:
@@ -103,6 +103,16 @@ class Instruments:
                 self._emit("gen_ai.invoke_agent.duration", record.duration, *labels)
                 self._emit("gen_ai.invoke_agent.inference_calls", record.inference_calls, *labels)
                 self._emit("gen_ai.invoke_agent.tool_calls", record.tool_calls, *labels)
+                self._emit("agentprod.agent.runs", 1, labels[1], record.outcome or _UNNAMED)
+        except Exception:
+            drops.count("metrics")
+
+    def record_step(self, agent: str | None, step: str, seconds: float) -> None:
+        """Record how long one step of a run took; never raises."""
+        try:
+            if self._made or self._make():
+                labels = (self._name("agent", agent), self._name("step", step))
+                self._emit("agentprod.agent.step.duration", seconds, *labels)
         except Exception:
             drops.count("metrics")
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Literal
 
 from agentprod.errors import ConfigError
-from agentprod.telemetry.calls import CallRecord, ToolRecord, reader
+from agentprod.telemetry.calls import CallRecord, RunRecord, ToolRecord, reader
 from agentprod.telemetry.drops import drops
 from agentprod.telemetry.forks import renew_after_fork
 from agentprod.telemetry.grafana import dashboard
 from agentprod.telemetry.labels import LabelCap
+from agentprod.telemetry.later import later
 from agentprod.telemetry.rolling import Rolling
+from agentprod.telemetry.sinks import Record, follow
 from agentprod.telemetry.summary import Summary, summarize
 from agentprod.telemetry.totals import Slice, Totals
 
@@ -30,7 +33,13 @@ _PERIODS: tuple[Period, ...] = ("day", "month", "total")
 
 
 class Monitor:
-    """Figures of all calls recorded so far, in memory that stays flat.
+    """Figures of all calls of this process from now on, in memory that stays flat.
+
+    ```python
+    monitor = ap.Monitor()
+    ...
+    monitor.summary(window=300).p95, monitor.models()
+    ```
 
     Quantiles are within 1 % (see `Sketch`). Models beyond `max_models`, and keys beyond `max_keys`, are added up under
     `"other"`. The figures are those of one process and end with it: for several processes, scrape the metrics.
@@ -50,6 +59,9 @@ class Monitor:
 
         max_keys: how many values of each grouping key have totals of their own.
 
+        listen: count every call, tool call and agent run of this process that ends from now on, whatever stack it
+            passes; without it, only what `record` is called with.
+
         now: monotonic clock in seconds.
 
         wall: wall clock in seconds (POSIX time).
@@ -68,6 +80,7 @@ class Monitor:
         months: int = 24,
         max_models: int = 100,
         max_keys: int = 1000,
+        listen: bool = True,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -85,11 +98,12 @@ class Monitor:
         self._lock = threading.Lock()
         self.reset()
         renew_after_fork(self)
+        self._leave = follow(self) if listen else None
 
     def reset(self) -> None:
         """Forget everything recorded so far."""
         with self._lock:
-            self._waiting: deque[CallRecord | ToolRecord] = deque()
+            self._waiting: deque[Record] = deque()
             self._cap = LabelCap(self._max_models)
             self._open: dict[str, Slice] = {}
             self._models: dict[str, Slice] = {}
@@ -108,6 +122,26 @@ class Monitor:
         """Count one finished tool call; never raises, and may be called from finalizers."""
         self._put(record)
 
+    def record_run(self, record: RunRecord) -> None:
+        """Count one finished agent run; never raises, and may be called from finalizers."""
+        self._put(record)
+
+    def follow(self, record: Record) -> None:
+        """Count whatever has finished; what the process hands to its listeners."""
+        self._put(record)
+
+    def close(self) -> None:
+        """Stop listening; the figures stay."""
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
+
+    def __enter__(self) -> Monitor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def summary(self, *, model: str | None = None, window: float | None = None) -> Summary:
         """Return the figures since the start, of one model, or of a rolling window.
 
@@ -123,8 +157,7 @@ class Monitor:
             raise ConfigError("Monitor.summary() takes model= or window=, not both")
         if window is not None and window not in self._windows:
             raise ConfigError(f"no window of {window:g} s: this monitor keeps {', '.join(map(str, self._windows))}")
-        with self._lock:
-            self._catch_up()
+        with self._reading():
             if window is not None:
                 return summarize(self._rolling.view(window, self._now()))
             if model is not None:
@@ -136,20 +169,17 @@ class Monitor:
 
     def models(self) -> dict[str, Summary]:
         """Return the figures since the start by model."""
-        with self._lock:
-            self._catch_up()
+        with self._reading():
             return {name: summarize(seen) for name, seen in self._models.items()}
 
     def daily(self) -> dict[date, Summary]:
         """Return the figures of each day kept, oldest first."""
-        with self._lock:
-            self._catch_up()
+        with self._reading():
             return {day: summarize(seen) for day, seen in sorted(self._days.items())}
 
     def monthly(self) -> dict[date, Summary]:
         """Return the figures of each month kept, by its first day, oldest first."""
-        with self._lock:
-            self._catch_up()
+        with self._reading():
             return {month: summarize(seen) for month, seen in sorted(self._months.items())}
 
     def by(self, key: str, *, period: Period = "total") -> dict[str, Summary]:
@@ -167,8 +197,7 @@ class Monitor:
             raise ConfigError(f"this monitor keeps no totals by {key!r}: make it with Monitor(by=({key!r},))")
         if period not in _PERIODS:
             raise ConfigError(f"period is 'day', 'month' or 'total', got {period!r}")
-        with self._lock:
-            self._catch_up()
+        with self._reading():
             found: dict[str, Slice] = {}
             for closed in _PERIODS[: _PERIODS.index(period) + 1]:
                 for label, totals in self._keys.get((key, closed), {}).items():
@@ -193,7 +222,7 @@ class Monitor:
         seen = self.summary()
         return f"<Monitor: {seen.calls} calls, {len(self._models)} models, {seen.cost_text}>"
 
-    def _put(self, record: CallRecord | ToolRecord) -> None:
+    def _put(self, record: Record) -> None:
         self._waiting.append(record)
         # Never waits for the lock: garbage collection may end a stream, and come here, in a thread that holds it.
         # Whoever holds it finds the record in the list, now or when it looks again after letting go.
@@ -209,6 +238,8 @@ class Monitor:
             try:
                 if isinstance(record, ToolRecord):
                     self._slice(None, True).totals.add_tool(record)
+                elif isinstance(record, RunRecord):
+                    self._slice(None, True).totals.add_run(record)
                 else:
                     self._count_call(record)
             except Exception:
@@ -226,9 +257,14 @@ class Monitor:
                     cell = cells[label] = Totals()
                 cell.add(record)
 
-    def _catch_up(self) -> None:
-        self._count()
-        self._fold()
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        # The tokens of a stream may still be being counted.
+        later.flush(1.0)
+        with self._lock:
+            self._count()
+            self._fold()
+            yield
 
     def _slice(self, model: str | None, proven: bool) -> Slice:
         # Calls are counted once, here; every total they belong to takes them over at the next fold.

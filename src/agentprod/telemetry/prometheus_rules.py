@@ -44,6 +44,7 @@ _UNKNOWN = METRICS["agentprod.cost.unknown"].prometheus
 _COST = METRICS["agentprod.cost"].prometheus
 _CACHE = METRICS["agentprod.cache.requests"].prometheus
 _TOOLS = METRICS["agentprod.tool.calls"].prometheus
+_RUNS = METRICS["agentprod.agent.runs"].prometheus
 _BUDGET = METRICS["agentprod.budget.used_ratio"].prometheus
 
 # Its expression reads a week of hours; every few seconds that would keep a server busy.
@@ -106,6 +107,8 @@ _EXPRESSIONS: Mapping[str, _Expression] = {
     "unpriced_rate": _share(_REQUESTS, of=_UNKNOWN, labels=_CALL_LABELS),
     "cache_hit_rate": _share(_CACHE, 'outcome=~"hit_.*|stale"', whole='outcome!="bypass"', labels={}),
     "tool_success_rate": _share(_TOOLS, 'status="ok"', labels={}),
+    "task_completion_rate": _share(_RUNS, 'outcome="completed"', whole='outcome!="unknown"', labels={}),
+    "escalation_rate": _share(_RUNS, 'outcome="escalated"', whole='outcome!="unknown"', labels={}),
     "p50": _quantile(0.5, lambda names: names.duration),
     "p95": _quantile(0.95, lambda names: names.duration),
     "p99": _quantile(0.99, lambda names: names.duration),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from agentprod.telemetry.calls import CallRecord, ToolRecord
+from agentprod.telemetry.calls import CallRecord, RunRecord, ToolRecord
 from agentprod.telemetry.totals import Slice
 
 __all__ = ["Rolling"]
@@ -51,6 +51,12 @@ class Rolling:
             self.advance(now)
         self._open.totals.add_tool(record)
 
+    def add_run(self, record: RunRecord, now: float) -> None:
+        """Count one agent run."""
+        if now >= self._closes:
+            self.advance(now)
+        self._open.totals.add_run(record)
+
     def advance(self, now: float) -> None:
         """Close the open slot when its time is over, and let the windows forget what is too old."""
         if now < self._closes:
@@ -58,7 +64,7 @@ class Rolling:
         closed, at = self._open, self._closes
         self._open, self._closes = Slice(), (now // self._step + 1) * self._step
         for window in self._windows.values():
-            if closed.totals.calls or closed.totals.tools:
+            if closed.totals.calls or closed.totals.tools or closed.totals.runs:
                 window.push(closed, at)
             window.forget(now)
 

@@ -49,6 +49,9 @@ class Signal:
         return format_count(value)
 
 
+_OF_THE_PROCESS = ("tool_success_rate", "task_completion_rate", "escalation_rate")
+
+
 def _share(part: int, whole: int) -> Reading:
     return (part / whole, whole) if whole else (None, 0)
 
@@ -65,6 +68,8 @@ SIGNALS: Mapping[str, Signal] = MappingProxyType(
         "unpriced_rate": Signal("share", lambda s: _share(s.totals.unpriced, s.totals.calls)),
         "cache_hit_rate": Signal("share", lambda s: _share(s.totals.hits, s.totals.lookups)),
         "tool_success_rate": Signal("share", lambda s: _share(s.totals.tools - s.totals.failed_tools, s.totals.tools)),
+        "task_completion_rate": Signal("share", lambda s: _share(s.totals.runs_completed, s.totals.runs_judged)),
+        "escalation_rate": Signal("share", lambda s: _share(s.totals.runs_escalated, s.totals.runs_judged)),
         "p50": Signal("seconds", _duration(0.5)),
         "p95": Signal("seconds", _duration(0.95)),
         "p99": Signal("seconds", _duration(0.99)),
@@ -84,7 +89,8 @@ class Rule:
 
     Args:
         metric: what to watch, one of `SIGNALS`: shares from 0 to 1 (`error_rate`, `rejected_rate`,
-            `attempt_error_rate`, `unpriced_rate`, `cache_hit_rate`, `tool_success_rate`, `budget_used`), seconds
+            `attempt_error_rate`, `unpriced_rate`, `cache_hit_rate`, `tool_success_rate`, `task_completion_rate` and
+            `escalation_rate` of agent runs whose outcome is known, `budget_used`), seconds
             (`p50`, `p95`, `p99`, `ttft_p95`), USD (`cost`), counts (`tokens`, `calls`) of the window, or
             `cost_anomaly` (see `HourlyCost`).
 
@@ -146,7 +152,7 @@ class Rule:
         self._fill("where", MappingProxyType(dict(self.where)))
         for key in self.where:
             reader(key)
-        if self.where and (SIGNALS[self.metric].read is None or self.metric == "tool_success_rate"):
+        if self.where and (SIGNALS[self.metric].read is None or self.metric in _OF_THE_PROCESS):
             raise ConfigError(f"a rule on {self.metric} counts the whole process: it takes no where=")
         self._fill("name", self.name or self.metric)
         if self.clear_at is not None and self.clear_at != self.threshold and self.breached(self.clear_at):

@@ -10,7 +10,7 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, set_span_in_context
 from opentelemetry.trace.status import Status, StatusCode
 
 from agentprod.telemetry import attributes as name
-from agentprod.telemetry.agents import current_run
+from agentprod.telemetry import sinks
 from agentprod.telemetry.attempt_spans import AttemptSpan, attempt_identity
 from agentprod.telemetry.content import Content, emit_event
 from agentprod.telemetry.dedupe import Below, Shared, inference_around
@@ -89,9 +89,6 @@ class Operation:
         self._counts = call.operation not in ("other", "function")
         self.span: Span = INVALID_SPAN
         self.recording = False
-        run = current_run()
-        if run is not None and self._counts:
-            run.inference_calls += 1
         if tracer is not None:
             self._start(tracer)
 
@@ -194,8 +191,11 @@ class Operation:
             self.span.end()
             return
         ending, ended_at = Ending(self._call, error, stream), time.time_ns()
-        if not self._takes_time() or not later.submit(lambda: self._end(ending, reply, ended_at)):
-            self._end(ending, reply, ended_at)
+        if self._takes_time():
+            self._call.state[name.LATER] = True
+            if later.submit(lambda: self._end(ending, reply, ended_at)):
+                return
+        self._end(ending, reply, ended_at)
 
     def _takes_time(self) -> bool:
         """Whether the end needs tokens counted or text scrubbed, which shall not be the caller's time."""
@@ -225,6 +225,8 @@ class Operation:
             found.update(stream_facts(ending, self._watch, usage))
         if reply is not None and self._counts:
             found.update(response_facts((reply.body,) if self._watch is None else self._watch.seen()))
+        if sinks.wanted() or self._call.ledger.listeners:
+            self._call.state[name.FACTS] = found
         if self.recording:
             self._show(ending, found, usage, reply)
         if self._instruments is not None:
@@ -238,7 +240,9 @@ class Operation:
         if ending.failed:
             assert ending.error is not None
             kind = shown[name.ERROR_TYPE] = type(ending.error).__name__
-            message = self._content.error(ending.error) if self._content is not None else None
+            message = None
+            if self._content is not None:
+                message = self._call.state[name.MESSAGE] = self._content.error(ending.error)
             self.span.set_status(Status(StatusCode.ERROR, message or kind))
         self.span.set_attributes(shown)
         if self._content is not None:

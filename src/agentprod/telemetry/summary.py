@@ -33,6 +33,14 @@ class Summary:
     cache_hit_rate: float | None
     """Hits of all look-ups; bypassed calls are no look-ups."""
     tool_success_rate: float | None
+    runs: int
+    """Agent runs."""
+    loops_per_run: float | None
+    """Model calls of a run, on average."""
+    task_completion_rate: float | None
+    """Runs recorded as completed, of those whose outcome is known."""
+    escalation_rate: float | None
+    """Runs handed to a human, of those whose outcome is known."""
     p50: float | None
     """Median duration of calls that were not rejected."""
     p95: float | None
@@ -74,6 +82,10 @@ def summarize(seen: Slice) -> Summary:
         attempt_success_rate=_share(totals.attempts - totals.failed_attempts, totals.attempts),
         cache_hit_rate=_share(totals.hits, totals.lookups),
         tool_success_rate=_share(totals.tools - totals.failed_tools, totals.tools),
+        runs=totals.runs,
+        loops_per_run=_share(totals.loops, totals.runs),
+        task_completion_rate=_share(totals.runs_completed, totals.runs_judged),
+        escalation_rate=_share(totals.runs_escalated, totals.runs_judged),
         p50=p50,
         p95=p95,
         p99=p99,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from agentprod.telemetry.calls import CallRecord, ToolRecord, add_usd
+from agentprod.telemetry.calls import CallRecord, RunRecord, ToolRecord, add_usd
 from agentprod.telemetry.sketch import Sketch
 
 __all__ = ["Slice", "Timings", "Totals"]
@@ -28,6 +28,11 @@ _COUNTS = (
     "redactions",
     "tools",
     "failed_tools",
+    "runs",
+    "runs_judged",
+    "runs_completed",
+    "runs_escalated",
+    "loops",
 )
 _MONEY = ("cost", "saved_by_cache", "saved_by_routing")
 _ZERO = Decimal(0)
@@ -56,6 +61,11 @@ class Totals:
     redactions: int
     tools: int
     failed_tools: int
+    runs: int
+    runs_judged: int
+    runs_completed: int
+    runs_escalated: int
+    loops: int
     cost: Decimal
     saved_by_cache: Decimal
     saved_by_routing: Decimal
@@ -113,6 +123,15 @@ class Totals:
         self.tools += 1
         if record.status != "ok":
             self.failed_tools += 1
+
+    def add_run(self, record: RunRecord) -> None:
+        """Count one agent run."""
+        self.runs += 1
+        self.loops += record.inference_calls
+        if record.outcome is not None:
+            self.runs_judged += 1
+            self.runs_completed += record.outcome == "completed"
+            self.runs_escalated += record.outcome == "escalated"
 
     def merge(self, other: Totals) -> None:
         """Add other totals to these."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentprod.call import Call, CallNext
 from agentprod.errors import ConfigError
 from agentprod.layer import Layer
 from agentprod.reply import Reply
+from agentprod.telemetry.agents import trace_activities
 from agentprod.telemetry.attributes import SCOPE, TRACED
 from agentprod.telemetry.capture import capture_mode
 from agentprod.telemetry.drops import drops
@@ -40,6 +42,8 @@ class Tracer(Layer):
     is set up later is found within 0.2 seconds. Nothing here raises into a call; what fails is counted as dropped
     telemetry.
 
+    `ap.agent` runs, their steps and the calls of tools are traced by the `Tracer` made last.
+
     Args:
         capture: where message text is recorded: `"none"`, on the `"span"`, in an `"event"` of the logs
             signal, or `"both"`. `None` asks `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`, and
@@ -70,13 +74,19 @@ class Tracer(Layer):
             if value is not None and not callable(getattr(value, method, None)):
                 raise ConfigError(f"Tracer {option} must be an OpenTelemetry provider, not {type(value).__name__}")
         self.capture = capture_mode(capture)
-        self._provider = tracer_provider
-        self._meters = meter_provider
+        self.tracer_provider = tracer_provider
+        self.meter_provider = meter_provider
+        self.scrub: Callable[[str], str] | None = None
         self._tracer: trace.Tracer | None = None
         self._instruments: Instruments | None = None
         self._operation: type[Operation] | None = None
         self._idle_until = float("-inf")
         self._look_at = float("-inf")
+        trace_activities(self)
+
+    def join_stack(self, stack: Any) -> None:
+        """Scrub what tools are called with as the stack scrubs other text."""
+        self.scrub = stack.entry.sync.scrub
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Trace one call."""
@@ -125,7 +135,7 @@ class Tracer(Layer):
         """Return a tracer once somebody collects spans."""
         from opentelemetry import trace
 
-        provider = self._provider or trace.get_tracer_provider()
+        provider = self.tracer_provider or trace.get_tracer_provider()
         # Until an SDK is set the API hands out a stand-in; asking it for spans would cost more than all else here.
         if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
             return None
@@ -138,7 +148,7 @@ class Tracer(Layer):
 
     def _find_instruments(self) -> Instruments | None:
         """Return the instruments once somebody collects metrics."""
-        self._instruments = find_instruments(self._meters)
+        self._instruments = find_instruments(self.meter_provider)
         if self._instruments is not None:
             self._load()
         return self._instruments

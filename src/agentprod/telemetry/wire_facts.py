@@ -73,6 +73,10 @@ def parameters(call: Call) -> dict[str, Any]:
         read = _PARAMETERS.get(key)
         if read is not None:
             read(value, found)
+    if name.STOP in found:
+        # The one parameter that is text of the caller's own.
+        scrub = call.ledger.environment.scrub
+        found[name.STOP] = [] if scrub is None else [scrub(text) for text in found[name.STOP]]
     return found
 
 

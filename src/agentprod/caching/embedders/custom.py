@@ -57,7 +57,7 @@ class FunctionEmbedder:
         self._version = version
         self._window = window
         self.threshold = threshold
-        self.remote = inspect.iscoroutinefunction(function)
+        self.remote = self.asynchronous = inspect.iscoroutinefunction(function)
 
     @property
     def identity(self) -> Identity:
@@ -117,7 +117,7 @@ class OpenAIEmbedder:
         self._client = client
         self._model = model
         self._options = {"model": model} if dims is None else {"model": model, "dimensions": dims}
-        self._asynchronous = any(cls.__name__.startswith("Async") for cls in type(client).__mro__)
+        self.asynchronous = any(cls.__name__.startswith("Async") for cls in type(client).__mro__)
         self.identity = Identity(
             f"openai/{model}",
             "1" if dims is None else f"1-{dims}",
@@ -138,7 +138,7 @@ class OpenAIEmbedder:
         Raises:
             ConfigError: the client is asynchronous.
         """
-        if self._asynchronous:
+        if self.asynchronous:
             raise ConfigError(
                 "an AsyncOpenAI client cannot embed in a synchronous call: give openai() an OpenAI client"
             )
@@ -146,7 +146,7 @@ class OpenAIEmbedder:
 
     async def aembed(self, texts: Sequence[str], /) -> NDArray[np.float32]:
         """Ask the model without holding up the event loop."""
-        if not self._asynchronous:
+        if not self.asynchronous:
             return await in_thread(self.embed, texts)
         return self._read(await self._client.embeddings.create(input=list(texts), **self._options), len(texts))
 

@@ -1,0 +1,59 @@
+"""What parts of this process say of their own state: for health checks, and for gauges of circuits."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+__all__ = ["Part", "circuit_changed", "dismiss", "hear_circuits", "parts", "report"]
+
+
+class Part(Protocol):
+    """Something whose state matters to whether this process is fit to answer."""
+
+    def vitals(self) -> Mapping[str, Any]:
+        """Return any of `breakers` (state by name), `budgets` (used share by name), `alerts` (names that fire)."""
+        ...
+
+
+_parts: weakref.WeakSet[Part] = weakref.WeakSet()
+
+
+def report(part: Part) -> None:
+    """Let health checks ask a part, for as long as it lives."""
+    _parts.add(part)
+
+
+def dismiss(part: Part) -> None:
+    """Ask a part no more."""
+    _parts.discard(part)
+
+
+def parts() -> list[Part]:
+    """Return the parts that are to be asked."""
+    return list(_parts)
+
+
+CircuitHeard = Callable[[str, str], object]
+"""`(name, state)`: a circuit has changed; name and state are fit to show."""
+
+_hearing: tuple[CircuitHeard, ...] = ()
+
+
+def hear_circuits(hear: CircuitHeard) -> Callable[[], None]:
+    """Call `hear(name, state)` whenever a circuit of this process changes; return what ends that."""
+    global _hearing  # noqa: PLW0603 - one per process, by intent
+    _hearing = (*_hearing, hear)
+
+    def stop() -> None:
+        global _hearing  # noqa: PLW0603 - one per process, by intent
+        _hearing = tuple(each for each in _hearing if each is not hear)
+
+    return stop
+
+
+def circuit_changed(name: str, state: str) -> None:
+    """Tell those who listen that a circuit has changed; what they raise is theirs to prevent."""
+    for hear in _hearing:
+        hear(name, state)
