@@ -97,7 +97,7 @@ class Bound:
     __slots__ = ("_amount", "_fn", "dimension", "holder", "name", "period", "soft")
 
     def __init__(self, limit: Limit, dimension: Dimension, name: str, holder: Holder, period: Period) -> None:
-        self.dimension = dimension
+        self.dimension: Dimension = dimension
         self.name = name
         self.holder = holder
         self.period = period
