@@ -257,8 +257,8 @@ class SdkEdge:
         elif carrier is not None and not reply.edited:
             response = carrier.response
         else:
-            own = answer is not None and not reply.edited
-            response = whole_response(self._http, answer.content if own else dump(reply.body), request, answer)
+            content = dump(reply.body) if answer is None or reply.edited else answer.content
+            response = whole_response(self._http, content, request, answer)
         return await self._decode(call, origin, carrier, response)
 
     async def _decode(self, call: Call, origin: Origin, carrier: Undecoded | None, response: Any) -> Any:
