@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from agentprod.reliability.breaker_policy import SlowCalls
     from agentprod.reliability.bulkhead import Bulkhead
     from agentprod.reliability.circuit_breaker import CircuitBreaker
+    from agentprod.reliability.dead_letter import DeadLetter
     from agentprod.reliability.rate_limit import RateLimit
     from agentprod.reliability.retry import Retry
     from agentprod.reliability.retry_budget import RetryBudget
@@ -105,6 +106,7 @@ __all__ = [
     "CircuitOpen",
     "ConfigError",
     "Context",
+    "DeadLetter",
     "Deadline",
     "DeadlineExceeded",
     "Dialect",
@@ -218,6 +220,7 @@ _PLACES = {
     "reliability.breaker_policy": ("SlowCalls",),
     "reliability.bulkhead": ("Bulkhead",),
     "reliability.circuit_breaker": ("CircuitBreaker",),
+    "reliability.dead_letter": ("DeadLetter",),
     "reliability.rate_limit": ("RateLimit",),
     "reliability.retry": ("Retry",),
     "reliability.retry_budget": ("RetryBudget",),
