@@ -396,3 +396,13 @@ def test_shown() -> None:
     """The options are shown."""
     assert repr(ap.Bulkhead(3)) == "Bulkhead(max_in_flight=3)"
     assert repr(ap.Bulkhead(3, queue=2, queue_timeout=1)) == "Bulkhead(max_in_flight=3, queue=2, queue_timeout=1.0)"
+
+
+def test_a_snapshot_says_who_is_in_and_who_waits(clock: FakeClock) -> None:
+    """Calls in flight and in line, beside how many there may be."""
+    bulkhead = ap.Bulkhead(3, queue=4)
+    seen: list[dict[str, int]] = []
+    fn = ap.Stack(bulkhead, clock=clock).decorate(lambda: seen.append(bulkhead.snapshot()), name="f")
+    fn()
+    assert seen == [{"in_flight": 1, "max_in_flight": 3, "waiting": 0, "queue": 4}]
+    assert bulkhead.snapshot()["in_flight"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -617,3 +618,41 @@ def test_shown() -> None:
     """What differs from the defaults is shown."""
     assert repr(ap.RateLimit()) == "RateLimit()"
     assert repr(ap.RateLimit(requests=5, per="hour", max_wait=3)) == "RateLimit(requests=5, per=3600.0, max_wait=3.0)"
+
+
+# Looking
+
+
+def test_a_snapshot_says_what_is_left(clock: FakeClock) -> None:
+    """By group: limits, configured or learnt, the units left of them, and who waits, as JSON-able data."""
+    bench = Bench(Caller("sync"), clock, requests=10, by="global")
+    assert bench.limit.snapshot() == {}
+    bench.ask("fine", "fine")
+    assert json.loads(json.dumps(bench.limit.snapshot())) == {
+        "global": {"limits": {"requests": 10}, "left": {"requests": pytest.approx(8)}, "waiting": 0}
+    }
+
+    async def wait(count: int) -> None:
+        limit = ap.RateLimit(requests=1, by="global")
+
+        @ap.Stack(limit)
+        async def ask() -> str:
+            return "fine"
+
+        await ask()
+        waiting = [asyncio.create_task(ask()) for _ in range(count)]
+        await asyncio.sleep(0)
+        assert limit.snapshot()["global"]["waiting"] == count
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert limit.snapshot()["global"]["waiting"] == 0
+
+    asyncio.run(wait(3))
+
+
+def test_a_snapshot_does_not_ask_the_store(clock: FakeClock) -> None:
+    """What is in a store costs a round trip to know, so it only says so."""
+    bench = Bench(Caller("sync"), clock, requests=10, by="global", store=MemoryStore(now=clock.monotonic))
+    bench.ask("fine")
+    assert bench.limit.snapshot() == {"global": {"shared": True}}

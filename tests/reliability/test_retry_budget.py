@@ -143,3 +143,14 @@ def test_retries_are_a_share_of_successes(outcomes: list[bool], capacity: float,
         else:
             retries += budget.take("a")
         assert retries <= capacity + share * successes + 1e-6
+
+
+def test_a_snapshot_shows_strained_endpoints() -> None:
+    """Endpoints that have all their tokens do not show; a Retry shows its budget's, or that it has none."""
+    budget = ap.RetryBudget(10, 1)
+    budget.take("a")
+    assert budget.snapshot() == {"a": 9}
+    assert ap.Retry(budget=budget).snapshot() == {"budget": {"a": 9}}
+    budget.succeeded("a")
+    assert budget.snapshot() == {}
+    assert ap.Retry(budget=None).snapshot() == {"budget": None}

@@ -71,6 +71,15 @@ class Bulkhead(Layer):
         """Calls in line now."""
         return self._slots.waiting
 
+    def snapshot(self) -> dict[str, int]:
+        """Return `in_flight` and `waiting` calls, and how many of each there may be."""
+        return {
+            "in_flight": self.in_flight,
+            "max_in_flight": self.max_in_flight,
+            "waiting": self.waiting,
+            "queue": self.queue,
+        }
+
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Hold a slot while the rest of the call runs."""
         slots = self._slots

@@ -235,6 +235,11 @@ class Gcra:
         with self._lock:
             return {bucket.name: bucket.burst - bucket.level(now) for bucket in self.buckets}
 
+    def waiting(self) -> int:
+        """Return how many stand in line."""
+        with self._lock:
+            return sum(not ticket.is_gone for ticket in self.line.tickets)
+
     def wait(self, costs: Sequence[float], now: float) -> float:
         """Return the seconds until `costs` would fit behind those in line now; 0 when they fit."""
         with self._lock:

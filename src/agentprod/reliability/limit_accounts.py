@@ -30,6 +30,12 @@ class LocalAccount:
         """Return whether forgetting it would lose nothing."""
         return self._gcra.is_clean(now)
 
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """Return the limits known, what is left of them, and how many calls wait, as JSON-able data."""
+        left = self._gcra.remaining(now)
+        limits = {each.name: each.limit for each in self._gcra.buckets if each.limit is not None}
+        return {"limits": limits, "left": {name: left[name] for name in limits}, "waiting": self._gcra.waiting()}
+
     def has_limit(self, dimension: str) -> bool:
         """Return whether a limit of this dimension is known, by configuration or a header."""
         return any(each.name == dimension and each.limit is not None for each in self._gcra.buckets)
@@ -79,6 +85,10 @@ class SharedAccount:
     def is_clean(self, now: float) -> bool:
         """Return whether forgetting it would lose nothing: the account itself is in the store."""
         return self._alone.is_clean(now)
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """Return nothing but that the account is elsewhere: to look costs a round trip."""
+        return {"shared": True}
 
     def has_limit(self, dimension: str) -> bool:
         """Return that a limit may be known: another process may have learnt it."""

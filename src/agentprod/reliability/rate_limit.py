@@ -279,6 +279,16 @@ class RateLimit(Layer):
             return LocalAccount(self._dimensions)
         return SharedAccount(self._store, key, self._dimensions, self._now)
 
+    def snapshot(self) -> dict[str, dict[str, Any]]:
+        """Return where every limit stands, as JSON-able data by group.
+
+        Returns:
+            Of each: `limits` by dimension, as configured or learnt, the units `left` of them, negative in debt, and how
+            many calls are `waiting`; of one in a store only that it is `shared`.
+        """
+        now = self._now()
+        return {key: account.snapshot(now) for key, account in self._accounts.items()}
+
     def options(self) -> dict[str, Any]:
         """Return the options that differ from the defaults."""
         found: dict[str, Any] = dict(self.limits)

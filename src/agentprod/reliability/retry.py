@@ -224,6 +224,10 @@ class Retry(Layer):
     def _past_deadline(self, call: Call, wait: float) -> bool:
         return call.deadline is not None and call.runtime.now() + wait + MIN_ATTEMPT > call.deadline
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return the tokens of the retry `budget` left by endpoint, where some are used; `None` without a budget."""
+        return {"budget": None if self.budget is None else self.budget.snapshot()}
+
     def options(self) -> dict[str, Any]:
         """Return the options that differ from the defaults."""
         found: dict[str, Any] = {"attempts": self.attempts}

@@ -69,5 +69,10 @@ class RetryBudget:
         """Return the tokens an endpoint has left."""
         return self._tokens.get(endpoint, self.capacity)
 
+    def snapshot(self) -> dict[str, float]:
+        """Return the tokens left by endpoint, of endpoints that do not have all of them."""
+        with self._lock:
+            return dict(self._tokens)
+
     def __repr__(self) -> str:
         return f"RetryBudget({self.capacity:g}, {self.per_success:g})"
