@@ -5,16 +5,21 @@ from __future__ import annotations
 import builtins
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+from weakref import WeakSet
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
+import agentprod as ap
+from agentprod import vitals
 from agentprod.telemetry.drops import drops
-from agentprod.telemetry.health import asgi_app, assemble_health, prometheus_text, wsgi_app
+from agentprod.telemetry.health import _last_success, asgi_app, assemble_health, prometheus_text, wsgi_app
+from agentprod.testing import FakeClock
+from tests.callers import Caller, Script
 
 
 @pytest.mark.parametrize(
@@ -48,6 +53,69 @@ def test_dropped_telemetry_is_shown() -> None:
     assert (found["status"], found["last_success_age"]) == ("ok", 1.5)
     assert found["dropped"]["test_health"] >= 1
     assert assemble_health(dropped={})["dropped"] == {}
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process without the parts of other tests."""
+    monkeypatch.setattr(vitals, "_parts", WeakSet())
+    yield
+    _last_success.forget()
+
+
+@pytest.mark.usefixtures("alone")
+def test_health_asks_the_parts_of_the_process() -> None:
+    """A circuit that opens shows at once, and so does an alert that fires; the age is that of the last answer."""
+    clock, script = FakeClock(), Script("fine", ConnectionError("down"))
+    breaker = ap.CircuitBreaker(min_calls=1)
+    caller = Caller("sync")
+    fn = caller.decorate(ap.Stack(breaker, clock=clock), script)
+    alerts = ap.Alerts([ap.Rule("error_rate", ">", 0.3)], [lambda alert: None], timer=False)
+    assert ap.health()["status"] == "ok"
+    assert ap.health()["last_success_age"] is None
+    caller.ask(fn)
+    assert ap.health()["last_success_age"] < 60
+    caller.ask(fn)
+    alerts.evaluate()
+    found = ap.health()
+    assert list(found["breakers"].values()) == ["open"]
+    assert (found["status"], found["alerts"]) == ("failing", ["error_rate"])
+    breaker.disable()
+    alerts.close()
+    found = ap.health()
+    assert (found["status"], list(found["breakers"].values()), found["alerts"]) == ("ok", ["closed"], [])
+    breaker.force_open()
+    assert list(ap.health()["breakers"].values()) == ["open"]
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_part_that_fails_or_is_in_shadow(dropped: Callable[[str], int]) -> None:
+    """What cannot say how it is, is counted and left out; a breaker that refuses nothing has no say."""
+
+    class Broken:
+        def vitals(self) -> Mapping[str, Any]:
+            raise RuntimeError
+
+    class Budget:
+        def vitals(self) -> Mapping[str, Any]:
+            return {"budgets": {"daily": 1.2}}
+
+    parts = [Broken(), Budget(), ap.CircuitBreaker(shadow=True)]
+    vitals.report(parts[0])  # type: ignore[arg-type]
+    vitals.report(parts[1])  # type: ignore[arg-type]
+    assert ap.health()["reasons"] == ["budget daily is used up"]
+    assert dropped("health") == 1
+
+
+def test_circuits_are_listened_to() -> None:
+    """Who listens hears of every change of a circuit, until it leaves."""
+    heard: list[tuple[str, str]] = []
+    stop = vitals.hear_circuits(lambda name, state: heard.append((name, state)))
+    caller = Caller("sync")
+    fn = caller.decorate(ap.Stack(ap.CircuitBreaker(min_calls=1), clock=FakeClock()), Script(ConnectionError("down")))
+    caller.ask(fn)
+    stop()
+    assert [state for _, state in heard] == ["open"]
 
 
 def health(status: str = "ok") -> Mapping[str, Any]:

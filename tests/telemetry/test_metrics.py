@@ -389,6 +389,7 @@ def test_the_prometheus_names_are_those_of_the_exporter() -> None:
         gap(0.1)
         instruments.record_tool(ToolRecord(tool="t"))
         instruments.record_run(RunRecord(agent="a"))
+        instruments.record_step("a", "plan", 0.1)
         instruments.breaker_changed("b", "open")
         instruments.alert_fired("r")
         drops.count("test_metrics")

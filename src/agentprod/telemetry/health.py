@@ -39,9 +39,8 @@ def health() -> dict[str, Any]:
             drops.count("health")
             continue
         for name, state in found.get("breakers", {}).items():
-            state = _STATES.get(state, state)
             if breakers.get(name) != "open":
-                breakers[name] = state
+                breakers[name] = _STATES.get(state) or state
         for name, used in found.get("budgets", {}).items():
             budgets[name] = max(used, budgets.get(name, 0.0))
         alerts.update(found.get("alerts", ()))

@@ -260,7 +260,7 @@ class Monitor:
     @contextmanager
     def _reading(self) -> Iterator[None]:
         # The tokens of a stream may still be being counted.
-        later.flush(1.0)
+        later.flush(5.0)
         with self._lock:
             self._count()
             self._fold()
