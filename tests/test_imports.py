@@ -46,6 +46,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "board",
         "capabilities",
         "capability_table",
+        "spending_cap",
         "order",
         "listeners",
         "activities",

@@ -68,6 +68,12 @@ if TYPE_CHECKING:
     from agentprod.reliability.retry_budget import RetryBudget
     from agentprod.reliability.timeout import Deadline, Timeout
     from agentprod.reply import End, Reply
+    from agentprod.routing.classifier import Classifier
+    from agentprod.routing.goal import Goal
+    from agentprod.routing.learned_stage import Learned
+    from agentprod.routing.router import Router
+    from agentprod.routing.rules import Rules
+    from agentprod.routing.sticky import Sticky
     from agentprod.runs import agent
     from agentprod.safety import pii
     from agentprod.safety.pii.recognizer import Recognizer
@@ -104,6 +110,7 @@ __all__ = [
     "CallTimeout",
     "CircuitBreaker",
     "CircuitOpen",
+    "Classifier",
     "ConfigError",
     "Context",
     "DeadLetter",
@@ -114,8 +121,10 @@ __all__ = [
     "Editor",
     "End",
     "Fault",
+    "Goal",
     "Inside",
     "Layer",
+    "Learned",
     "Limit",
     "LimitStatus",
     "Limits",
@@ -134,13 +143,16 @@ __all__ = [
     "Reply",
     "Retry",
     "RetryBudget",
+    "Router",
     "Rule",
+    "Rules",
     "ScrubPII",
     "SemanticCache",
     "ShuttingDown",
     "SlowCalls",
     "Stack",
     "Stale",
+    "Sticky",
     "StreamInterrupted",
     "SuspendedError",
     "Target",
@@ -226,6 +238,12 @@ _PLACES = {
     "reliability.retry_budget": ("RetryBudget",),
     "reliability.timeout": ("Deadline", "Timeout"),
     "reply": ("End", "Reply"),
+    "routing.classifier": ("Classifier",),
+    "routing.goal": ("Goal",),
+    "routing.learned_stage": ("Learned",),
+    "routing.router": ("Router",),
+    "routing.rules": ("Rules",),
+    "routing.sticky": ("Sticky",),
     "runs": ("agent",),
     "safety.pii.recognizer": ("Recognizer",),
     "safety.pii.scrub": ("scrub",),

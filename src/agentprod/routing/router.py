@@ -240,9 +240,10 @@ class _FunctionStage:
 
 
 def _stage(given: Any) -> Stage:
-    if callable(getattr(given, "decide", None)) and callable(getattr(given, "check", None)):
+    is_class = isinstance(given, type)
+    if not is_class and callable(getattr(given, "decide", None)) and callable(getattr(given, "check", None)):
         return given  # type: ignore[no-any-return]
-    if callable(given) and not isinstance(given, type):
+    if callable(given) and not is_class:
         return _FunctionStage(cast("Callable[[Ask], str | None]", given))
-    kind = f"the class {given.__name__}; write {given.__name__}()" if isinstance(given, type) else type(given).__name__
+    kind = f"the class {given.__name__}; write {given.__name__}()" if is_class else type(given).__name__
     raise ConfigError(f"Router stages are ap.Rules, ap.Learned, ap.Classifier and functions of the ask, not {kind}")

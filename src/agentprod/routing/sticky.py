@@ -38,6 +38,8 @@ class Sticky:
     is worth loses money. In the middle of a tool exchange, and for a message that only says to go on, the model stays.
     Calls that name no conversation are routed one by one.
 
+    It looks one call ahead. Where a cheaper model would pay only over many turns, it is not gone to.
+
     Args:
         by: what makes calls one conversation: `"conversation"`, `"run"`, `"user"`, `"team"` or `"tenant"` of
             `ap.context`, or a function `(call) -> str | None`.
