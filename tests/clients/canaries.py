@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["CANARIES", "EVERYTHING", "WIDE", "body_of", "leaked", "seen_in"]
+__all__ = ["CANARIES", "EVERYTHING", "WIDE", "body_of", "cacheable", "leaked", "seen_in"]
 
 CANARIES: Mapping[str, str] = {
     "EMAIL": "mira.lind@postbox-nord.example",
@@ -132,6 +132,7 @@ def responses_body() -> dict[str, Any]:
 def messages_body() -> dict[str, Any]:
     """Return the same for Anthropic's messages."""
     document = {"type": "text", "media_type": "text/plain", "data": EVERYTHING}
+    wide = [{"type": "text", "text": WIDE}]
     return {
         "system": [{"type": "text", "text": EVERYTHING, "cache_control": {"type": "ephemeral"}}],
         "messages": [
@@ -140,7 +141,7 @@ def messages_body() -> dict[str, Any]:
                 "content": [
                     {"type": "text", "text": EVERYTHING},
                     {"type": "document", "source": document, "title": EVERYTHING, "context": WIDE},
-                    {"type": "search_result", "source": EVERYTHING, "title": "x", "content": [{"type": "text", "text": WIDE}]},
+                    {"type": "search_result", "source": EVERYTHING, "title": "x", "content": wide},
                     NEW_BLOCK,
                 ],
             },
@@ -185,3 +186,16 @@ def body_of(surface: str) -> dict[str, Any]:
     if "responses" in surface:
         return responses_body()
     return embeddings_body() if "embeddings" in surface else chat_body()
+
+
+def cacheable(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the request without what keeps its answer out of a cache: pictures, files, searches, stored prompts."""
+    keys = ("messages", "input", "instructions", "system", "metadata", "user", "stop", "x_not_yet_invented")
+    kept = {key: value for key, value in body.items() if key in keys}
+    for message in kept.get("messages", ()):
+        content = message["content"]
+        if isinstance(content, list):
+            message["content"] = [part for part in content if part["type"] in ("text", "tool_use", "tool_result")]
+    if isinstance(kept.get("input"), list):
+        kept["input"] = [item for item in kept["input"] if isinstance(item, str) or item.get("type") != "mcp_call"]
+    return {**kept, "store": False} if "input" in kept and "instructions" in kept else kept
