@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import openai
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import agentprod as ap
 from agentprod.testing import FakeClock, Provider, behaviours
+from tests.caching.semantic_callers import FIRST, SIMILAR, reason
 from tests.callers import MODES, STREAMS, Caller, Script
 
 OpenAIWith = Callable[..., openai.OpenAI]
-FIRST, SIMILAR = "How do I reset my password?", "How can I reset my password please?"
-
-
-def reason(meta: ap.Meta | None) -> tuple[str | None, str]:
-    """Return what the cache did, and why."""
-    assert meta is not None
-    (note,) = [note for note in meta.notes if note.layer == "SemanticCache" and note.event != "not_stored"]
-    return meta.cache, note.data["reason"]
 
 
 def ask(client: Any, *texts: str, **options: Any) -> tuple[str | None, str]:
@@ -402,3 +399,48 @@ def test_what_it_shows_of_itself() -> None:
     assert repr(ap.SemanticCache()) == "SemanticCache()"
     told = repr(ap.SemanticCache(threshold=0.9, guards="off", ttl=60, embedder=ap.embedders.hashed()))
     assert told == "SemanticCache(threshold=0.9, embedder='hashed-ngrams@1', guards='off', ttl=60.0)"
+
+
+def test_the_span_says_what_was_decided_and_why() -> None:
+    """Outcome, cosine, threshold and reason stand on the span of a hit and of a miss."""
+    exporter = InMemorySpanExporter()
+    spans = TracerProvider()
+    spans.add_span_processor(SimpleSpanProcessor(exporter))
+
+    @ap.Stack(ap.Tracer(tracer_provider=spans), ap.SemanticCache(threshold=0.8))
+    def answer(prompt: str) -> str:
+        return prompt
+
+    for text in (FIRST, SIMILAR, "How do I not reset my password?"):
+        answer(text)
+    _, hit, miss = (span.attributes or {} for span in exporter.get_finished_spans() if span.parent is None)
+    assert hit["agentprod.cache.outcome"] == "hit_semantic"
+    assert hit["agentprod.cache.hit.reason"] == "similar"
+    assert hit["agentprod.cache.threshold"] == 0.8
+    assert float(str(hit["agentprod.cache.similarity"])) > 0.9
+    assert miss["agentprod.cache.outcome"] == "miss"
+    assert miss["agentprod.cache.miss.reason"] == "guard:negation"
+    spans.shutdown()
+
+
+def test_callers_of_one_text_share_a_call() -> None:
+    """200 tasks that ask the same at once, whole and streamed, make one upstream call."""
+
+    async def run() -> None:
+        with Provider(behaviours.ok("So be it.", chunks=["So", " be", " it."])) as provider:
+            async with openai.AsyncOpenAI(api_key="k", base_url=provider.openai_url, max_retries=0) as bare:
+                client: Any = ap.Stack(ap.SemanticCache()).wrap(bare)
+
+                async def one(number: int) -> None:
+                    messages = [{"role": "user", "content": FIRST}]
+                    found = await client.chat.completions.create(
+                        model="m", temperature=0, messages=messages, stream=number % 4 == 1
+                    )
+                    if number % 4 == 1:
+                        async for _ in found:
+                            pass
+
+                await asyncio.gather(*(one(number) for number in range(200)))
+            assert len(provider.requests) == 1
+
+    asyncio.run(run())

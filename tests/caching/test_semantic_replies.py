@@ -12,6 +12,7 @@ import pytest
 
 import agentprod as ap
 from agentprod.testing import Provider, behaviours
+from tests.caching.semantic_callers import FIRST, SIMILAR
 from tests.caching.surfaces import (
     ASYNC_CHAT_SURFACES,
     ASYNC_MESSAGE_SURFACES,
@@ -31,7 +32,6 @@ ANSWERS: dict[str, Any] = {
         "Yes.", usage={"input_tokens": 50, "output_tokens": 7, "cache_read_tokens": 30, "reasoning_tokens": 2}
     ),
 }
-FIRST, SIMILAR = "How do I reset my password?", "Please tell me, how can I reset my password?"
 Asks = Callable[[str], None]
 
 

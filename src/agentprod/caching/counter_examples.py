@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 __all__ = ["CounterExamples", "Wrong", "text_digest"]
 
 _MAX_TEXTS = 10_000
+_ROUNDING = 1e-4
+"""More than a cosine changes when its vectors are stored once more."""
 
 
 class Wrong(NamedTuple):
@@ -69,7 +71,7 @@ class CounterExamples:
             return False
         with self._lock:
             limits = (self._limits.get((partition, text_digest(side)), -1.0) for side in (text, other))
-            return similarity <= max(limits)
+            return similarity <= max(limits) + _ROUNDING
 
     def export(self) -> Iterator[tuple[Hashable, bytes, float]]:
         """Iterate over a snapshot: partition, digest of a text, highest reported cosine."""
