@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from agentprod.reliability.circuit_breaker import CircuitBreaker
     from agentprod.reliability.dead_letter import DeadLetter
     from agentprod.reliability.rate_limit import RateLimit
+    from agentprod.reliability.fallback import Fallback
     from agentprod.reliability.retry import Retry
     from agentprod.reliability.retry_budget import RetryBudget
     from agentprod.reliability.timeout import Deadline, Timeout
@@ -122,6 +123,7 @@ __all__ = [
     "Editor",
     "End",
     "Fault",
+    "Fallback",
     "Goal",
     "Inside",
     "Layer",
@@ -240,6 +242,7 @@ _PLACES = {
     "reliability.retry": ("Retry",),
     "reliability.retry_budget": ("RetryBudget",),
     "reliability.timeout": ("Deadline", "Timeout"),
+    "reliability.fallback": ("Fallback",),
     "reply": ("End", "Reply"),
     "routing.classifier": ("Classifier",),
     "routing.goal": ("Goal",),

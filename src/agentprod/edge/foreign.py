@@ -73,8 +73,6 @@ class ForeignEdge:
         request, lost, reason = self._translated(call, target)
         if reason is not None:
             raise ConfigError(f"{target} cannot answer this call: {reason}")
-        for name in lost:
-            call.ledger.drop(name)
         own = self._speaks(call)
         try:
             reply = await self._sdk.send(self._call(call, request, own), attempt)
@@ -83,6 +81,8 @@ class ForeignEdge:
             if raised is error:
                 raise
             raise raised from error
+        for name in lost:
+            call.ledger.drop(name)
         return reply if own or reply.stream is not None else retold_reply(reply, call)
 
     def _speaks(self, call: Call) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentprod.call import Call, Target
 from agentprod.dialects.function import call_with
 from agentprod.dialects.neutral_stream import Said
-from agentprod.edge.function_edge import FunctionEdge
+from agentprod.edge.function_edge import FunctionEdge, Kind
 from agentprod.edge.functions import check_callable, kind_of
 from agentprod.events import Event
 from agentprod.reply import Reply
@@ -27,6 +27,11 @@ class FunctionTarget(FunctionEdge):
     the caller's wire form; for a stream also an iterator of texts or of events in that form.
     """
 
+    def __init__(self, fn: Callable[..., Any], kind: Kind) -> None:
+        super().__init__(fn, kind)
+        self._call_once = self.send
+        self.send = self._answer
+
     def obstacle(self, call: Call, target: Target) -> str | None:
         """Return why this function cannot be asked this; `None` when it can."""
         if isinstance(call.origin, FunctionEdge):
@@ -39,16 +44,15 @@ class FunctionTarget(FunctionEdge):
             return f"it does not take the request's fields: {error}; let it take **fields"
         return None
 
-    async def send(self, call: Call, attempt: Attempt) -> Reply:
-        """Call the function once."""
-        reply = await self._send(call, attempt)
+    async def _answer(self, call: Call, attempt: Attempt) -> Reply:
+        reply = await self._call_once(call, attempt)
         if isinstance(call.origin, FunctionEdge) or reply.stream is not None:
             return reply
         body = reply.body
         if isinstance(body, str):
             body = call.dialect.make_body(call.request, body)
         made = Reply.local(call, body)
-        made.accounts = (call.dialect, None, {})  # nobody was billed
+        made.accounts = (call.dialect, None, body)
         if made.stream is not None:
             made.stream.attempt = attempt
             await made.stream.open()

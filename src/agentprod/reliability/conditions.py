@@ -16,8 +16,13 @@ __all__ = ["Condition", "make_condition", "strategy_wait", "wants_stop"]
 Condition = Callable[[Exception, Fault], bool]
 
 
-def make_condition(item: Any) -> Condition:
+def make_condition(item: Any, layer: str = "Retry") -> Condition:
     """Read one entry of `on=`.
+
+    Args:
+        item: the entry.
+
+        layer: class name of the layer it was given to, for errors.
 
     Raises:
         ConfigError: it is neither an exception type, a `Fault`, a predicate, nor one of tenacity's `retry_*`.
@@ -28,7 +33,7 @@ def make_condition(item: Any) -> Condition:
         return lambda error, fault: fault is item
     if isinstance(item, Fault) or (isinstance(item, type) and issubclass(item, BaseException)):
         raise ConfigError(
-            f"Retry never repeats {item.value if isinstance(item, Fault) else item.__name__}: "
+            f"{layer} never repeats {item.value if isinstance(item, Fault) else item.__name__}: "
             "another try cannot help against a used-up quota, a refusal of a layer, or a cancellation"
         )
     if _is_tenacity(item, "retry_base"):
@@ -36,7 +41,7 @@ def make_condition(item: Any) -> Condition:
     if callable(item) and not isinstance(item, type):
         return lambda error, fault: bool(item(error))
     raise ConfigError(
-        "Retry on= takes exception types, ap.Fault members, predicates (exception) -> bool and tenacity's "
+        f"{layer} on= takes exception types, ap.Fault members, predicates (exception) -> bool and tenacity's "
         f"retry_* objects, not {item!r}"
     )
 
