@@ -31,11 +31,16 @@ class Place:
         function: name of the decorated function; `None` for an SDK client.
 
         streams: whether every call there is a stream (generators).
+
+        fn: the decorated function; `None` for an SDK client.
     """
 
-    __slots__ = ("function", "kind", "streams")
+    __slots__ = ("fn", "function", "kind", "streams")
 
-    def __init__(self, kind: str, function: str | None, streams: bool = False) -> None:
+    def __init__(
+        self, kind: str, function: str | None, streams: bool = False, fn: Callable[..., Any] | None = None
+    ) -> None:
+        self.fn = fn
         self.kind = kind
         self.function = function
         self.streams = streams

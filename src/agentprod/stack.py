@@ -206,6 +206,7 @@ class Stack:
                 "async" if edge.kind in ("async", "async_generator") else "sync",
                 edge.name,
                 edge.kind in ("generator", "async_generator"),
+                edge.fn,
             )
         )
         entry = joined.entry if bound is None else joined.entry.bind(bound)

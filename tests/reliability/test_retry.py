@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import sys
 import warnings
@@ -755,3 +756,30 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
     """A bad option is refused when the layer is built, with what is allowed."""
     with pytest.raises(ap.ConfigError, match=message):
         ap.Retry(**options)
+
+
+@pytest.mark.parametrize("own", [2, 0, None, True, "many"])
+def test_scenario_23_an_object_that_retries_by_itself(own: Any) -> None:
+    """A method of an object with `max_retries` above 0 brings one warning, once, and works all the same."""
+
+    class Client:
+        def __init__(self, max_retries: Any) -> None:
+            self.max_retries = max_retries
+
+        def ask(self, prompt: str) -> str:
+            return prompt
+
+    retry = ap.Retry()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for method in (Client(own).ask, functools.partial(Client(own).ask, "hi"), Client(own).ask):
+            decorated = ap.Stack(retry).decorate(method)
+            assert decorated("hi") == "hi" if method.__class__ is not functools.partial else decorated() == "hi"
+        ap.Stack(ap.Retry(attempts=1)).decorate(Client(own).ask)
+        ap.Stack(retry).decorate(lambda: "fine", name="f")
+    told = [str(each.message) for each in caught if issubclass(each.category, ap.AgentprodWarning)]
+    assert len(told) == (1 if own == 2 and own is not True else 0)
+    if told:
+        assert "Client" in told[0]
+        assert "make it with max_retries=0" in told[0]
+        assert caught[0].filename == __file__

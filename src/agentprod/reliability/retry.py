@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import warnings
@@ -14,7 +15,7 @@ from agentprod.callsite import outside_level
 from agentprod.context import seconds
 from agentprod.errors import AgentprodWarning, CircuitOpen, ConfigError
 from agentprod.faults import RETRIED, THROTTLED, Failure, Fault, classify
-from agentprod.layer import Layer
+from agentprod.layer import Layer, Place
 from agentprod.reliability.conditions import Condition, make_condition, strategy_wait, wants_stop
 from agentprod.reliability.retry_budget import RetryBudget
 from agentprod.reply import Reply
@@ -116,6 +117,24 @@ class Retry(Layer):
         self._on_result = on_result
         self._random = _jitter if seed is None else random.Random(seed)
         self._warned: set[type] = set()
+
+    def attach(self, place: Place) -> None:
+        """Warn of a method whose object retries by itself: that cannot be switched off from here."""
+        fn = place.fn
+        while isinstance(fn, functools.partial):
+            fn = fn.func
+        owner = getattr(fn, "__self__", None)
+        own = getattr(owner, "max_retries", None)
+        if isinstance(own, bool) or not isinstance(own, int) or own < 1 or self.attempts < 2:
+            return
+        if type(owner) not in self._warned:
+            self._warned.add(type(owner))
+            warnings.warn(
+                f"{type(owner).__name__}, whose method {place.function} is decorated, retries {own} times by itself "
+                f"(max_retries), inside each of Retry's {self.attempts} attempts: make it with max_retries=0",
+                AgentprodWarning,
+                stacklevel=outside_level(),
+            )
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Try, and try again."""
