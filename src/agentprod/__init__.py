@@ -17,6 +17,7 @@ from agentprod.stack import Stack
 from agentprod.when import when
 
 if TYPE_CHECKING:
+    from agentprod.batch.mapping import amap, map
     from agentprod.budget import prices
     from agentprod.budget.budget_status import LimitStatus
     from agentprod.budget.cost_of import cost
@@ -64,8 +65,8 @@ if TYPE_CHECKING:
     from agentprod.reliability.bulkhead import Bulkhead
     from agentprod.reliability.circuit_breaker import CircuitBreaker
     from agentprod.reliability.dead_letter import DeadLetter
-    from agentprod.reliability.rate_limit import RateLimit
     from agentprod.reliability.fallback import Fallback
+    from agentprod.reliability.rate_limit import RateLimit
     from agentprod.reliability.retry import Retry
     from agentprod.reliability.retry_budget import RetryBudget
     from agentprod.reliability.timeout import Deadline, Timeout
@@ -122,8 +123,8 @@ __all__ = [
     "Drained",
     "Editor",
     "End",
-    "Fault",
     "Fallback",
+    "Fault",
     "Goal",
     "Inside",
     "Layer",
@@ -167,6 +168,7 @@ __all__ = [
     "Webhook",
     "adrain",
     "agent",
+    "amap",
     "bind",
     "context",
     "cost",
@@ -178,6 +180,7 @@ __all__ = [
     "history",
     "last",
     "logs",
+    "map",
     "meta",
     "pii",
     "price",
@@ -193,11 +196,12 @@ __all__ = [
 ]
 
 _PLACES = {
-    "budget.step_limit": ("StepLimit",),
+    "batch.mapping": ("amap", "map"),
     "budget.budget_status": ("LimitStatus",),
     "budget.cost_of": ("cost",),
     "budget.limit": ("Limit",),
     "budget.prices": ("price",),
+    "budget.step_limit": ("StepLimit",),
     "budget.token_budget": ("TokenBudget",),
     "budget.tokens": ("count_tokens",),
     "caching.exact": ("Cache", "Stale"),
@@ -238,11 +242,11 @@ _PLACES = {
     "reliability.bulkhead": ("Bulkhead",),
     "reliability.circuit_breaker": ("CircuitBreaker",),
     "reliability.dead_letter": ("DeadLetter",),
+    "reliability.fallback": ("Fallback",),
     "reliability.rate_limit": ("RateLimit",),
     "reliability.retry": ("Retry",),
     "reliability.retry_budget": ("RetryBudget",),
     "reliability.timeout": ("Deadline", "Timeout"),
-    "reliability.fallback": ("Fallback",),
     "reply": ("End", "Reply"),
     "routing.classifier": ("Classifier",),
     "routing.goal": ("Goal",),

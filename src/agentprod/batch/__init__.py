@@ -1,0 +1,1 @@
+"""Many calls at once: bounded, in order, with nothing lost."""
