@@ -49,6 +49,8 @@ _log = logging.getLogger("agentprod")
 class Booking:
     """What an attempt may use at most. `floor_*` is its input alone: what counts as used if nobody ever settles."""
 
+    estimate: int
+    """Input tokens, without any margin."""
     input_tokens: int
     output_tokens: int
     """Of all choices together."""
@@ -56,6 +58,9 @@ class Booking:
     floor_nano_usd: int
     unscaled: int
     """Input tokens before the factor that is learned."""
+
+
+_NOTHING = Booking(0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +82,26 @@ class Meter:
         on_unknown: what a model without a price costs.
 
         on_uncertain: `"keep"` the input's cost of an attempt that failed after it was sent, or `"refund"` it.
+
+        money, tokens: whether anybody wants to know.
     """
 
-    def __init__(self, *, margin: float, output_reserve: int, on_unknown: OnUnknown, on_uncertain: str) -> None:
+    def __init__(
+        self,
+        *,
+        margin: float,
+        output_reserve: int,
+        on_unknown: OnUnknown,
+        on_uncertain: str,
+        money: bool = True,
+        tokens: bool = True,
+    ) -> None:
         self._margin = 1.0 + margin
         self._output_reserve = output_reserve
         self._on_unknown = on_unknown
         self._keeps = on_uncertain == "keep"
+        self._money = money
+        self._tokens = tokens or money
         self._factors = TokenFactors()
 
     def before(self, call: Call) -> Booking:
@@ -92,6 +110,8 @@ class Meter:
         Raises:
             BudgetExceeded: its model has no price, and such models are refused.
         """
+        if not self._tokens:
+            return _NOTHING
         request, target = call.request, call.target
         unscaled, counted = self._count(call)
         read = math.ceil(counted * self._margin)
@@ -100,7 +120,7 @@ class Meter:
         tier = "fast" if request.get("speed") == "fast" else tier if tier in _DEARER_TIERS else None
         nano = self._upper(call, target, read, written, tier)
         floor = self._upper(call, target, counted, 0, tier)
-        return Booking(read, written, nano, min(floor, nano), unscaled)
+        return Booking(counted, read, written, nano, min(floor, nano), unscaled)
 
     def after(self, call: Call, booking: Booking, attempt: Attempt, text: Callable[[], str] | None) -> Used | None:
         """Return what an attempt used; `None` when nothing of it is billed.
@@ -118,6 +138,8 @@ class Meter:
             return None
         if attempt.outcome == "failed" and self._unbilled(call, attempt):
             return None
+        if not self._tokens:
+            return Used(0, 0) if attempt.outcome == "ok" or self._keeps else None
         usage = attempt.usage
         if usage is None and attempt.outcome == "ok":
             usage = self._counted(call, booking, text)
@@ -126,20 +148,27 @@ class Meter:
         if usage is None:
             if not self._keeps:
                 return None
-            usage = Usage(input_tokens=math.ceil(booking.input_tokens / self._margin), estimated=True)
+            usage = Usage(input_tokens=booking.estimate, estimated=True)
         return Used(usage.total_tokens, self.price(call, attempt.target, usage))
 
     def price(self, call: Call, target: Target, usage: Usage) -> int:
         """Return the cost in nano-dollars by the stack's prices; an unknown model costs what `on_unknown` says."""
+        if not self._money:
+            return 0
         pricer = call.ledger.environment.pricer
         usd = pricer(target.provider, target.model, usage) if pricer is not None else None
         if usd is not None:
             return nano_usd(usd)
+        # A note rather than a flag: what is flagged is kept out of caches.
+        if not any(note.event == "price_unknown" for note in call.ledger.notes):
+            call.ledger.note("TokenBudget", "price_unknown")
         if self._on_unknown in ("free", "tokens_only"):
             return 0
         return prices.price(target.model or "unknown", usage, provider=target.provider or None).nano_usd
 
     def _upper(self, call: Call, target: Target, read: int, written: int, tier: str | None) -> int:
+        if not self._money:
+            return 0
         if self._on_unknown == "refuse":
             self._refuse_unknown(call, target)
         plain = self.price(call, target, Usage(input_tokens=read, output_tokens=written, service_tier=tier))
@@ -188,13 +217,13 @@ class Meter:
 
     def _counted(self, call: Call, booking: Booking, text: Callable[[], str] | None) -> Usage | None:
         """Count a reply whose provider reported nothing; without its text it counts as long as it may have been."""
-        read, written = math.ceil(booking.input_tokens / self._margin), booking.output_tokens
+        written = booking.output_tokens
         if text is not None:
             try:
                 written = count_tokens(text(), call.target.model or "")
             except Exception:
                 _log.debug("the tokens of a reply could not be counted", exc_info=True)
-        return Usage(input_tokens=read, output_tokens=written, estimated=True)
+        return Usage(input_tokens=booking.estimate, output_tokens=written, estimated=True)
 
     def _unbilled(self, call: Call, attempt: Attempt) -> bool:
         if attempt.ttft is not None:  # a stream that broke: what was read is billed

@@ -83,7 +83,7 @@ def refused(
     shown = {"limit": bound.shown(limit), "spent": bound.shown(found.spent), "held": bound.shown(found.held)}
     call.ledger.note(
         "TokenBudget",
-        "soft" if soft else "refused",
+        "early" if soft else "refused",
         name=bound.name,
         used_ratio=(found.spent + found.held) / limit if limit else 1.0,
     )

@@ -135,8 +135,14 @@ class TokenBudget(Layer):
         self.on_exceeded = check_actions("on_exceeded", on_exceeded, models)
         self.on_soft = check_actions("on_soft", on_soft, models)
         self._bounds = bounds_of(limits)
+        dimensions = {bound.dimension for bound in self._bounds}
         self._meter = Meter(
-            margin=margin, output_reserve=output_reserve, on_unknown=on_unknown, on_uncertain=on_uncertain
+            margin=margin,
+            output_reserve=output_reserve,
+            on_unknown=on_unknown,
+            on_uncertain=on_uncertain,
+            money="usd" in dimensions,
+            tokens="tokens" in dimensions,
         )
         self._actions = Actions(self._meter, tuple(models))
         self._lease = seconds(lease, "TokenBudget lease")
@@ -266,7 +272,7 @@ class TokenBudget(Layer):
                 allowed = int(limit * bound.soft)
             amount, floor = _amounts(bound, booking, counts_call)
             claims.append(bound.claim(bound.holder.key(call), now, amount, floor, allowed))
-        seen = self._waiting.freed
+        seen, since = self._waiting.freed, call.runtime.now()
         try:
             held = await self._reserving.reserve(call.runtime, claims, self._lease_of(call))
         except StoreUnavailable as error:
@@ -284,7 +290,7 @@ class TokenBudget(Layer):
             raise refused(self, call, bound, held._replace(claim=held.claim._replace(limit=limit)), now, booking,
                           soft=soft, seen=seen)  # fmt: skip
         state.pending += counts_call
-        token = _Token(call, held, booking, claims, counts_call)
+        token = _Token(call, held, booking, claims, counts_call, since)
         state.tokens.append(token)
         await self._remark(call, claims, limits, now)
         return token
@@ -304,7 +310,7 @@ class TokenBudget(Layer):
             amounts = {"tokens": used.tokens, "usd": used.nano_usd, "calls": calls}
             units = [amounts[bound.dimension] for bound in self._bounds]
             if any(spent > claim.amount for spent, claim in zip(units, token.claims, strict=True)):
-                call.ledger.flag("budget_overrun")
+                call.ledger.note("TokenBudget", "overrun")
         error = attempt.error
         if isinstance(error, GeneratorExit):  # nothing may be awaited any more
             self._reserving.settle_now(token.held, units)
@@ -312,7 +318,7 @@ class TokenBudget(Layer):
             cancelled = error is not None and not isinstance(error, Exception)
             found = await self._reserving.settle(call.runtime, token.held, units, beside=cancelled)
             if found == "late":
-                call.ledger.flag("budget_settled_late")
+                call.ledger.note("TokenBudget", "settled_late")
         self._waiting.wake()
 
     def _lease_of(self, call: Call) -> float:
@@ -326,7 +332,7 @@ class TokenBudget(Layer):
     def _keep_lease(self, call: Call, reply: Reply, state: _State) -> None:
         """Renew what a stream holds for as long as its events come."""
         lease, runtime = self._lease_of(call), call.runtime
-        due = runtime.now() + lease / 2
+        due = min((token.since for token in state.tokens), default=runtime.now()) + lease / 2
 
         def renew(event: Any) -> None:
             nonlocal due
@@ -365,7 +371,7 @@ class TokenBudget(Layer):
             call.ledger.note("TokenBudget", "reserved", name=bound.name, used_ratio=ratio, **told)
 
     def _warn(self, call: Call, bound: Bound, window: str, ratio: float) -> None:
-        call.ledger.flag("budget_soft" if ratio <= 1 else "budget_exceeded")
+        call.ledger.note("TokenBudget", "soft" if ratio <= 1 else "exceeded")
         if window in self._warned:
             return
         self._warned[window] = None
@@ -460,14 +466,18 @@ class _State:
 class _Token:
     """What was reserved for one attempt."""
 
-    __slots__ = ("booking", "call", "claims", "counts_call", "held")
+    __slots__ = ("booking", "call", "claims", "counts_call", "held", "since")
 
-    def __init__(self, call: Call, held: Held, booking: Booking, claims: Sequence[Claim], counts_call: int) -> None:
+    def __init__(
+        self, call: Call, held: Held, booking: Booking, claims: Sequence[Claim], counts_call: int, since: float
+    ) -> None:
         self.call = call
         self.held = held
         self.booking = booking
         self.claims = claims
         self.counts_call = counts_call
+        self.since = since
+        """When it was reserved, in monotonic seconds."""
 
 
 def _amounts(bound: Bound, booking: Booking, calls: int) -> tuple[int, int]:
