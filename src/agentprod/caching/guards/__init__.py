@@ -14,6 +14,7 @@ from agentprod.caching.guards.guard_set import GuardSet
 from agentprod.caching.guards.negation import NegationGuard
 from agentprod.caching.guards.numbers import NumberGuard
 from agentprod.caching.guards.order import OrderGuard
+from agentprod.caching.guards.placeholders import PlaceholderGuard
 from agentprod.caching.guards.sentence import Sentence
 from agentprod.caching.guards.wording import WordingGuard
 
@@ -27,6 +28,7 @@ __all__ = [
     "NegationGuard",
     "NumberGuard",
     "OrderGuard",
+    "PlaceholderGuard",
     "Sentence",
     "Side",
     "WordingGuard",

@@ -11,6 +11,7 @@ from agentprod.caching.guards.entities import EntityGuard
 from agentprod.caching.guards.negation import NegationGuard
 from agentprod.caching.guards.numbers import NumberGuard
 from agentprod.caching.guards.order import OrderGuard
+from agentprod.caching.guards.placeholders import PlaceholderGuard
 from agentprod.caching.guards.sentence import Sentence
 from agentprod.caching.guards.wording import WordingGuard
 from agentprod.errors import ConfigError
@@ -19,6 +20,7 @@ __all__ = ["GuardSet"]
 
 _SEPARATOR = "\x1f"
 _BUILT_IN: dict[str, Callable[[], Guard]] = {
+    "placeholder": PlaceholderGuard,
     "number": NumberGuard,
     "negation": NegationGuard,
     "date": DateGuard,
@@ -33,8 +35,9 @@ class GuardSet:
     """Guards that judge pairs of texts together.
 
     Args:
-        guards: `"strict"` for all seven built-in ones, `"off"` for none, or a list of their names (`"number"`,
-            `"negation"`, `"date"`, `"entity"`, `"antonym"`, `"order"`, `"wording"`) and of guards of your own.
+        guards: `"strict"` for all eight built-in ones, `"off"` for none, or a list of their names (`"placeholder"`,
+            `"number"`, `"negation"`, `"date"`, `"entity"`, `"antonym"`, `"order"`, `"wording"`) and of guards of your
+            own.
 
     Raises:
         ConfigError: an unknown name, something that is not a guard, or two guards of one name.
