@@ -439,6 +439,15 @@ def test_processes_share_a_limit(caller: Caller, clock: FakeClock) -> None:
     assert isinstance(refusing.ask("fine")[0].error, ap.RateLimited)
 
 
+def test_processes_share_a_rest(caller: Caller, clock: FakeClock) -> None:
+    """An account that the provider refused to one process rests for the other, too, as long and no longer."""
+    store = MemoryStore(now=clock.monotonic)
+    one, other = (Bench(caller, clock, requests=600, store=store, by="global") for _ in range(2))
+    one.ask("fine", openai_error(429, headers={"retry-after": "7"}))
+    assert waits(other.ask("fine")[0]) == [pytest.approx(7, abs=0.1)]
+    assert waits(other.ask("fine")[0]) == []
+
+
 def test_shared_headers_and_streams(caller: Caller, clock: FakeClock) -> None:
     """What one process learns from headers holds for the other."""
     store = MemoryStore(now=clock.monotonic)

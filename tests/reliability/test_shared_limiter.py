@@ -69,7 +69,9 @@ def operations(rng: random.Random, count: int) -> Iterator[tuple[Any, ...]]:
     """Return what callers might do, with a few dozen reservations open or in line at a time."""
     names: list[str] = []
     for number in range(count):
-        kind = rng.choices(["reserve", "again", "settle", "leave", "learn", "wait"], [40, 12, 26, 5, 10, 7])[0]
+        kind = rng.choices(["reserve", "again", "settle", "leave", "learn", "wait", "rest"], [40, 12, 26, 5, 10, 7, 2])[
+            0
+        ]
         if kind == "reserve" or not names:
             names = [*names[-30:], f"r{number}"]
             costs = (rng.randint(0, 12), rng.randint(0, 1300) if rng.random() < 0.7 else 0)
@@ -85,6 +87,8 @@ def operations(rng: random.Random, count: int) -> Iterator[tuple[Any, ...]]:
             told = rng.choice([None, -1, 30, 800, 5000]), rng.choice([None, -1, 0, 5, 600]), rng.choice([None, 0.02])
             dimension, ago = rng.choice(["requests", "tokens", "images"]), rng.choice([0.0, 0.001, 0.05])
             yield "learn", dimension, ago, *told, rng.choice(["", *names])
+        elif kind == "rest":
+            yield "rest", rng.choice([0.001, 0.01])
         else:
             yield "wait", rng.choice([0.0005, 0.003, 0.02])
 
@@ -101,6 +105,8 @@ def replay(gcra: Gcra, now: float, name: str, *arguments: Any) -> Any:
         return reservation is not None
     if name == "leave":
         return gcra_record.leave(gcra, arguments[0], now)
+    if name == "rest":
+        return gcra.rest(now, arguments[0])
     dimension, ago, limit, remaining, reset, counted = arguments
     known = gcra_record.reservation_of(gcra, counted)
     return gcra.sync(dimension, now, sent_at=now - ago, limit=limit, remaining=remaining, reset=reset, counted=known)

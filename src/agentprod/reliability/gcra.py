@@ -230,6 +230,13 @@ class Gcra:
                     woken = self._adopt(index, bucket, now, limit, remaining, reset, counted)
         wake(woken)
 
+    def rest(self, now: float, seconds: float) -> None:
+        """Admit nothing for so long; a longer rest in progress goes on."""
+        with self._lock:
+            for bucket in self.buckets:
+                bucket.blocked_until = max(bucket.blocked_until, now + seconds)
+            self.blocked_until = max(each.blocked_until for each in self.buckets)
+
     def remaining(self, now: float) -> dict[str, float]:
         """Return the units left by dimension, negative in debt; infinite where no limit is known."""
         with self._lock:

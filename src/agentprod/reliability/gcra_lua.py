@@ -283,6 +283,13 @@ function operations.sync()
     return {{1}}
 end
 
+-- Admits nothing for so long; a longer rest in progress goes on.
+function operations.rest()
+    local finish = now + tonumber(argument())
+    for _, bucket in ipairs(buckets) do bucket.blocked = math.max(bucket.blocked, finish) end
+    return {{1}}
+end
+
 -- Returns the units left by dimension, as text.
 function operations.remaining()
     local left = {{}}

@@ -59,6 +59,9 @@ class LocalAccount:
         finally:
             gcra.leave(ticket, runtime.now())
 
+    async def rest(self, call: Call, seconds: float) -> None:
+        """Do nothing: the board of this process tells its calls."""
+
     async def settle(self, call: Call, token: Any, used: Sequence[float] | None) -> None:
         """Replace what was booked by what was used; `None` leaves all of it."""
         self._gcra.settle(token, call.runtime.now(), used)
@@ -139,6 +142,14 @@ class SharedAccount:
     async def _leave(self, call: Call, id: str) -> None:
         limiter = self._limiter
         await call.runtime.run(lambda: limiter.leave(id), lambda: limiter.aleave(id))
+
+    async def rest(self, call: Call, seconds: float) -> None:
+        """Let the calls of all processes wait: the provider refused this account."""
+        limiter = self._limiter
+        try:
+            await call.runtime.run(lambda: limiter.rest(seconds), lambda: limiter.arest(seconds))
+        except StoreUnavailable:
+            _log.debug("the store did not hear that an account rests")
 
     async def settle(self, call: Call, token: Any, used: Sequence[float] | None) -> None:
         """See `LocalAccount.settle`."""

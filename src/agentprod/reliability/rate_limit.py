@@ -70,8 +70,8 @@ class RateLimit(Layer):
 
         sync_headers: learn from the provider's headers.
 
-        store: where processes share the limit: an object or a URL; the stack's when `None`. While it is down each
-            process keeps to the whole limit by itself.
+        store: where processes share the limit, and that an account rests: an object or a URL; the stack's when
+            `None`. While it is down each process keeps to the whole limit by itself.
 
     Raises:
         ConfigError: an option out of range, or nothing to limit.
@@ -226,11 +226,13 @@ class RateLimit(Layer):
         attempts: Sequence[Attempt],
     ) -> None:
         for attempt in attempts:
-            self._rest(call, attempt)
+            rest = self._rest(call, attempt)
+            if rest > 0:
+                await account.rest(call, rest)
         await account.settle(call, token, self._costs.after(call, attempts, costs))
 
-    def _rest(self, call: Call, attempt: Attempt) -> None:
-        """Let a refused account rest, also where the provider did not say for how long."""
+    def _rest(self, call: Call, attempt: Attempt) -> float:
+        """Let a refused account rest, also where the provider did not say for how long; return for how long it does."""
         now, target = call.runtime.now(), attempt.target
         if attempt.fault is Fault.RATE_LIMIT:
             hint = attempt.retry_after
@@ -247,8 +249,9 @@ class RateLimit(Layer):
         else:
             if attempt.outcome == "ok":
                 self._cooldowns.success(target.account, now, sent_at=attempt.started)
-            return
+            return 0.0
         call.board.cool(target, until)
+        return until - now
 
     async def _learn(
         self,

@@ -156,6 +156,14 @@ class SharedLimiter:
         """Like `learn`."""
         await ado(self._store, self._learn(dimension, sent_ago, limit, remaining, reset, counted))
 
+    def rest(self, seconds: float) -> None:
+        """Admit nothing for so many seconds, in any process; a longer rest in progress goes on."""
+        do(self._store, self._rest(seconds))
+
+    async def arest(self, seconds: float) -> None:
+        """Like `rest`."""
+        await ado(self._store, self._rest(seconds))
+
     def remaining(self) -> dict[str, float]:
         """Return the units left by dimension, negative in debt; infinite where no limit is known."""
         return do(self._store, self._remaining())
@@ -229,6 +237,12 @@ class SharedLimiter:
             )
 
         yield from self._update(work)
+
+    def _rest(self, seconds: float) -> Steps[None]:
+        if isinstance(self._store, _Scripted):
+            yield from self._script("rest", seconds)
+        else:
+            yield from self._update(lambda gcra, now: gcra.rest(now, seconds))
 
     def _remaining(self) -> Steps[dict[str, float]]:
         if isinstance(self._store, _Scripted):
