@@ -71,6 +71,8 @@ if TYPE_CHECKING:
     from agentprod.reliability.retry_budget import RetryBudget
     from agentprod.reliability.timeout import Deadline, Timeout
     from agentprod.reply import End, Reply
+    from agentprod.routing import checks
+    from agentprod.routing.cascade import Cascade
     from agentprod.routing.classifier import Classifier
     from agentprod.routing.goal import Goal
     from agentprod.routing.learned_stage import Learned
@@ -111,6 +113,7 @@ __all__ = [
     "Call",
     "CallNext",
     "CallTimeout",
+    "Cascade",
     "CircuitBreaker",
     "CircuitOpen",
     "Classifier",
@@ -170,6 +173,7 @@ __all__ = [
     "agent",
     "amap",
     "bind",
+    "checks",
     "context",
     "cost",
     "count_tokens",
@@ -248,6 +252,7 @@ _PLACES = {
     "reliability.retry_budget": ("RetryBudget",),
     "reliability.timeout": ("Deadline", "Timeout"),
     "reply": ("End", "Reply"),
+    "routing.cascade": ("Cascade",),
     "routing.classifier": ("Classifier",),
     "routing.goal": ("Goal",),
     "routing.learned_stage": ("Learned",),
@@ -271,7 +276,13 @@ _PLACES = {
     "usage": ("Usage",),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
-_MODULES = {"embedders": "caching.embedders", "logs": "telemetry.logs", "pii": "safety.pii", "prices": "budget.prices"}
+_MODULES = {
+    "checks": "routing.checks",
+    "embedders": "caching.embedders",
+    "logs": "telemetry.logs",
+    "pii": "safety.pii",
+    "prices": "budget.prices",
+}
 
 
 def __getattr__(name: str) -> Any:
