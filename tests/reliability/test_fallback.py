@@ -217,6 +217,7 @@ def test_scenario_04_a_rate_limit_far_off_is_passed_on_at_once(provider: Provide
         home, away = plain_client("openai", "sync", provider), plain_client("openai", "sync", there)
         stack = ap.Stack(ap.Deadline(30), ap.Fallback(ap.target(away, "gpt-5-mini")), ap.Retry(), clock=clock)
         client = stack.wrap(home)
+        made: Any = None
         for _ in range(2):
             made = client.chat.completions.create(model="gpt-5-mini", messages=[{"role": "user", "content": "Hi"}])
             assert made.choices[0].message.content == "from there"

@@ -50,11 +50,11 @@ class Fallback(Layer):
         on: what to pass on besides the faults above: exception types, `ap.Fault`s, predicates `(exception) -> bool`,
             or tenacity's `retry_if_exception*` objects; one or a list of them.
 
-        on_context_overflow: targets for requests that are too long for the first one's context window, and for
-            nothing else.
+        on_context_overflow: a target or a list of them, for requests that are too long for the first one's context
+            window, and for nothing else.
 
-        on_content_policy: targets for what the first one's content policy refused, as an error or as a whole reply
-            that says so, and for nothing else.
+        on_content_policy: a target or a list of them, for what the first one's content policy refused, as an error or
+            as a whole reply that says so, and for nothing else.
 
     Raises:
         ConfigError: no target, the same one twice, one of another kind (sync or async), or an option of the wrong kind.
@@ -64,8 +64,8 @@ class Fallback(Layer):
         self,
         *targets: Any,
         on: Any = None,
-        on_context_overflow: Sequence[Any] = (),
-        on_content_policy: Sequence[Any] = (),
+        on_context_overflow: Any = (),
+        on_content_policy: Any = (),
     ) -> None:
         self.targets = as_goals(targets, "Fallback")
         self._overflow = as_goals(_listed(on_context_overflow), "Fallback on_context_overflow")
