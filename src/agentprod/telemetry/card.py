@@ -20,8 +20,13 @@ _BOX = (
     "font:13px/1.5 system-ui,sans-serif;border:1px solid rgba(128,128,128,.4);border-radius:6px;"
     "padding:10px 14px;max-width:60em"
 )
-_CELL = "padding:1px 10px 1px 0;text-align:left;border:0;background:transparent"
-_RIGHT = "padding:1px 10px 1px 0;text-align:right;border:0;background:transparent"
+# Pages without a doctype, and style sheets of notebooks, give tables a size and a colour of their own.
+_TABLE = "border-collapse:collapse;margin:0;font:inherit;color:inherit"
+_CELL = "padding:1px 16px 1px 0;text-align:left;border:0;background:transparent"
+_RIGHT = "padding:1px 16px 1px 0;text-align:right;border:0;background:transparent"
+_BAD = ";color:#d9363e"
+_WORDS = frozenset({"model", "request", "status", "cache"})
+"""Columns of words stand left, those of figures right."""
 _QUIET = "opacity:.7"
 
 
@@ -29,7 +34,7 @@ def html_card(records: Sequence[CallRecord]) -> str:
     """Return the card as an HTML fragment: below 50 kB however many calls, every name escaped, no script."""
     seen = summarize_calls(records)
     figures = "".join(
-        f'<span style="margin-right:1.4em;white-space:nowrap"><b>{escape(value)}</b> '
+        f'<span style="display:inline-block;margin-right:1.4em"><b>{escape(value)}</b> '
         f'<span style="{_QUIET}">{escape(name)}</span></span>'
         for name, value in _figures(seen)
     )
@@ -143,15 +148,20 @@ def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    styles = [_CELL if name in _WORDS else _RIGHT for name in head]
+
+    def style(place: int, cell: str) -> str:
+        return styles[place] + (_BAD if head[place] == "status" and cell.startswith(_FAILED) else "")
+
     def line(tag: str, cells: Sequence[str]) -> str:
-        made = (
-            f'<{tag} style="{_CELL if not place else _RIGHT}">{escape(cell)}</{tag}>'
-            for place, cell in enumerate(cells)
-        )
+        made = (f'<{tag} style="{style(place, cell)}">{escape(cell)}</{tag}>' for place, cell in enumerate(cells))
         return f'<tr style="background:transparent">{"".join(made)}</tr>'
 
     body = "".join(line("td", row) for row in rows)
-    return f'<table style="border-collapse:collapse;margin:0">{line("th", head)}{body}</table>'
+    return f'<table style="{_TABLE}">{line("th", head)}{body}</table>'
+
+
+_FAILED = ("error", "rejected")
 
 
 def _sparkline(records: Sequence[CallRecord], *, width: int = 300, height: int = 28) -> str:
