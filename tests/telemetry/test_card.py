@@ -129,9 +129,11 @@ def test_nothing_is_fetched_or_run() -> None:
 
 
 def test_it_reads_on_light_and_on_dark() -> None:
-    """The card sets no text colour and no background: both come from the page."""
+    """Colour and background come from the page; a failure alone has a red of its own, fit for both."""
     html = html_card([call_record()] * 10)
-    assert not re.search(r"(?<![-\w])color:", html)
+    assert set(re.findall(r"(?<![-\w])color:([^;\"]+)", html)) == {"inherit"}
+    assert "color:#d9363e" in html_card([failed_call(model="error-model")])
+    assert html_card([failed_call(model="error-model")]).count("#d9363e") == 1
     assert set(re.findall(r"background:\s*([^;\"]+)", html)) == {"transparent"}
     assert 'stroke="currentColor"' in html
 
