@@ -15,6 +15,21 @@ ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 
+SDKS = {
+    "oldest": ("openai==2.20.0", "anthropic==0.93.0"),  # as pyproject.toml's extras begin
+    "newest": ("--upgrade", "openai", "anthropic", "groq"),
+    "pre": ("--upgrade", "--pre", "openai", "anthropic", "groq"),
+}
+FRAMEWORKS = {
+    "instructor": ("instructor", "openai", "anthropic"),
+    "langchain": ("langchain-openai", "langchain-anthropic"),
+    "pydantic_ai": ("pydantic-ai-slim[openai,anthropic]",),
+    "openai_agents": ("openai-agents",),
+    "litellm": ("litellm",),
+    "llama_index": ("llama-index-llms-openai",),
+    "dspy": ("dspy",),
+}
+
 
 def install(session: nox.Session, *groups: str) -> None:
     """Install the checkout and dependency groups of pyproject.toml."""
@@ -34,6 +49,34 @@ def lowest(session: nox.Session) -> None:
     session.install("--resolution", "lowest-direct", "--editable", ".[all]")
     install(session, "test")  # keeps what is there
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+@nox.parametrize("versions", list(SDKS), ids=list(SDKS))
+def sdks(session: nox.Session, versions: str) -> None:
+    """Run the tests of clients with the oldest and newest SDKs we support, and with what is about to be released."""
+    install(session, "test")
+    session.install(*SDKS[versions])
+    session.run("python", "-m", "pytest", "tests/clients", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+@nox.parametrize("framework", list(FRAMEWORKS), ids=list(FRAMEWORKS))
+def frameworks(session: nox.Session, framework: str) -> None:
+    """Run what docs/how-to/frameworks.md says with the newest version of a framework."""
+    install(session, "guest")
+    session.install("--upgrade", *FRAMEWORKS[framework])
+    # Frameworks keep clients and threads until the process ends, which is theirs to answer for.
+    quiet = ("-p", "no:unraisableexception")
+    session.run("python", "-m", "pytest", *quiet, f"tests/frameworks/test_{framework}.py", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def judge(session: nox.Session) -> None:
+    """Let the llmock plugin, which others wrote, judge how wrapped clients cope with faults."""
+    install(session, "guest")
+    session.install("llmock", "openai", "anthropic")
+    session.run("python", "-m", "pytest", "tests/judges", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
