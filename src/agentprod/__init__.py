@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from agentprod.reliability.timeout import Deadline, Timeout
     from agentprod.reply import End, Reply
     from agentprod.routing import checks
+    from agentprod.routing.call_log import CallLog, feedback
     from agentprod.routing.cascade import Cascade
     from agentprod.routing.classifier import Classifier
     from agentprod.routing.goal import Goal
@@ -111,6 +112,7 @@ __all__ = [
     "Cache",
     "CacheMiss",
     "Call",
+    "CallLog",
     "CallNext",
     "CallTimeout",
     "Cascade",
@@ -180,6 +182,7 @@ __all__ = [
     "default_rules",
     "drain",
     "embedders",
+    "feedback",
     "health",
     "history",
     "last",
@@ -252,6 +255,7 @@ _PLACES = {
     "reliability.retry_budget": ("RetryBudget",),
     "reliability.timeout": ("Deadline", "Timeout"),
     "reply": ("End", "Reply"),
+    "routing.call_log": ("CallLog", "feedback"),
     "routing.cascade": ("Cascade",),
     "routing.classifier": ("Classifier",),
     "routing.goal": ("Goal",),

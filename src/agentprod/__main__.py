@@ -10,6 +10,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "audit": "agentprod.telemetry.audit",
+    "router": "agentprod.routing.command",
 }
 """Which module's `main(arguments) -> exit status` runs a command."""
 

@@ -59,15 +59,17 @@ def test_chat_completions_cascade(small: str, said: str, asked: int, stream: boo
 def test_messages_cascade(small: str, said: str) -> None:
     """Anthropic's client and its stream helper get one answer, whichever model gave it."""
     cascade = ap.Cascade(["claude-haiku-4-5", "claude-opus-4-5"])
-    with Provider(script(small)) as provider:
-        with anthropic.Anthropic(base_url=provider.anthropic_url, api_key="any") as original:
-            client = ap.Stack(cascade).wrap(original)
-            reply = client.messages.create(model="any", max_tokens=100, messages=MESSAGES)
-            assert reply.content[0].type == "text"
-            assert reply.content[0].text == said
-            with client.messages.stream(model="any", max_tokens=100, messages=MESSAGES) as stream:
-                assert "".join(stream.text_stream) == said
-                assert stream.get_final_message().usage.output_tokens > 0
+    with (
+        Provider(script(small)) as provider,
+        anthropic.Anthropic(base_url=provider.anthropic_url, api_key="any") as original,
+    ):
+        client = ap.Stack(cascade).wrap(original)
+        reply = client.messages.create(model="any", max_tokens=100, messages=MESSAGES)
+        assert reply.content[0].type == "text"
+        assert reply.content[0].text == said
+        with client.messages.stream(model="any", max_tokens=100, messages=MESSAGES) as stream:
+            assert "".join(stream.text_stream) == said
+            assert stream.get_final_message().usage.output_tokens > 0
 
 
 def test_a_cheap_stream_that_is_cut_costs_no_answer() -> None:
@@ -94,11 +96,13 @@ def test_a_caller_that_asked_for_no_usage_sees_none() -> None:
         async def handle(self, call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
             return await call_next(call)
 
-    with Provider(script("It is 42.")) as provider:
-        with openai.OpenAI(base_url=provider.openai_url, api_key="any") as original:
-            client = ap.Stack(Counting(), ap.Cascade(["gpt-5-nano", "gpt-5"])).wrap(original)
-            for options, wanted in (({}, 0), ({"stream_options": {"include_usage": True}}, 1)):
-                extra: dict[str, Any] = options
-                stream = client.chat.completions.create(model="any", messages=MESSAGES, stream=True, **extra)
-                assert len([chunk for chunk in stream if chunk.usage is not None]) == wanted
-                assert ap.meta(stream).usage is not None
+    with (
+        Provider(script("It is 42.")) as provider,
+        openai.OpenAI(base_url=provider.openai_url, api_key="any") as original,
+    ):
+        client = ap.Stack(Counting(), ap.Cascade(["gpt-5-nano", "gpt-5"])).wrap(original)
+        for options, wanted in (({}, 0), ({"stream_options": {"include_usage": True}}, 1)):
+            extra: dict[str, Any] = options
+            stream = client.chat.completions.create(model="any", messages=MESSAGES, stream=True, **extra)
+            assert len([chunk for chunk in stream if chunk.usage is not None]) == wanted
+            assert ap.meta(stream).usage is not None
