@@ -85,6 +85,9 @@ if TYPE_CHECKING:
     from agentprod.safety.pii.recognizer import Recognizer
     from agentprod.safety.pii.scrub import scrub
     from agentprod.safety.scrub_pii import ScrubPII
+    from agentprod.safety.tools.guard import ToolGuard
+    from agentprod.safety.tools.tool import tool
+    from agentprod.safety.untrusted import untrusted
     from agentprod.switch import set_active
     from agentprod.telemetry import logs
     from agentprod.telemetry.alerts import Alerts
@@ -168,6 +171,7 @@ __all__ = [
     "Target",
     "Timeout",
     "TokenBudget",
+    "ToolGuard",
     "Tracer",
     "Usage",
     "Webhook",
@@ -198,6 +202,8 @@ __all__ = [
     "set_active",
     "stack_of",
     "target",
+    "tool",
+    "untrusted",
     "unwrap",
     "when",
 ]
@@ -267,6 +273,9 @@ _PLACES = {
     "safety.pii.recognizer": ("Recognizer",),
     "safety.pii.scrub": ("scrub",),
     "safety.scrub_pii": ("ScrubPII",),
+    "safety.tools.guard": ("ToolGuard",),
+    "safety.tools.tool": ("tool",),
+    "safety.untrusted": ("untrusted",),
     "switch": ("set_active",),
     "telemetry.alerts": ("Alerts",),
     "telemetry.audit_log": ("AuditLog",),
