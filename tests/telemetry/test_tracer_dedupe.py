@@ -15,7 +15,7 @@ from opentelemetry import context as otel
 from opentelemetry.trace import Span
 
 import agentprod as ap
-from agentprod.telemetry import dedupe
+from agentprod.telemetry import dedupe, duplicates
 from agentprod.telemetry.tracer import Tracer
 from agentprod.testing import Provider, behaviours
 from tests.telemetry.tracing import CLAUDE, HELLO, MODEL, Traces, anthropic_client, clean, openai_client, running
@@ -335,3 +335,60 @@ def test_a_provider_that_takes_no_processors(traces: Traces) -> None:
 
     ask()
     assert len(traces.operations()) == 1
+
+
+LLM: dict[str, Any] = {"openinference.span.kind": "LLM"}
+CHAT: dict[str, Any] = {"gen_ai.operation.name": "chat"}
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_two_others_around_one_another(provider: Provider, traces: Traces, within: bool) -> None:
+    """Of two instrumentations that trace the same call the inner one shows the counts, around us or below."""
+    tracer = traces.provider.get_tracer("someone")
+
+    def traced(call: Callable[[], Any]) -> Any:
+        with tracer.start_as_current_span("outer", attributes=LLM) as outer:
+            with tracer.start_as_current_span("inner", attributes=CHAT) as inner:
+                reply = call()
+                inner.set_attribute("gen_ai.usage.input_tokens", 1105)
+            outer.set_attributes({"llm.token_count.prompt": 1105, "llm.model_name": MODEL})
+        return reply
+
+    @ap.Stack(Tracer(tracer_provider=traces.provider))
+    def complete(model: str, messages: list[Any]) -> Any:
+        return traced(lambda: answer("x"))
+
+    with clean():
+        if within:
+            complete(MODEL, HELLO)
+        else:
+            made = client(provider, traces)
+            traced(lambda: made.chat.completions.create(model=MODEL, messages=HELLO))
+    (outer,), (inner,) = traces.named("outer"), traces.named("inner")
+    assert traces.billed() == [1105]
+    assert "gen_ai.usage.input_tokens" in (inner.attributes or {})
+    assert dict(outer.attributes or {}) == {**LLM, "llm.model_name": MODEL}
+
+
+def test_spans_of_calls_that_are_not_ours_stay_as_they_are(provider: Provider, traces: Traces) -> None:
+    """Two instrumentations of a call that passes no stack are left alone, and so is an agent around a model call."""
+    tracer = traces.provider.get_tracer("someone")
+    counts = {"gen_ai.usage.input_tokens": 5}
+    made = client(provider, traces)
+    with tracer.start_as_current_span("outer", attributes=CHAT | counts):
+        with tracer.start_as_current_span("inner", attributes=CHAT | counts):
+            pass
+    with tracer.start_as_current_span("agent", attributes={"gen_ai.operation.name": "invoke_agent", **counts}):
+        with tracer.start_as_current_span("model", attributes=CHAT):
+            made.chat.completions.create(model=MODEL, messages=HELLO)
+    for name in ("outer", "inner", "agent"):
+        (span,) = traces.named(name)
+        assert (span.attributes or {})["gen_ai.usage.input_tokens"] == 5
+
+
+def test_what_never_ends_is_forgotten() -> None:
+    """Spans whose end is never seen do not pile up."""
+    for number in range(5000):
+        duplicates.follow(number)
+    assert len(duplicates._chains) <= 4096
+    duplicates._chains.clear()

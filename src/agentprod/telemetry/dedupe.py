@@ -7,6 +7,8 @@ twice. Three kinds are told apart:
 * any other one around us whose span is current: it reads the counts from what we hand out;
 * one below us: a span processor sees whether its span ended with counts.
 
+Of several others around one another the innermost shows the counts; see `duplicates`.
+
 Not seen: an instrumentation around us whose span is not made current while the call runs.
 """
 
@@ -21,6 +23,7 @@ from opentelemetry.context import create_key, get_value, set_value
 from opentelemetry.trace import get_current_span
 
 from agentprod.telemetry import attributes as name
+from agentprod.telemetry.duplicates import ended, follow, is_inference
 from agentprod.telemetry.later import later
 from agentprod.usage import Usage
 
@@ -30,17 +33,17 @@ if TYPE_CHECKING:
 __all__ = ["Below", "Shared", "inference_around", "watch"]
 
 _BELOW = create_key("agentprod-below")
-_INFERENCE = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
-_OPENINFERENCE = frozenset({"LLM", "EMBEDDING"})
 _COUNTS = (name.INPUT_TOKENS, "llm.token_count.prompt", "gen_ai.usage.prompt_tokens")
 
 
 def inference_around(context: Context) -> bool:
-    """Whether the current span is somebody's span of this very model call."""
-    attributes = getattr(get_current_span(context), "attributes", None)
-    if not attributes:
+    """Whether the current span is somebody's span of this very model call; its end is looked at."""
+    span = get_current_span(context)
+    attributes = getattr(span, "attributes", None)
+    if not attributes or not is_inference(attributes):
         return False
-    return attributes.get(name.OPERATION) in _INFERENCE or attributes.get("openinference.span.kind") in _OPENINFERENCE
+    follow(span.get_span_context().span_id)
+    return True
 
 
 class Shared:
@@ -185,7 +188,8 @@ def _processor(base: Any) -> Any:
 
         def on_end(self, span: Any) -> None:
             below = _open.pop(span.context.span_id, None)
-            if below is not None and any(key in span.attributes for key in _COUNTS):
+            counts = any(key in span.attributes for key in _COUNTS)
+            if ended(span, counts=counts, below=below is not None) and below is not None:
                 below.count()
 
         def force_flush(self, timeout_millis: int = 30000) -> bool:
