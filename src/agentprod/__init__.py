@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agentprod.batch.mapping import amap, map
     from agentprod.budget import prices
     from agentprod.budget.budget_status import LimitStatus
+    from agentprod.budget.context_window import ContextWindow
     from agentprod.budget.cost_of import cost
     from agentprod.budget.limit import Limit
     from agentprod.budget.prices import price
@@ -124,6 +125,7 @@ __all__ = [
     "Classifier",
     "ConfigError",
     "Context",
+    "ContextWindow",
     "DeadLetter",
     "Deadline",
     "DeadlineExceeded",
@@ -209,6 +211,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "budget.context_window": ("ContextWindow",),
     "batch.mapping": ("amap", "map"),
     "budget.budget_status": ("LimitStatus",),
     "budget.cost_of": ("cost",),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentprod.budget.booking import asked_output
+from agentprod.budget.context_reduction import reduced
 from agentprod.errors import ConfigError
 from agentprod.usage import Usage
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ACTIONS", "Actions", "check_actions"]
 
-ACTIONS = ("raise", "warn", "downgrade", "shorten", "queue")
+ACTIONS = ("raise", "warn", "downgrade", "shorten", "trim", "queue")
 
 _SHORTEST = 64
 """An answer of fewer tokens is of no use."""
@@ -59,7 +60,7 @@ class Actions:
         """Return the call as it may fit, or `None` where this action does not help.
 
         Args:
-            action: `"downgrade"` or `"shorten"`.
+            action: `"downgrade"`, `"shorten"` or `"trim"`.
 
             call: as this layer passed it on.
 
@@ -70,7 +71,9 @@ class Actions:
             return None
         if action == "downgrade":
             return self._downgrade(call, refusal)
-        return self._shorten(call, refusal, booking)
+        if action == "shorten":
+            return self._shorten(call, refusal, booking)
+        return self._trim(call, refusal, booking)
 
     def _downgrade(self, call: Call, refusal: Refusal) -> Call | None:
         """Ask the dearest of the models that fits."""
@@ -97,6 +100,19 @@ class Actions:
         if most < _SHORTEST or most * choices >= booking.output_tokens:
             return None
         request = _with_output(sent, call.request, most)
+        return None if request is None else call.replace(request=request)
+
+    def _trim(self, call: Call, refusal: Refusal, booking: Booking) -> Call | None:
+        """Drop old parts of the history."""
+        if refusal.bound.dimension == "tokens":
+            affordable = refusal.left - booking.output_tokens
+        else:
+            affordable = self._affordable(refusal, booking.output_tokens, of="input")
+        if affordable <= 0:
+            return None
+        # As much smaller as the booking, with its margin, must become.
+        part = affordable / max(1, booking.input_tokens)
+        request = reduced(call, part)
         return None if request is None else call.replace(request=request)
 
     def _affordable(self, refusal: Refusal, given: int, *, of: str) -> int:

@@ -12,12 +12,13 @@ from typing import Any
 
 from agentprod.budget.media_tokens import audio_tokens, document_tokens, image_size, image_tokens
 
-__all__ = ["count_messages", "count_tools"]
+__all__ = ["REPLY", "count_messages", "count_tools"]
 
 Count = Callable[[str], int]
 
 _PER_MESSAGE = 3
-_REPLY = 3
+REPLY = 3
+"""Tokens that begin the reply."""
 _DEEPEST = 32
 _PER_TOOL, _PER_PROPERTY, _PER_ENUM, _TOOLS_END = 7, 3, 3, 12
 
@@ -57,7 +58,7 @@ def count_messages(messages: object, count: Count, model: str) -> int:
         else:
             framed = True
             total += _PER_MESSAGE + _message(message, count, model)
-    return total + _REPLY * framed
+    return total + REPLY * framed
 
 
 def count_tools(tools: object, count: Count, preamble: int = 0) -> int:

@@ -62,10 +62,10 @@ class TokenBudget(Layer):
         limits: what to hold calls to; all of them hold together. Any option of `ap.Limit` as a keyword is short for
             one limit.
 
-        on_exceeded: what to do when a limit has no room: one of `"raise" "warn" "downgrade" "shorten" "queue"`
+        on_exceeded: what to do when a limit has no room: one of `"raise" "warn" "downgrade" "shorten" "trim" "queue"`
             or several, tried in this order: send it and remark it; ask a cheaper one of `models`; lower the maximum of
-            the answer; wait until there is room; raise. What helps no more is followed
-            by raising.
+            the answer; leave out old parts of the history; wait until there is room; raise. Where nothing helps, it
+            raises.
 
         on_soft: likewise, from a limit's `soft` part on; `"warn"` remarks it once for each window.
 
