@@ -375,15 +375,14 @@ def test_spans_of_calls_that_are_not_ours_stay_as_they_are(provider: Provider, t
     tracer = traces.provider.get_tracer("someone")
     counts = {"gen_ai.usage.input_tokens": 5}
     made = client(provider, traces)
-    with tracer.start_as_current_span("outer", attributes=CHAT | counts):
-        with tracer.start_as_current_span("inner", attributes=CHAT | counts):
-            pass
-    with tracer.start_as_current_span("agent", attributes={"gen_ai.operation.name": "invoke_agent", **counts}):
-        with tracer.start_as_current_span("model", attributes=CHAT):
-            made.chat.completions.create(model=MODEL, messages=HELLO)
+    span, agent = tracer.start_as_current_span, {"gen_ai.operation.name": "invoke_agent", **counts}
+    with span("outer", attributes=CHAT | counts), span("inner", attributes=CHAT | counts):
+        pass
+    with span("agent", attributes=agent), span("model", attributes=CHAT):
+        made.chat.completions.create(model=MODEL, messages=HELLO)
     for name in ("outer", "inner", "agent"):
-        (span,) = traces.named(name)
-        assert (span.attributes or {})["gen_ai.usage.input_tokens"] == 5
+        (found,) = traces.named(name)
+        assert (found.attributes or {})["gen_ai.usage.input_tokens"] == 5
 
 
 def test_what_never_ends_is_forgotten() -> None:
