@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from agentprod.order import Inside, Outside
     from agentprod.parts import Editor, Part
     from agentprod.propagation import propagate
+    from agentprod.reliability.balance import Balance
     from agentprod.reliability.breaker_policy import SlowCalls
     from agentprod.reliability.bulkhead import Bulkhead
     from agentprod.reliability.circuit_breaker import CircuitBreaker
@@ -109,6 +110,7 @@ __all__ = [
     "AllUnavailable",
     "Attempt",
     "AuditLog",
+    "Balance",
     "Blocked",
     "BudgetExceeded",
     "Bulkhead",
@@ -254,6 +256,7 @@ _PLACES = {
     "order": ("Inside", "Outside"),
     "parts": ("Editor", "Part"),
     "propagation": ("propagate",),
+    "reliability.balance": ("Balance",),
     "reliability.breaker_policy": ("SlowCalls",),
     "reliability.bulkhead": ("Bulkhead",),
     "reliability.circuit_breaker": ("CircuitBreaker",),

@@ -17,7 +17,23 @@ if TYPE_CHECKING:
     from agentprod.reply import Reply
     from agentprod.runtime.runtime import Runtime
 
-__all__ = ["Call", "CallNext", "Edge", "Gate", "Handler", "Limits", "Middleware", "Target"]
+__all__ = ["Call", "CallNext", "Choice", "Edge", "Gate", "Handler", "Limits", "Middleware", "Target"]
+
+
+class Choice(Protocol):
+    """Places that may answer a call equally well. Asked by layers that send a call more than once."""
+
+    def has_other(self, call: Call, /) -> bool:
+        """Whether another place than where the call goes can answer now."""
+        ...
+
+    def other(self, call: Call, /) -> Call | None:
+        """Return the call as it goes to another place that can answer now, and leave this one; `None` without any."""
+        ...
+
+    def beside(self, call: Call, /) -> Call | None:
+        """Return a second call, to another place, while this one goes on; `None` without any."""
+        ...
 
 
 class Edge(Protocol):
@@ -134,6 +150,8 @@ class Call:
     # A default that few calls change stands in the class: making a call is on the way of every call.
     safe_request: Mapping[str, Any] | None = None
     variant: str | None = None
+    choice: Choice | None = None
+    """The places that may answer this call equally well, when a layer chose among such."""
 
     def __init__(
         self,

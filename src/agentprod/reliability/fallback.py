@@ -82,7 +82,8 @@ class Fallback(Layer):
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Ask, and ask the next one."""
         pool = self.targets
-        if pool and rests(call):
+        # Behind Balance stand several places, and it knows which of them rest.
+        if pool and rests(call) and "Balance" not in call.ledger.layers:
             candidates = Candidates(call)
             other = candidates.next(pool, resting=False)
             if other is not None:

@@ -152,6 +152,8 @@ class Retry(Layer):
                 if draining.begun:
                     call.ledger.note("Retry", "stop", reason="draining", attempts=number - 1)
                     raise
+                if call.choice is not None:
+                    call = call.choice.other(call) or call
             else:
                 if self._on_result is None or number >= self.attempts or not await self._is_bad(reply):
                     if budget is not None and budget.strained:
@@ -187,6 +189,8 @@ class Retry(Layer):
         if reason is None:
             wait = self._wait_for(failure, error, number, call)
             hint = failure.retry_after
+            if call.choice is not None and call.choice.has_other(call):
+                wait, hint = 0.0, None  # the wait is for the place that failed
             if hint is not None and hint > self.max_retry_after:
                 reason = "hint_too_long"
             elif self._past_deadline(call, wait):
