@@ -242,18 +242,11 @@ def test_a_slow_service_is_a_miss_in_time() -> None:
     """Embedding by a service ends after `embed_within`, in a task and on a thread."""
     release = threading.Event()
 
-    class Slow(Changing):
-        remote = True
+    def waits(texts: Sequence[str]) -> Any:
+        release.wait(10)
+        return [[1.0, 0.0] for _ in texts]
 
-        def embed(self, texts: Sequence[str]) -> Any:
-            release.wait(10)
-            return np.array([[1.0, 0.0]], np.float32)
-
-        async def aembed(self, texts: Sequence[str]) -> Any:
-            await asyncio.sleep(10)
-
-    made: Any = Slow()
-    cache = ap.SemanticCache(embedder=made, embed_within=0.05)
+    cache = ap.SemanticCache(embedder=ap.embedders.of(waits, threshold=0.9, remote=True), embed_within=0.05)
     answer = answering(cache)
 
     @cache
@@ -263,9 +256,15 @@ def test_a_slow_service_is_a_miss_in_time() -> None:
     begun = time.monotonic()
     with pytest.warns(ap.AgentprodWarning, match="TimeoutError"):
         assert answer(FIRST) == FIRST
-    assert asyncio.run(later(SIMILAR)) == SIMILAR
+
+    async def run() -> str:
+        try:
+            return await later(SIMILAR)
+        finally:
+            release.set()  # a loop waits for its threads when it is closed
+
+    assert asyncio.run(run()) == SIMILAR
     assert time.monotonic() - begun < 5
-    release.set()
     assert cache.stats().errors == 2
 
 

@@ -6,7 +6,7 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from agentprod.runtime.offload import in_thread
 from agentprod.stores.base import StoreUnavailable
@@ -39,14 +39,14 @@ class Reading(NamedTuple):
 class Embedding:
     """Reads texts and embeds them.
 
-    An embedder that raises, or takes too long, gives no vector: that is counted, and warned of once. After three
-    failures in a row it is left alone for 0.2 to 5 seconds. One that computes in this process may take longer the first
-    time, when it loads its model; in a synchronous call it runs on the caller's thread, which cannot be stopped.
+    An embedder that raises, or a service that takes too long, gives no vector: that is counted, and warned of once.
+    After three failures in a row it is left alone for 0.2 to 5 seconds. What computes in this process has until the
+    call's deadline: it cannot be stopped, and under load it waits for its turn.
 
     Args:
         matcher: whose embedder and guards read the texts.
 
-        within: seconds that embedding one text may take.
+        within: seconds that a service may take to embed a text.
 
         counts, warner: where failures are told.
     """
@@ -58,7 +58,6 @@ class Embedding:
         self._counts = counts
         self._warner = warner
         self._outage = Outage("embedder")
-        self._warm = False
 
     async def read(self, call: Call, text: str) -> Reading | None:
         """Return the text ready for matching; `None` when it could not be read at all."""
@@ -67,7 +66,8 @@ class Embedding:
                 probe = self._matcher.read(text)
                 vector = None if probe.refusal else await self._ask(call, probe.text)
                 return Reading(probe, vector)
-            return await self._bounded(call, lambda: self._compute(text), lambda: in_thread(self._compute, text))
+            async with call.runtime.timeout(call.deadline):
+                return await call.runtime.run(lambda: self._compute(text), lambda: in_thread(self._compute, text))
         except Exception as error:  # guards and `refuse` may be the user's, too
             self._failed("reading a text", error)
             return None
@@ -76,14 +76,17 @@ class Embedding:
         """Embed by a service, whose own calls do not pass this stack again."""
         if not self._tried():
             return None
+        runtime = call.runtime
+        until = runtime.now() + self._within
+        if call.deadline is not None:
+            until = min(until, call.deadline)
         try:
             with call.helper():
-                rows: Vector = await self._bounded(
-                    call,
-                    lambda: _in_time(lambda: self._embedder.embed([text]), self._within),
-                    lambda: self._embedder.aembed([text]),
-                    always=True,
-                )
+                async with runtime.timeout(until):
+                    rows: Vector = await runtime.run(
+                        lambda: _in_time(lambda: self._embedder.embed([text]), until - runtime.now()),
+                        lambda: self._embedder.aembed([text]),
+                    )
         except Exception as error:
             self._outage.failed()
             self._failed("embedding a text", error)
@@ -104,18 +107,7 @@ class Embedding:
             self._failed("embedding a text", error)
             return Reading(probe, None)
         self._outage.worked()
-        self._warm = True
         return Reading(probe, vector)
-
-    async def _bounded(
-        self, call: Call, sync_fn: Callable[[], T], async_fn: Callable[[], Any], *, always: bool = False
-    ) -> T:
-        runtime = call.runtime
-        until = runtime.now() + self._within if always or self._warm else None
-        if call.deadline is not None:
-            until = call.deadline if until is None else min(until, call.deadline)
-        async with runtime.timeout(until):
-            return await runtime.run(sync_fn, async_fn)
 
     def _tried(self) -> bool:
         try:
@@ -147,7 +139,7 @@ def _in_time(fn: Callable[[], T], seconds: float) -> T:
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(work,), name="agentprod-embed", daemon=True).start()
     try:
-        value, error = done.get(timeout=seconds)
+        value, error = done.get(timeout=max(0.0, seconds))
     except queue.Empty:
         raise TimeoutError(f"no vector within {seconds} s") from None
     if error is not None:

@@ -14,8 +14,12 @@ _WORD = re.compile(
 
 
 def tidy(text: str) -> str:
-    """Return a text in NFC with every run of white space as one space, so that look-alikes are one."""
-    return " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
+    """Return a text in NFC with every run of white space as one space, so that look-alikes are one.
+
+    A text that is tidy comes back as the same object, so that those who keep it keep it once.
+    """
+    tidied = " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
+    return text if tidied == text else tidied
 
 
 def unfit(text: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -90,7 +91,8 @@ class SemanticCache(Stock, Layer):
 
         secret: as in `Cache`.
 
-        embed_within: seconds that embedding may take; what takes longer is a miss.
+        embed_within: seconds that a service may take to embed a text; what takes longer is a miss. What computes in
+            this process is not cut short.
 
     Raises:
         ConfigError: an option out of range, or no threshold for an embedder without a measured one.
@@ -201,7 +203,8 @@ class SemanticCache(Stock, Layer):
         if isinstance(home, str):
             return home
         name = f"{home.key} {self._embedder.identity}"
-        place = hashlib.blake2b(name.encode(), digest_size=32, person=b"agentprod-home").hexdigest()
+        # Interned, so that all entries of a partition keep it once.
+        place = sys.intern(hashlib.blake2b(name.encode(), digest_size=32, person=b"agentprod-home").hexdigest())
         text = parts.text.encode("utf-8", "surrogatepass")
         key = hashlib.blake2b(text, digest_size=32, key=bytes.fromhex(place)).hexdigest()
         ticket = Ticket(key, home.partition, home.epoch, Asked(place, parts.text))

@@ -38,6 +38,9 @@ class FunctionEmbedder:
         version: changes whenever the same text would get another vector.
 
         window: longest text that is read to its end, in UTF-8 bytes (a token is at least one); `None` for no limit.
+
+        remote: the function waits for a network, as a coroutine function is taken to do: it has the cache's
+            `embed_within` to answer.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class FunctionEmbedder:
         name: str | None = None,
         version: str = "1",
         window: int | None = None,
+        remote: bool = False,
     ) -> None:
         if not callable(function):
             raise ConfigError(f"of() needs a function from texts to vectors, not a {type(function).__name__}")
@@ -57,7 +61,8 @@ class FunctionEmbedder:
         self._version = version
         self._window = window
         self.threshold = threshold
-        self.remote = self.asynchronous = inspect.iscoroutinefunction(function)
+        self.asynchronous = inspect.iscoroutinefunction(function)
+        self.remote = remote or self.asynchronous
 
     @property
     def identity(self) -> Identity:
@@ -76,14 +81,15 @@ class FunctionEmbedder:
 
             ValueError: it returned another shape than (texts, dims), or dims changed.
         """
-        if self.remote:
+        if self.asynchronous:
             raise ConfigError(f"{self._name} is a coroutine function, which a synchronous call cannot await")
         return self._checked(self._function(texts), len(texts))
 
     async def aembed(self, texts: Sequence[str], /) -> NDArray[np.float32]:
-        """Await the function, or call it when it is not a coroutine function."""
-        vectors = self._function(texts)
-        return self._checked(await cast(Awaitable[Any], vectors) if self.remote else vectors, len(texts))
+        """Await the function, or call it in a thread when it is not a coroutine function."""
+        if not self.asynchronous:
+            return await in_thread(self.embed, texts)
+        return self._checked(await cast(Awaitable[Any], self._function(texts)), len(texts))
 
     def _checked(self, vectors: Any, count: int) -> NDArray[np.float32]:
         rows = unit_rows(vectors, count, source=self._name)
