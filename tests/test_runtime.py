@@ -128,7 +128,10 @@ def test_driving_something_that_is_no_coroutine_below() -> None:
     class Odd:
         cr_await = None
 
-        def send(self, value: Any) -> None:
+        def __iter__(self) -> Any:
+            return self
+
+        def __next__(self) -> None:
             """Suspend."""
 
         def close(self) -> None:

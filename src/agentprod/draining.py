@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
@@ -22,7 +23,18 @@ if TYPE_CHECKING:
     from agentprod.runtime.runtime import Runtime
     from agentprod.stream import EventStream
 
-__all__ = ["Drained", "adrain", "begun", "drain", "enter", "in_flight", "leave", "pause", "resume", "shutting_down"]
+__all__ = [
+    "Drained",
+    "adrain",
+    "begun",
+    "drain",
+    "in_flight",
+    "left",
+    "pause",
+    "resume",
+    "shutting_down",
+    "task_reference",
+]
 
 GRACE = 1.0
 """Seconds that cancelled calls get to end."""
@@ -30,8 +42,9 @@ GRACE = 1.0
 begun = False
 """Whether the process drains; read as `draining.begun`, since it changes."""
 
-_in_flight: dict[Ledger, Any] = {}
-"""Calls under way, and where they have one a reference to their task, which must not outlive its loop for that."""
+in_flight: dict[Ledger, Any] = {}
+"""Calls under way, open streams included, and a reference to the task of those that have one, no more than that:
+it must not outlive its loop."""
 _lock = threading.Lock()
 _sleepers: set[Waiter] = set()
 _watchers: set[Waiter] = set()
@@ -89,30 +102,17 @@ def resume() -> None:
     begun = False
 
 
-def in_flight() -> int:
-    """Return how many calls are under way, open streams included."""
-    return len(_in_flight)
-
-
 # What the way into a stack does
 
 
-def enter(call: Call) -> None:
-    """Count a call as under way.
-
-    Raises:
-        ShuttingDown: the process drains.
-    """
-    _in_flight[call.ledger] = None if call.runtime.kind == "sync" else _current_task()
-    if begun:  # asked after the call is counted, so that drain() sees it or it sees drain()
-        leave(call.ledger)
-        raise shutting_down(call)
+def task_reference() -> Any:
+    """Return a reference to the running task."""
+    return ref(sys.modules["asyncio"].current_task())  # there is one, so the module is loaded
 
 
-def leave(ledger: Ledger) -> None:
-    """Count a call as over."""
-    _in_flight.pop(ledger, None)
-    if begun and not _in_flight:
+def left() -> None:
+    """Tell those who wait for the last call, when that was it."""
+    if not in_flight:
         _wake(_watchers)
 
 
@@ -168,14 +168,14 @@ class sleeping:  # noqa: N801 - reads as what the waiter does
 async def _drain(timeout: float | None, make_waiter: Callable[[], Waiter], spare: Any = None) -> Drained:
     global begun  # noqa: PLW0603 - one per process, by intent
     begun = True
-    there = len(_in_flight)
+    there = len(in_flight)
     _wake(_sleepers)
     left = await _emptied(timeout, make_waiter)
     if not left:
         return Drained(there, 0, 0)
     stopped = _stop(spare)
     running = await _emptied(GRACE, make_waiter)
-    cancelled = len(stopped - _in_flight.keys())
+    cancelled = len(stopped - in_flight.keys())
     return Drained(max(0, there - cancelled - running), cancelled, running)
 
 
@@ -185,12 +185,12 @@ async def _emptied(timeout: float | None, make_waiter: Callable[[], Waiter]) -> 
     with _lock:
         _watchers.add(waiter)
     try:
-        if _in_flight:
+        if in_flight:
             await waiter.wait(timeout)
     finally:
         with _lock:
             _watchers.discard(waiter)
-    return len(_in_flight)
+    return len(in_flight)
 
 
 def _wake(waiters: set[Waiter]) -> None:
@@ -206,18 +206,18 @@ def _stop(spare: Any) -> set[Ledger]:
 
     streams = {stream.ledger: stream for stream in open_streams()}
     stopped = set()
-    for ledger, reference in list(_in_flight.items()):
+    for ledger, reference in list(in_flight.items()):
         if reference is None:
             continue
         stopped.add(ledger)
         task = reference()
         if task is None or task.get_loop().is_closed():  # nothing runs there any more
-            _in_flight.pop(ledger, None)
+            in_flight.pop(ledger, None)
             continue
         try:
             task.get_loop().call_soon_threadsafe(_cancel, task, streams.get(ledger), task is spare)
         except RuntimeError:  # closed just now
-            _in_flight.pop(ledger, None)
+            in_flight.pop(ledger, None)
     return stopped
 
 
@@ -237,22 +237,10 @@ def _seconds(timeout: float | timedelta) -> float | None:
     return None if found == float("inf") else found
 
 
-def _current_task() -> Any:
-    """Return a reference to the running task; from the second time on without looking for asyncio."""
-    global _current_task  # noqa: PLW0603 - replaces itself
-    from asyncio import current_task
-
-    def find() -> Any:
-        return ref(current_task())
-
-    _current_task = find
-    return find()
-
-
 def _forget() -> None:
     global begun, _lock
     begun, _lock = False, threading.Lock()
-    _in_flight.clear()
+    in_flight.clear()
     _sleepers.clear()
     _watchers.clear()
 

@@ -72,8 +72,6 @@ class Reply:
 
     # Defaults that few replies change stand in the class: making one is on the way of every call.
     attempt: Attempt | None = None
-    accounts: tuple[Dialect, Callable[[Any], Any] | None, Any] | None = None
-    """What the token counts stand in, when that is not to be `native`: of which dialect, how to load it, and it."""
     safe: Any = None
     ended: bool = False
     """Whether the hooks have run."""
@@ -92,6 +90,8 @@ class Reply:
         self.native = native
         self.stream = stream
         self.edited = False
+        self.accounts: tuple[Dialect, Callable[[Any], Any] | None, Any] | None = None
+        """What the token counts stand in, when that is not to be `native`: of which dialect, how to load it, and it."""
         self.load = load
         self._body = body
         self.hooks: Sequence[tuple[bool, Any, Callable[[], str]]] = ()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentprod import draining, listeners
 from agentprod.ambient import Ambient
 from agentprod.call import Call, Handler, Limits, Target
+from agentprod.draining import in_flight
 from agentprod.faults import Fault
 from agentprod.identity import Context
 from agentprod.ledger import Environment, Ledger
@@ -97,7 +98,10 @@ class Entry:
     async def carry(self, call: Call) -> Reply:
         """Send a call through the onion and close its account, or arrange for it at the end of a stream."""
         try:
-            draining.enter(call)
+            # Counted first, asked then: drain() sees the call, or the call sees drain().
+            in_flight[call.ledger] = None if call.target.kind == "sync" else draining.task_reference()
+            if draining.begun:
+                raise draining.shutting_down(call)
             reply = await (self.other if call.dialect.operation == "other" else self.handler)(call)
             if reply.stream is None and reply.hooks:
                 await reply.finish("complete")
@@ -122,7 +126,9 @@ class Entry:
     def close(self, call: Call, outcome: str, error: BaseException | None = None) -> None:
         """Write down how the call ended and tell those who listen."""
         ledger = call.ledger
-        draining.leave(ledger)
+        in_flight.pop(ledger, None)
+        if draining.begun:
+            draining.left()
         ledger.duration = call.runtime.now() - ledger.started
         ledger.outcome = outcome
         remember(ledger)

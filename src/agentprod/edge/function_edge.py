@@ -80,12 +80,13 @@ class FunctionEdge:
         self._plain = self.dialect is FUNCTION
         self.streams = kind in ("generator", "async_generator")
         self._sync = self._runtime_kind == "sync"
-        self._send = {
+        self.send: Callable[[Call, Attempt], Awaitable[Reply]] = {
             "sync": self._send_sync,
             "async": self._send_async,
             "generator": self._send_generator,
             "async_generator": self._send_generator,
         }[kind]
+        """Calls the function once."""
         self.returns_text = self._value_kind is str
         self._call = fn
         if kind == "async" and not _says_async(fn):
@@ -106,10 +107,6 @@ class FunctionEdge:
             target = self._make_target(model)
         streaming = self.streams or request.get("stream") is True
         return entry.open(here, self._sync, streaming, self.dialect, target, request, self)
-
-    def send(self, call: Call, attempt: Attempt) -> Awaitable[Reply]:
-        """Call the function once."""
-        return self._send(call, attempt)
 
     async def _send_sync(self, call: Call, attempt: Attempt) -> Reply:
         request = call.request

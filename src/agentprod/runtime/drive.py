@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Coroutine
+import types
+from collections.abc import Coroutine, Generator
 from types import CodeType, TracebackType
 from typing import Any, TypeVar
 
@@ -26,18 +27,53 @@ def drive(coro: Coroutine[Any, Any, T]) -> T:
         SuspendedError: a layer awaited something that needs an event loop. The coroutine is closed
             first, so its `finally` blocks have run.
     """
+    runner = _idle.pop() if _idle else _start()
     try:
-        coro.send(None)
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
+        done = runner.send(coro)
     except RuntimeError as error:
         place = _needed_a_loop(error)
         if place is None:
             raise
         raise _suspended(place) from error
+    if type(done) is _Done:
+        result, done.result = done.result, None
+        _idle.append(runner)
+        return result  # type: ignore[no-any-return]
     place = _suspended_at(coro)
     coro.close()
     raise _suspended(place)
+
+
+class _Done:
+    """What a runner yields when its coroutine has returned."""
+
+    __slots__ = ("result",)
+
+    def __init__(self) -> None:
+        self.result: Any = None
+
+
+@types.coroutine
+def _run() -> Generator[Any, Any, None]:
+    """Run one coroutine after the other and yield what each returns.
+
+    A coroutine that returns into a generator raises no StopIteration, which would cost as much as a layer.
+    """
+    done = _Done()
+    coro = yield
+    while True:
+        done.result = yield from coro
+        coro = yield done
+
+
+def _start() -> Any:
+    runner = _run()
+    runner.send(None)
+    return runner
+
+
+_idle: list[Any] = []
+"""Runners that wait for a coroutine: as many as calls were ever nested, or made by threads at once."""
 
 
 def _suspended(place: str) -> SuspendedError:
