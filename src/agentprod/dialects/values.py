@@ -51,7 +51,7 @@ def from_json(data: Any, kind: Any) -> Any:
     Raises:
         TypeError: the class has no way to be built from JSON.
     """
-    if data is None or not isinstance(kind, type) or isinstance(data, kind):
+    if data is None or kind is Any or not isinstance(kind, type) or isinstance(data, kind):
         return data
     if callable(getattr(kind, "model_validate", None)):
         return _validated(kind, data)
