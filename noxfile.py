@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -108,6 +109,33 @@ def bench(session: nox.Session) -> None:
     install(session, "bench")
     for script in session.posargs or ["benchmarks/core.py"]:
         session.run("python", script)
+
+
+@nox.session(python=PYTHONS[0])
+def beside_others(session: nox.Session) -> None:
+    """Bill each call once beside the instrumentations of others, whose pins conflict with ours."""
+    session.install("--editable", ".[openai,anthropic]", "opentelemetry-sdk")
+    for family in ("opentelemetry-instrumentation-genai", "openinference-instrumentation"):
+        session.install("--pre", f"{family}-openai", f"{family}-anthropic")
+    session.run("python", "tests/frameworks/tracing_beside_others.py")
+
+
+@nox.session(python=PYTHONS[0])
+def e2e_phoenix(session: nox.Session) -> None:
+    """Send traces to a real Phoenix, which lives in an environment of its own, and ask it what it has."""
+    apart = Path(session.create_tmp()) / "phoenix"
+    session.run("python", "-m", "venv", str(apart))
+    python = apart / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    session.run(str(python), "-m", "pip", "install", "--quiet", "arize-phoenix", external=True)
+    session.install("--editable", ".[openai]", "opentelemetry-exporter-otlp-proto-http")
+    session.run("python", "tests/e2e/phoenix.py", str(python))
+
+
+@nox.session(python=PYTHONS[0])
+def e2e_prometheus(session: nox.Session) -> None:
+    """Let a real Prometheus scrape, judge the rules and answer the dashboard; skipped where there is none."""
+    session.install("--editable", ".[prometheus]")
+    session.run("python", "tests/e2e/prometheus.py")
 
 
 @nox.session(python=PYTHONS)
