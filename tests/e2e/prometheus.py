@@ -2,8 +2,8 @@
 
 Serves the metrics of made-up traffic from this process, lets Prometheus scrape it and judge the exported rules, and
 asks it for every expression of the Grafana dashboard. Exits with 1 when an alert does not fire in time or does not
-clear, or a panel has no data. The program is taken from `AGENTPROD_PROMETHEUS` (a folder), from the path, or from Debian's
-package, which is unpacked and not installed; where none of these is there, it says so and exits with 0.
+clear, or a panel has no data. The program is taken from `AGENTPROD_PROMETHEUS` (a folder), from the path, or from
+Debian's package, which is unpacked and not installed; where none of these is there, it says so and exits with 0.
 """
 
 from __future__ import annotations
