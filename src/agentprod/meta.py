@@ -106,7 +106,8 @@ class Meta:
         parts.append(f"attempts={[attempt.outcome for attempt in self.attempts]}")
         if self.usage is not None:
             parts.append(f"tokens={self.usage.input_tokens}+{self.usage.output_tokens}")
-        parts.append(f"cost={self.cost}")
+        cost = self.cost
+        parts.append("cost=unknown" if cost is None else f"cost=${cost.normalize():f}")
         if self.duration is not None:
             parts.append(f"duration={self.duration:.3f}")
         return f"Meta({', '.join(parts)})"

@@ -60,7 +60,7 @@ class Sketch:
         return sum(self._bins.values())
 
     def quantile(self, q: float) -> float | None:
-        """Return the sample of rank `floor(q * (count - 1))`, within 1 %.
+        """Return the smallest sample that at least the share `q` of all does not exceed (nearest rank), within 1 %.
 
         Args:
             q: from 0 (smallest) to 1 (largest).
@@ -78,15 +78,15 @@ class Sketch:
         wanted = list(qs)
         if not all(0 <= q <= 1 for q in wanted):
             raise ValueError("a quantile lies between 0 and 1")
-        last = self.count - 1
-        if last < 0:
+        count = self.count
+        if not count:
             return [None] * len(wanted)
         found: list[float | None] = [None] * len(wanted)
         order = sorted(range(len(wanted)), key=wanted.__getitem__)
         keys = iter(sorted(self._bins))
         key, seen = _ZERO, 0
         for index in order:
-            rank = int(wanted[index] * last)
+            rank = max(0, ceil(wanted[index] * count) - 1)
             while seen <= rank:
                 key = next(keys)
                 seen += self._bins[key]
