@@ -107,7 +107,7 @@ class Meta:
         if self.usage is not None:
             parts.append(f"tokens={self.usage.input_tokens}+{self.usage.output_tokens}")
         cost = self.cost
-        parts.append("cost=unknown" if cost is None else f"cost=${cost.normalize():f}")
+        parts.append("cost=None" if cost is None else f"cost={cost.normalize():f}")
         if self.duration is not None:
             parts.append(f"duration={self.duration:.3f}")
         return f"Meta({', '.join(parts)})"
