@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +81,21 @@ def attempt_identity(attempt: Attempt) -> dict[str, Any]:
     return found
 
 
+_ID = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
+
+
+def _id(found: str | None) -> str | None:
+    """Return what a header calls a request, when it is an id and not a text."""
+    return found if found is not None and _ID.fullmatch(found) else None
+
+
 def _facts(attempt: Attempt, counts: bool) -> dict[str, Any]:
     found: dict[str, Any] = {name.ATTEMPT_OUTCOME: attempt.outcome}
     if attempt.hedged:
         found[name.ATTEMPT_HEDGED] = True
     known = (
         (name.STATUS_CODE, attempt.status),
-        (name.ATTEMPT_REQUEST_ID, attempt.provider_request_id),
+        (name.ATTEMPT_REQUEST_ID, _id(attempt.provider_request_id)),
         (name.ATTEMPT_RETRY_AFTER, attempt.retry_after),
     )
     found.update({key: value for key, value in known if value is not None})

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from agentprod.telemetry import attributes as name
 from agentprod.telemetry.genai_metrics import genai_operation
+from agentprod.telemetry.identities import leaving, scrub_with
 
 if TYPE_CHECKING:
     from agentprod.call import Call
@@ -64,7 +65,8 @@ def parameters(call: Call) -> dict[str, Any]:
     """Return the parameters of a request as the conventions name them."""
     found: dict[str, Any] = {}
     if call.context.conversation is not None:
-        found[name.CONVERSATION] = call.context.conversation
+        scrub_with(call.ledger.environment.scrub)
+        found[name.CONVERSATION] = leaving(call.context.conversation)
     if call.streaming:
         found[name.STREAM] = True
     if call.operation in ("function", "other"):
