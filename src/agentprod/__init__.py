@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentprod.budget.cost_of import cost
     from agentprod.budget.limit import Limit
     from agentprod.budget.prices import price
+    from agentprod.budget.prompt_cache import PromptCache
     from agentprod.budget.step_limit import StepLimit
     from agentprod.budget.token_budget import TokenBudget
     from agentprod.budget.tokens import count_tokens
@@ -152,6 +153,7 @@ __all__ = [
     "Outside",
     "Part",
     "Place",
+    "PromptCache",
     "RateLimit",
     "RateLimited",
     "Recognizer",
@@ -213,6 +215,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "budget.prompt_cache": ("PromptCache",),
     "budget.context_window": ("ContextWindow",),
     "batch.mapping": ("amap", "map"),
     "budget.budget_status": ("LimitStatus",),

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from agentprod.call import Call, Target
     from agentprod.ledger import Attempt
 
-__all__ = ["Booking", "Meter", "OnUnknown", "Used", "asked_output"]
+__all__ = ["OPENAI", "Booking", "Meter", "OnUnknown", "Used", "asked_output"]
 
 OnUnknown = Literal["upper_bound", "refuse", "tokens_only", "free"]
+
+OPENAI = ("openai", "azure", "azure.ai.openai")
+"""Providers whose requests may say all that OpenAI's do."""
 
 _MAX_TOKENS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _DEARER_TIERS = ("priority", "fast")
@@ -251,7 +254,7 @@ def _cache_lifetime(call: Call) -> str | None:
     request = call.request
     if call.operation != "messages":
         # OpenAI writes to its cache unasked, and bills it for models whose price says so.
-        return "5m" if call.target.provider in ("openai", "azure") else None
+        return "5m" if call.target.provider in OPENAI else None
     marks = list(_marks(request))
     if not marks:
         return None

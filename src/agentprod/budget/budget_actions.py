@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from agentprod.budget.booking import asked_output
+from agentprod.budget.booking import OPENAI, asked_output
 from agentprod.budget.context_reduction import reduced
 from agentprod.errors import ConfigError
 from agentprod.usage import Usage
@@ -153,7 +153,7 @@ def _with_output(sent: Call, request: Any, most: int) -> dict[str, Any] | None:
         return {**request, "max_tokens": most}
     if sent.operation == "chat":
         named = "max_tokens" if "max_tokens" in request else "max_completion_tokens"
-        if named not in request and sent.target.provider not in ("openai", "azure"):
+        if named not in request and sent.target.provider not in OPENAI:
             named = "max_tokens"
         return {**request, named: most}
     return {**request, "max_tokens": most} if asked_output(request) is not None else None

@@ -50,6 +50,15 @@ STALE_AFTER = 90
 _MOST_KEPT = 4096
 """Names of models may come from users, so what is kept per name is bounded."""
 
+_SHORT_NAMES = {
+    "azure.ai.openai": "azure",
+    "azure.ai.inference": "azure",
+    "aws.bedrock": "bedrock",
+    "gcp.vertex_ai": "vertex",
+    "gcp.gemini": "gemini",
+}
+"""OpenTelemetry's names of providers, by which spans and targets call them, as people write them."""
+
 _log = logging.getLogger("agentprod.prices")
 
 
@@ -253,9 +262,9 @@ class PriceBook:
             entry = self._resolve(model, provider)
         return entry
 
-    def _resolve(self, model: str, provider: str | None) -> _Entry:
+    def _resolve(self, model: str, served_by: str | None) -> _Entry:
         with self._lock:
-            now = self._now()
+            now, provider = self._now(), _SHORT_NAMES.get(served_by or "", served_by)
             overrides = self._overrides
             own, until = overrides.find(model, provider, now)
             target = own if isinstance(own, str) else model
@@ -274,7 +283,7 @@ class PriceBook:
                 entry = _Entry(bound, rate is not None, min(until, end))
             if len(self._entries) >= _MOST_KEPT:
                 self._entries = {}
-            self._entries[model, provider] = entry
+            self._entries[model, served_by] = entry
             return entry
 
     def _list_price(self, model: str, provider: str | None) -> tuple[Rate | None, float]:
