@@ -103,11 +103,12 @@ class CircuitBreaker(Layer):
             max_open_for=seconds(max_open_for, "CircuitBreaker max_open_for"),
             slow=slow,
         )
+        self._per_token = slow is not None and slow.per_token is not None
         self.shadow = shadow
         scope = Scope(by, "CircuitBreaker")
         self._circuits = Circuits(self.policy, scope, shadow=shadow, listeners=tuple(listeners), seed=seed)
         self._check = CircuitCheck(self._circuits)
-        self._board: Any = None
+        self._environment: Any = None
         self._now = monotonic
         self._lease = self.policy.lease
         self._own_store = store is not None
@@ -119,7 +120,7 @@ class CircuitBreaker(Layer):
     @property
     def needs_usage(self) -> bool:  # type: ignore[override]
         """Whether output tokens are counted, to tell slow streams."""
-        return self.policy.slow is not None and self.policy.slow.per_token is not None
+        return self._per_token
 
     def join_stack(self, stack: Any) -> None:
         """Take clock, store and the time of test calls from the stack this layer now belongs to.
@@ -141,31 +142,45 @@ class CircuitBreaker(Layer):
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Ask the circuit for leave, and tell it what became of the call."""
-        if call.board is not self._board:
-            self._board = call.board
-            self._board.post(self._check)
-        key = self._circuits.scope.key(call)
-        circuit = self._circuits.get(key, call.runtime.now())
-        permit = await self._admit(call, circuit, key)
+        if call.ledger.environment is not self._environment:
+            self._environment = call.ledger.environment
+            call.board.post(self._check)
+        runtime, circuits = call.runtime, self._circuits
+        key = circuits.scope.key(call)
+        now = runtime.now()
+        circuit = circuits.get(key, now)
+        lease = call.limits.attempt or self._lease
+        shared = circuit.shared
+        answer: Permit | BreakerRefusal
+        if shared is None:
+            answer = circuit.machine.admit(now, lease=lease)
+        else:
+            answer = await runtime.run(lambda: shared.admit(now, lease=lease), lambda: shared.aadmit(now, lease=lease))
+        if type(answer) is Permit and answer.lease is None and answer.would_refuse is None:
+            permit = answer
+        else:
+            permit = self._told(call, key, answer)
         try:
             reply = await call_next(call)
         except BaseException as error:
             await self._failed(call, circuit, permit, error)
             raise
-        if reply.stream is None:
-            await self._answered(call, circuit, permit, reply)
-        else:
+        if reply.stream is not None:
             self._follow(call, circuit, permit, reply)
+        elif shared is None and not self._per_token:
+            outcome = Outcome.SUCCESS if reply.attempt is not None else Outcome.NEUTRAL  # without, nobody was asked
+            machine = circuit.machine
+            before, now = machine.revision, runtime.now()
+            machine.record(permit, outcome, now)
+            if machine.revision != before:
+                _note_change(call, circuit, before, now)
+        else:
+            outcome, details = self._answered(reply)
+            await self._record(call, circuit, permit, outcome, **details)
         return reply
 
-    async def _admit(self, call: Call, circuit: Circuit, key: str) -> Permit:
-        runtime, shared = call.runtime, circuit.shared
-        lease = call.limits.attempt or self._lease
-        now = runtime.now()
-        if shared is None:
-            answer = circuit.machine.admit(now, lease=lease)
-        else:
-            answer = await runtime.run(lambda: shared.admit(now, lease=lease), lambda: shared.aadmit(now, lease=lease))
+    def _told(self, call: Call, key: str, answer: Permit | BreakerRefusal) -> Permit:
+        """Raise a refusal; note what is special about a permit."""
         if isinstance(answer, BreakerRefusal):
             call.ledger.note("CircuitBreaker", "refused", rejected=True, **_facts(answer))
             raise _refused(call, self._circuits.scope.shown(key), answer) from answer.error
@@ -189,13 +204,11 @@ class CircuitBreaker(Layer):
             except RuntimeError:  # its loop is gone; the lease runs out by itself
                 work.close()
 
-    async def _answered(self, call: Call, circuit: Circuit, permit: Permit, reply: Reply) -> None:
+    def _answered(self, reply: Reply) -> tuple[Outcome, dict[str, Any]]:
         attempt = reply.attempt
         if attempt is None:  # no provider was asked
-            await self._record(call, circuit, permit, Outcome.NEUTRAL)
-            return
-        per_token = time_per_token(attempt) if self.needs_usage else None
-        await self._record(call, circuit, permit, Outcome.SUCCESS, per_token=per_token)
+            return Outcome.NEUTRAL, {}
+        return Outcome.SUCCESS, {"per_token": time_per_token(attempt)} if self._per_token else {}
 
     def _follow(self, call: Call, circuit: Circuit, permit: Permit, reply: Reply) -> None:
         """Record a stream when it ends; while a test call's goes on, so does its lease."""

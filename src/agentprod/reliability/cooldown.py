@@ -35,6 +35,10 @@ class Cooldowns:
         self._cap = cap
         self._accounts: Registry[_Account] = Registry(lambda _: _Account(), max_keys=max_accounts)
 
+    def __bool__(self) -> bool:
+        """Whether any account was ever refused, of those still remembered."""
+        return len(self._accounts) > 0
+
     def hit(
         self,
         account: str,

@@ -40,6 +40,15 @@ class LocalAccount:
         """Return whether a limit of this dimension is known, by configuration or a header."""
         return any(each.name == dimension and each.limit is not None for each in self._gcra.buckets)
 
+    def take_now(self, costs: Sequence[float], now: float) -> Reservation | None:
+        """Book `costs` if they fit at once; else `None`, and `take` tells more."""
+        taken = self._gcra.reserve(costs, now)
+        return taken if type(taken) is Reservation else None
+
+    def give_back(self, token: Reservation, now: float, used: Sequence[float] | None) -> None:
+        """Do what `settle` does, without a coroutine."""
+        self._gcra.settle(token, now, used)
+
     async def take(self, call: Call, costs: Sequence[float], until: float) -> Reservation | Shortage:
         """Book `costs`, waiting in line if they will fit by `until` (monotonic); else say what is short."""
         gcra, runtime = self._gcra, call.runtime

@@ -14,6 +14,7 @@ from agentprod.errors import ConfigError, RateLimited
 from agentprod.faults import Fault, rate_limit_resets
 from agentprod.layer import Layer
 from agentprod.ledger import Attempt
+from agentprod.order import layer_name
 from agentprod.reliability.cooldown import Cooldowns
 from agentprod.reliability.gcra import Dimension, Shortage
 from agentprod.reliability.limit_accounts import LocalAccount, SharedAccount
@@ -33,6 +34,7 @@ __all__ = ["RateLimit"]
 _PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 _HEADERS_PERIOD = 60.0  # seconds; what the limits in providers' headers are per
 _OF_ACCOUNT = ("account", "endpoint", "model")  # the groups that providers' headers speak of
+_ONE_REQUEST = (1.0,)
 _QUOTA_REST, _LONGEST_QUOTA_REST = 300.0, 3600.0  # seconds
 
 
@@ -112,6 +114,8 @@ class RateLimit(Layer):
         self._scope = Scope(by, "RateLimit")
         self._accounts: Registry[LocalAccount | SharedAccount] = Registry(self._make)
         self._cooldowns = Cooldowns()
+        self._counts_requests = [each.name for each in self._dimensions] == ["requests"]
+        self._side_by_side = False  # whether attempts of one call run at the same time
         self._now = monotonic
         self._own_store = store is not None
         self._store: Store | None = None if store is None else open_store(store)
@@ -128,6 +132,7 @@ class RateLimit(Layer):
             ConfigError: another stack has given it another store.
         """
         self._now = stack.entry.sync.runtime.now
+        self._side_by_side = self._side_by_side or any(layer_name(layer) == "Hedge" for layer in stack)
         if stack.store is None or self._own_store:
             return
         store = open_store(stack.store)
@@ -138,30 +143,40 @@ class RateLimit(Layer):
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Book, wait if need be, let the attempt go, and settle."""
         key = self._scope.key(call)
-        account = self._accounts.get(key, call.runtime.now())
-        costs = self._costs.before(call, account.has_limit)
-        token = await self._enter(call, account, costs, key)
-        attempts: list[Attempt] = []
-
-        def started(event: str, attempt: Attempt, data: Any) -> None:
-            if event == "attempt_start":
-                attempts.append(attempt)
-
-        sent = call.replace()
-        sent.observe(started)
+        now = call.runtime.now()
+        account = self._accounts.get(key, now)
+        costs = _ONE_REQUEST if self._counts_requests else self._costs.before(call, account.has_limit)
+        token = None
+        if type(account) is LocalAccount and not call.board.cooling(call.target, now):
+            token = account.take_now(costs, now)
+        if token is None:
+            token = await self._enter(call, account, costs, key)
+        made = call.ledger.attempts
+        begun = len(made)
+        if self._side_by_side:
+            made, begun, call = [], 0, call.replace()
+            call.observe(_Attempts(made))
         try:
-            reply = await call_next(sent)
+            reply = await call_next(call)
         except BaseException as error:
-            work = self._failed(call, account, token, costs, attempts)
+            work = self._failed(call, account, token, costs, made[begun:])
             if isinstance(error, Exception) or isinstance(account, LocalAccount):
                 await work
             else:  # a cancelled call ends at once
                 _beside(call, work)
             raise
-        if self.sync_headers and reply.attempt is not None:
-            await self._learn(call, account, reply.attempt, token, open_stream=reply.stream is not None)
+        attempt = reply.attempt
+        attempts = made[begun:]
+        if attempt is not None and attempt.headers and self.sync_headers:
+            await self._learn(call, account, attempt, token, open_stream=reply.stream is not None)
         if reply.stream is None:
-            await self._settle(call, account, token, costs, attempts)
+            if self._counts_requests and type(account) is LocalAccount and attempts == [attempt]:
+                # What most calls are, without what the others need.
+                if self._cooldowns and attempt is not None:
+                    self._rest(call, attempt)
+                account.give_back(token, call.runtime.now(), costs)
+            else:
+                await self._settle(call, account, token, costs, attempts)
         elif isinstance(account, LocalAccount):
             reply.on_end(lambda end: drive(self._settle(call, account, token, costs, attempts)))
         else:
@@ -300,6 +315,19 @@ class RateLimit(Layer):
         if self.max_wait is not None:
             found["max_wait"] = self.max_wait
         return found
+
+
+class _Attempts:
+    """Notes the attempts of one way through the layers inside."""
+
+    __slots__ = ("_made",)
+
+    def __init__(self, made: list[Attempt]) -> None:
+        self._made = made
+
+    def __call__(self, event: str, attempt: Attempt, data: Any) -> None:
+        if event == "attempt_start":
+            self._made.append(attempt)
 
 
 def _limit(headers: Mapping[str, str], dimension: str) -> float | None:

@@ -45,17 +45,24 @@ class Registry(Generic[S]):
         self._max_keys = max_keys
         self._lock = threading.Lock()
         self._states: OrderedDict[str, S] = OrderedDict()
+        # Most processes ask for one key again and again: it is found without the lock.
+        self._latest: tuple[str | None, S | None] = (None, None)
 
     def get(self, key: str, now: float) -> S:
         """Return the state of `key`, the same object each time, made if need be."""
+        latest, found = self._latest
+        if latest is key and found is not None:
+            return found
         with self._lock:
             state = self._states.get(key)
             if state is not None:
                 self._states.move_to_end(key)
+                self._latest = (key, state)
                 return state
             state = self._make(key)
             if len(self._states) < self._max_keys or self._forget_one(now):
                 self._states[key] = state
+                self._latest = (key, state)
             return state
 
     def peek(self, key: str) -> S | None:
@@ -75,6 +82,7 @@ class Registry(Generic[S]):
         for _ in range(len(self._states)):
             key, state = next(iter(self._states.items()))
             if state.is_clean(now):
+                self._latest = (None, None)
                 del self._states[key]
                 return True
             # It cannot go now, so the next search need not meet it first.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from agentprod.call import Call, CallNext
+from agentprod.call import NO_LIMITS, Call, CallNext
 from agentprod.context import seconds as _seconds
 from agentprod.errors import ConfigError
 from agentprod.lateness import late
@@ -106,6 +106,7 @@ class Timeout(Layer):
         self.first_token = None if first_token is None else _seconds(first_token, "Timeout first_token")
         self.idle = None if idle is None else _seconds(idle, "Timeout idle")
         self.thread = thread
+        self._limits = NO_LIMITS.tightened(self.attempt, self.first_token, self.idle, thread)
 
     def attach(self, place: Place) -> None:
         """Refuse plain synchronous functions, which cannot be stopped, without `thread=True`."""
@@ -117,7 +118,9 @@ class Timeout(Layer):
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Hand the limits to the edge, which enforces them on every wait."""
-        limits = call.limits.tightened(self.attempt, self.first_token, self.idle, self.thread)
+        limits = self._limits  # as they are where no other layer has set any
+        if call.limits is not NO_LIMITS:
+            limits = call.limits.tightened(self.attempt, self.first_token, self.idle, self.thread)
         return await call_next(call.replace(limits=limits))
 
     def options(self) -> dict[str, Any]:
