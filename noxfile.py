@@ -116,7 +116,7 @@ def beside_others(session: nox.Session) -> None:
     """Bill each call once beside the instrumentations of others, whose pins conflict with ours."""
     session.install("--editable", ".[openai,anthropic]", "opentelemetry-sdk")
     for family in ("opentelemetry-instrumentation-genai", "openinference-instrumentation"):
-        session.install("--pre", f"{family}-openai", f"{family}-anthropic")
+        session.install(f"{family}-openai", f"{family}-anthropic")
     session.run("python", "tests/frameworks/tracing_beside_others.py")
 
 
