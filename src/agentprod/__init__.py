@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from agentprod.reliability.circuit_breaker import CircuitBreaker
     from agentprod.reliability.dead_letter import DeadLetter
     from agentprod.reliability.fallback import Fallback
+    from agentprod.reliability.hedge import Hedge
     from agentprod.reliability.rate_limit import RateLimit
     from agentprod.reliability.retry import Retry
     from agentprod.reliability.retry_budget import RetryBudget
@@ -142,6 +143,8 @@ __all__ = [
     "Inside",
     "Layer",
     "Learned",
+    "InjectionGuard",
+    "Hedge",
     "Limit",
     "LimitStatus",
     "Limits",
@@ -268,6 +271,7 @@ _PLACES = {
     "reliability.rate_limit": ("RateLimit",),
     "reliability.retry": ("Retry",),
     "reliability.retry_budget": ("RetryBudget",),
+    "reliability.hedge": ("Hedge",),
     "reliability.timeout": ("Deadline", "Timeout"),
     "reply": ("End", "Reply"),
     "routing.call_log": ("CallLog", "feedback"),

@@ -223,9 +223,7 @@ class Visit:
     def _others(self, call: Call) -> list[Deployment]:
         places = [place for place in self._deployments.all if place is not self.at]
         return [
-            place
-            for place in places
-            if self._deployments.rest(call, place) <= 0 and obstacle(call, place.goal) is None
+            place for place in places if self._deployments.rest(call, place) <= 0 and obstacle(call, place.goal) is None
         ]
 
     def has_other(self, call: Call) -> bool:
