@@ -86,6 +86,8 @@ if TYPE_CHECKING:
     from agentprod.routing.sticky import Sticky
     from agentprod.runs import agent
     from agentprod.safety import pii
+    from agentprod.safety.content_filter import ContentFilter
+    from agentprod.safety.injection_guard import InjectionGuard
     from agentprod.safety.pii.recognizer import Recognizer
     from agentprod.safety.pii.scrub import scrub
     from agentprod.safety.scrub_pii import ScrubPII
@@ -128,6 +130,7 @@ __all__ = [
     "CircuitOpen",
     "Classifier",
     "ConfigError",
+    "ContentFilter",
     "Context",
     "ContextWindow",
     "DeadLetter",
@@ -140,11 +143,11 @@ __all__ = [
     "Fallback",
     "Fault",
     "Goal",
+    "Hedge",
+    "InjectionGuard",
     "Inside",
     "Layer",
     "Learned",
-    "InjectionGuard",
-    "Hedge",
     "Limit",
     "LimitStatus",
     "Limits",
@@ -283,6 +286,8 @@ _PLACES = {
     "routing.rules": ("Rules",),
     "routing.sticky": ("Sticky",),
     "runs": ("agent",),
+    "safety.content_filter": ("ContentFilter",),
+    "safety.injection_guard": ("InjectionGuard",),
     "safety.pii.recognizer": ("Recognizer",),
     "safety.pii.scrub": ("scrub",),
     "safety.scrub_pii": ("ScrubPII",),

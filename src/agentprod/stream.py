@@ -224,6 +224,11 @@ class EventStream:
         """What layers added, innermost first."""
         return self._stages
 
+    @property
+    def read_ahead(self) -> tuple[Sequence[Event], bool]:
+        """Events that were read and not delivered yet, and whether those are the last."""
+        return self._pending, self._exhausted
+
     def text(self) -> str:
         """The text so far, as the outermost stage let it pass."""
         return "".join(self._texts[-1])
