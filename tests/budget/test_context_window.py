@@ -212,9 +212,21 @@ def provider() -> Iterator[Provider]:
         yield running
 
 
+_bare: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def clients_are_closed() -> Iterator[None]:
+    """Close the clients that a test has wrapped."""
+    yield
+    while _bare:
+        _bare.pop().close()
+
+
 def clients(provider: Provider, stack: ap.Stack) -> tuple[Any, Any]:
     one = openai.OpenAI(base_url=provider.openai_url, api_key="any", max_retries=0)
     other = anthropic.Anthropic(base_url=provider.anthropic_url, api_key="any", max_retries=0)
+    _bare.extend((one, other))
     return stack.wrap(one), stack.wrap(other)
 
 
@@ -245,8 +257,6 @@ def test_real_clients_send_what_fits(provider: Provider, shape: str, stream: boo
     note = next(note for note in ap.meta(reply).notes if note.layer == "ContextWindow")
     assert note.event == "reduced"
     assert note.data["tokens_after"] < note.data["tokens_before"]
-    chat.close()
-    messages.close()
 
 
 def test_a_model_nobody_knows_has_no_window(provider: Provider) -> None:
@@ -287,8 +297,6 @@ def test_a_summary_stands_for_what_was_dropped(provider: Provider) -> None:
     assert calls == (1, 0)
     send("chat", chat, messages, items)
     assert len(provider.requests) == 3  # the summary is known
-    chat.close()
-    messages.close()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -308,8 +316,6 @@ def test_summaries_in_every_shape(provider: Provider, shape: str, stream: bool) 
     assert orphans(sent, shape) == 0
     if shape == "messages":
         assert alternates(sent)
-    chat.close()
-    messages.close()
 
 
 def test_a_summary_that_fails_is_left_out(provider: Provider) -> None:
@@ -321,8 +327,6 @@ def test_a_summary_that_fails_is_left_out(provider: Provider) -> None:
     reply = send("chat", chat, messages, history(random.Random(4), "chat", 40))
     assert reply.choices[0].message.content == "Fine."
     assert any(note.event == "summary_failed" for note in ap.meta(reply).notes)
-    chat.close()
-    messages.close()
 
 
 def test_a_function_makes_summaries() -> None:

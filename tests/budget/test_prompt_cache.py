@@ -36,10 +36,25 @@ def provider() -> Iterator[Provider]:
         yield running
 
 
+_bare: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def clients_are_closed() -> Iterator[None]:
+    """Close the clients that a test has wrapped."""
+    yield
+    while _bare:
+        _bare.pop().close()
+
+
 def wrap(provider: Provider, layer: ap.PromptCache, **options: Any) -> Any:
-    return ap.Stack(layer, **options).wrap(
-        anthropic.Anthropic(base_url=provider.anthropic_url, api_key="any", max_retries=0)
-    )
+    _bare.append(anthropic.Anthropic(base_url=provider.anthropic_url, api_key="any", max_retries=0))
+    return ap.Stack(layer, **options).wrap(_bare[-1])
+
+
+def wrap_openai(provider: Provider, layer: ap.PromptCache) -> Any:
+    _bare.append(openai.OpenAI(base_url=provider.openai_url, api_key="any", max_retries=0))
+    return ap.Stack(layer).wrap(_bare[-1])
 
 
 def marks(request: dict[str, Any]) -> list[str]:
@@ -72,7 +87,6 @@ def test_tools_and_system_are_marked(provider: Provider) -> None:
     assert ("marked", {"marks": 3, "lifetime": "5m"}) in events(reply)
     assert "cache_control" not in TOOLS[5]
     assert HELLO == [{"role": "user", "content": "hello"}]
-    client.close()
 
 
 def test_a_prefix_that_is_too_short_is_not_marked(provider: Provider) -> None:
@@ -84,7 +98,6 @@ def test_a_prefix_that_is_too_short_is_not_marked(provider: Provider) -> None:
     client.messages.create(model="claude-haiku-4-5", max_tokens=9, system=haiku, messages=HELLO)
     client.messages.create(model=MODEL, max_tokens=9, system=haiku, messages=HELLO)
     assert [marks(request.json) for request in provider.requests[1:]] == [[], ["system[0]"]]
-    client.close()
 
 
 def test_marks_of_the_application_are_left_alone(provider: Provider) -> None:
@@ -93,7 +106,6 @@ def test_marks_of_the_application_are_left_alone(provider: Provider) -> None:
     own = [{"type": "text", "text": LONG, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
     client.messages.create(model=MODEL, max_tokens=9, system=own, tools=TOOLS, messages=HELLO)
     assert marks(provider.requests[0].json) == ["system[0]"]
-    client.close()
 
 
 def test_a_conversation_is_marked_where_it_ended_and_ends(provider: Provider) -> None:
@@ -105,7 +117,6 @@ def test_a_conversation_is_marked_where_it_ended_and_ends(provider: Provider) ->
         client.messages.create(model=MODEL, max_tokens=9, system=LONG, tools=TOOLS, messages=talk)
         talk = [*talk, {"role": "assistant", "content": f"answer {turn}"}]
     assert marks(provider.requests[4].json) == ["tools[5]", "system[0]", "messages[6]", "messages[8]"]
-    client.close()
 
 
 def test_reasoning_is_not_marked(provider: Provider) -> None:
@@ -121,7 +132,6 @@ def test_reasoning_is_not_marked(provider: Provider) -> None:
     client.messages.create(model=MODEL, max_tokens=9, system=LONG, tools=TOOLS, messages=talk)
     content = provider.requests[0].json["messages"][2]["content"]
     assert [bool(_control(block)) for block in content] == [True, False]
-    client.close()
 
 
 def test_one_changed_character_is_reported_with_its_place(provider: Provider) -> None:
@@ -134,7 +144,6 @@ def test_one_changed_character_is_reported_with_its_place(provider: Provider) ->
     told = dict(events(reply))["changed"]
     prefix = '{"type": "text", "text": "It is 10:0'
     assert told == {"place": "system[1]", "at": len(prefix)}
-    client.close()
 
 
 def test_what_changes_stands_behind_the_last_mark(provider: Provider) -> None:
@@ -147,7 +156,6 @@ def test_what_changes_stands_behind_the_last_mark(provider: Provider) -> None:
         found.append(marks(provider.requests[-1].json))
     assert found[1] == found[2] == ["tools[5]", "system[0]"]
     assert found[0] == found[3] == ["tools[5]", "system[1]", "messages[0]"]
-    client.close()
 
 
 def test_prompts_that_never_come_again_are_not_written(provider: Provider) -> None:
@@ -159,7 +167,6 @@ def test_prompts_that_never_come_again_are_not_written(provider: Provider) -> No
     found = [bool(marks(request.json)) for request in provider.requests]
     assert found[:7] == [True] * 7
     assert found[8:] == [False] * 4
-    client.close()
 
 
 def test_an_agent_of_30_turns_costs_a_quarter() -> None:
@@ -177,14 +184,12 @@ def test_an_agent_of_30_turns_costs_a_quarter() -> None:
             clock.advance(20)
             model.now += 20
         assert not any(event == "changed" for event, _ in events(reply))
-        client.close()
     assert model.cost <= 0.25 * model.plain
 
 
 def test_openai_gets_a_key_and_a_breakpoint(provider: Provider) -> None:
     """The same prompt has the same key; models that take breakpoints get one behind the system messages."""
-    stack = ap.Stack(ap.PromptCache(openai=True))
-    client = stack.wrap(openai.OpenAI(base_url=provider.openai_url, api_key="any", max_retries=0))
+    client = wrap_openai(provider, ap.PromptCache(openai=True))
     system = {"role": "system", "content": LONG}
     client.chat.completions.create(model="gpt-5-mini", messages=[system, *HELLO])
     client.chat.completions.create(model="gpt-5.6", messages=[system, *HELLO])
@@ -197,15 +202,13 @@ def test_openai_gets_a_key_and_a_breakpoint(provider: Provider) -> None:
     assert chat["messages"][0] == {"role": "system", "content": [part]}
     assert response["input"][0]["content"] == [{**part, "type": "input_text"}]
     assert "prompt_cache_key" not in short
-    client.close()
 
 
 def test_servers_that_only_speak_like_openai_get_nothing(provider: Provider) -> None:
     """They may refuse a parameter they do not know."""
-    client = ap.Stack(ap.PromptCache()).wrap(openai.OpenAI(base_url=provider.openai_url, api_key="any"))
+    client = wrap_openai(provider, ap.PromptCache())
     client.chat.completions.create(model="gpt-5.6", messages=[{"role": "system", "content": LONG}, *HELLO])
     assert "prompt_cache_key" not in provider.requests[0].json
-    client.close()
 
 
 def test_a_missed_entry_is_remarked(provider: Provider) -> None:
@@ -215,7 +218,6 @@ def test_a_missed_entry_is_remarked(provider: Provider) -> None:
     for _ in range(2):
         reply = client.messages.create(model=MODEL, max_tokens=9, system=LONG, messages=HELLO)
     assert ("missed", {"written": 0}) in events(reply)
-    client.close()
 
 
 # Warm-up
@@ -245,7 +247,6 @@ def test_one_call_goes_first(provider: Provider) -> None:
         replies = list(pool.map(ask, range(8)))
     assert len(provider.requests) == 8
     assert sum(("waits", {}) in events(reply) for reply in replies) == 7
-    client.close()
 
 
 def test_tasks_wait_for_the_first_one_too(provider: Provider) -> None:
@@ -284,7 +285,6 @@ def test_nobody_waits_longer_than_asked(provider: Provider) -> None:
     assert ("waits", {}) in events(reply)
     release.set()
     first.join()
-    client.close()
 
 
 def test_without_warm_up_all_go_at_once(provider: Provider) -> None:
@@ -292,7 +292,6 @@ def test_without_warm_up_all_go_at_once(provider: Provider) -> None:
     client = wrap(provider, ap.PromptCache(warm_up=False))
     reply = client.messages.create(model=MODEL, max_tokens=9, system=LONG, messages=HELLO)
     assert [event for event, _ in events(reply)] == ["marked"]
-    client.close()
 
 
 # Lifetimes
@@ -329,7 +328,6 @@ def test_a_slow_pace_is_cached_for_an_hour(provider: Provider) -> None:
         clock.advance(900)
     assert provider.requests[0].json["system"][0]["cache_control"] == {"type": "ephemeral"}
     assert provider.requests[4].json["system"][0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
-    client.close()
 
 
 @given(st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=6), st.data())
