@@ -396,6 +396,23 @@ def test_downgrade_asks_the_dearest_model_that_fits() -> None:
         ask("gpt-5-pro", HELLO, 40_000)
 
 
+def test_downgrade_asks_the_router_inside() -> None:
+    """It gets to know what is left, and chooses among its own models."""
+    asked = []
+    budget = ap.TokenBudget(usd="0.01", per="total", on_exceeded="downgrade")
+    router = ap.Router(["gpt-5-nano", "gpt-5-mini", "gpt-5"], stages=[lambda ask: "gpt-5"])
+
+    @ap.Stack(budget, router)
+    def ask(model: str, messages: Any, max_tokens: int) -> Any:
+        asked.append(model)
+        return answer(400)
+
+    ask("gpt-5", HELLO, 4000)
+    assert asked == ["gpt-5-mini"]
+    with pytest.raises(ap.ConfigError, match="or a Router inside"):
+        ap.Stack(ap.TokenBudget(usd=1, on_exceeded="downgrade"))
+
+
 def test_shorten_lowers_the_most_an_answer_may_have() -> None:
     """To what is left, for money and for tokens, unless too little is left for any answer."""
     budget = ap.TokenBudget(usd=1, per="total", on_exceeded="shorten")
@@ -595,7 +612,6 @@ def test_the_async_twins() -> None:
         ({"usd": 1, "on_exceeded": "explode"}, "on_exceeded"),
         ({"usd": 1, "on_exceeded": ()}, "on_exceeded"),
         ({"usd": 1, "on_exceeded": ("warn", "raise")}, "lets every call pass"),
-        ({"usd": 1, "on_exceeded": "downgrade"}, "needs models"),
         ({"usd": 1, "on_unknown": "guess"}, "on_unknown"),
         ({"usd": 1, "on_uncertain": "guess"}, "on_uncertain"),
         ({"usd": 1, "fail": "open"}, "fail"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentprod.budget.booking import OPENAI, asked_output
 from agentprod.budget.context_reduction import reduced
 from agentprod.errors import ConfigError
+from agentprod.spending_cap import cap_spending
 from agentprod.usage import Usage
 
 if TYPE_CHECKING:
@@ -15,19 +16,23 @@ if TYPE_CHECKING:
     from agentprod.budget.refusal import Refusal
     from agentprod.call import Call
 
-__all__ = ["ACTIONS", "Actions", "check_actions"]
+__all__ = ["ACTIONS", "ROUTERS", "Actions", "ask_router", "check_actions"]
 
 ACTIONS = ("raise", "warn", "downgrade", "shorten", "trim", "queue")
 
+ROUTERS = ("Router", "Cascade")
+"""Layers that choose a model within what a call may cost."""
+
+_MOST_ASKED = 6
 _SHORTEST = 64
 """An answer of fewer tokens is of no use."""
 
 
-def check_actions(option: str, given: str | Sequence[str], models: Sequence[str]) -> tuple[str, ...]:
+def check_actions(option: str, given: str | Sequence[str]) -> tuple[str, ...]:
     """Return the actions of an option in their order.
 
     Raises:
-        ConfigError: one of them is not known, or lacks what it needs.
+        ConfigError: one of them is not known.
     """
     actions = (given,) if isinstance(given, str) else tuple(given)
     if not actions or any(action not in ACTIONS for action in actions):
@@ -36,10 +41,6 @@ def check_actions(option: str, given: str | Sequence[str], models: Sequence[str]
         )
     if "warn" in actions and option == "on_exceeded" and len(actions) > 1:
         raise ConfigError('TokenBudget on_exceeded="warn" lets every call pass, so no other action can stand beside it')
-    if "downgrade" in actions and not models:
-        raise ConfigError(
-            f'TokenBudget {option}="downgrade" needs models=(...): what to ask instead, the dearest first'
-        )
     return actions
 
 
@@ -133,6 +134,26 @@ class Actions:
             middle = (low + high) // 2
             low, high = (middle, high) if price(middle) <= refusal.left else (low, middle)
         return low
+
+
+def ask_router(call: Call, refusal: Refusal, asked_before: int) -> Call | None:
+    """Let a router inside choose a model that costs less; `None` where there is none, or it has none.
+
+    A router reckons with the answer it expects, a budget with the longest one, so it may have to be asked again.
+
+    Args:
+        call: as this layer passed it on.
+
+        refusal: why it was refused.
+
+        asked_before: how often the router was asked for this call.
+    """
+    if refusal.bound.dimension != "usd" or refusal.left <= 0 or asked_before >= _MOST_ASKED:
+        return None
+    if not any(layer in ROUTERS for layer in call.ledger.layers):
+        return None
+    cap_spending(call, refusal.bound.shown(refusal.left) / 4**asked_before)
+    return call
 
 
 def _needed(booking: Booking, refusal: Refusal) -> int:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from agentprod.budget.booking import Booking, Meter, OnUnknown
-from agentprod.budget.budget_actions import Actions, check_actions
+from agentprod.budget.budget_actions import ROUTERS, Actions, ask_router, check_actions
 from agentprod.budget.budget_status import Books
 from agentprod.budget.limit import Bound, Limit, bounds_of
 from agentprod.budget.refusal import Refusal, refusal_of, refused
@@ -20,6 +20,7 @@ from agentprod.errors import BudgetExceeded, ConfigError
 from agentprod.identity import seconds
 from agentprod.layer import Layer
 from agentprod.ledger import Attempt
+from agentprod.order import layer_name
 from agentprod.reply import Reply
 from agentprod.runs import current_run
 from agentprod.runtime.clock import SystemClock
@@ -74,7 +75,8 @@ class TokenBudget(Layer):
 
         on_uncertain: `"keep"` or `"refund"` the input's cost of an attempt that failed after it was sent.
 
-        models: for `"downgrade"`, names of models at the same place, the dearest first.
+        models: for `"downgrade"`, names of models at the same place, the dearest first; not needed where a `Router`
+            stands inside, which is then asked for a model that what is left can pay for.
 
         margin: part by which input estimates are raised, as they are estimates.
 
@@ -93,7 +95,7 @@ class TokenBudget(Layer):
         store: where processes share the counters: an object or a URL; the stack's when `None`.
 
     Raises:
-        ConfigError: an option out of range, or nothing to limit.
+        ConfigError: an option out of range, nothing to limit, or nothing to downgrade to.
         BudgetExceeded: in a call for which a limit has no room; with `limit`, `spent`, `resets_at`, `retry_after`.
     """
 
@@ -132,8 +134,8 @@ class TokenBudget(Layer):
         if not isinstance(name, str) or not 0 < len(name) <= 100:
             raise ConfigError("TokenBudget name has 1 to 100 characters")
         self.limits = limits
-        self.on_exceeded = check_actions("on_exceeded", on_exceeded, models)
-        self.on_soft = check_actions("on_soft", on_soft, models)
+        self.on_exceeded = check_actions("on_exceeded", on_exceeded)
+        self.on_soft = check_actions("on_soft", on_soft)
         self._bounds = bounds_of(limits)
         dimensions = {bound.dimension for bound in self._bounds}
         self._meter = Meter(
@@ -144,7 +146,8 @@ class TokenBudget(Layer):
             money="usd" in dimensions,
             tokens="tokens" in dimensions,
         )
-        self._actions = Actions(self._meter, tuple(models))
+        self._models = tuple(models)
+        self._actions = Actions(self._meter, self._models)
         self._lease = seconds(lease, "TokenBudget lease")
         self._enforces = self.on_exceeded[0] != "warn"
         self._acts_early = any(action != "warn" for action in self.on_soft)
@@ -165,8 +168,13 @@ class TokenBudget(Layer):
         """Take clock and store from the stack this layer now belongs to.
 
         Raises:
-            ConfigError: another stack has given it another store.
+            ConfigError: another stack has given it another store, or nothing there can be downgraded to.
         """
+        downgrades = "downgrade" in (*self.on_exceeded, *self.on_soft)
+        if downgrades and not self._models and not any(layer_name(found) in ROUTERS for found in stack.layers):
+            raise ConfigError(
+                'TokenBudget "downgrade" needs models=(...), what to ask instead, the dearest first, or a Router inside'
+            )
         self._clock = stack.entry.sync.runtime.clock
         if stack.store is None or self._own_store:
             return
@@ -236,10 +244,14 @@ class TokenBudget(Layer):
                     call.ledger.note("TokenBudget", "waited", action="queue", name=refusal.bound.name)
                     return call
                 continue
-            if action in ("warn", "raise") or (action, soft) in state.tried:
+            if action == "downgrade" and not self._models:
+                changed = ask_router(call, refusal, state.routed)
+                state.routed += 1
+            elif action in ("warn", "raise") or (action, soft) in state.tried:
                 continue
-            state.tried.add((action, soft))
-            changed = self._actions.apply(action, call, refusal)
+            else:
+                state.tried.add((action, soft))
+                changed = self._actions.apply(action, call, refusal)
             if changed is not None:
                 call.ledger.note("TokenBudget", "acted", action=action, name=refusal.bound.name)
                 return changed
@@ -450,7 +462,7 @@ class TokenBudget(Layer):
 class _State:
     """What one logical call has had of one budget."""
 
-    __slots__ = ("counted", "past_soft", "pending", "texts", "tokens", "tried")
+    __slots__ = ("counted", "past_soft", "pending", "routed", "texts", "tokens", "tried")
 
     def __init__(self) -> None:
         self.counted = False
@@ -458,6 +470,8 @@ class _State:
         self.pending = 0
         """Reservations under way that count the call."""
         self.past_soft = False
+        self.routed = 0
+        """How often a router was asked for a cheaper model."""
         self.tried: set[tuple[str, bool]] = set()
         self.texts: dict[int, Callable[[], str]] = {}
         self.tokens: list[_Token] = []
