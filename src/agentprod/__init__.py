@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from agentprod.ledger import Attempt
     from agentprod.order import Inside, Outside
     from agentprod.parts import Editor, Part
+    from agentprod.presets import standard
     from agentprod.propagation import propagate
     from agentprod.reliability.balance import Balance
     from agentprod.reliability.breaker_policy import SlowCalls
@@ -213,6 +214,7 @@ __all__ = [
     "scrub",
     "set_active",
     "stack_of",
+    "standard",
     "target",
     "tool",
     "untrusted",
@@ -264,6 +266,7 @@ _PLACES = {
     "ledger": ("Attempt",),
     "order": ("Inside", "Outside"),
     "parts": ("Editor", "Part"),
+    "presets": ("standard",),
     "propagation": ("propagate",),
     "reliability.balance": ("Balance",),
     "reliability.breaker_policy": ("SlowCalls",),
