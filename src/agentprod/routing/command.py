@@ -79,5 +79,5 @@ def _parser() -> argparse.ArgumentParser:
     reporting.add_argument("file", type=Path, help="a call log, or a fitted router ending in .npz")
     for action in (fitting, reporting):
         action.add_argument("--models", metavar="A,B", help="models to choose from, the cheapest first")
-        action.add_argument("--seed", type=int, default=0, help="of the folds that are left out")
+        action.add_argument("--seed", type=int, default=0, help="of shuffles and bootstrap samples")
     return parser

@@ -68,6 +68,11 @@ _OPTION = re.compile(r"^\s*[(（]?[A-Ja-j1-9][)）.、:：]\s*\S", re.MULTILINE)
 _MATH = re.compile(r"[=+*/^<>√∑∫π≤≥±×÷%°$]|\\[a-z]+")
 _CODE = re.compile(r"[{};]|\b(?:def|return|import|class|assert)\b|=>|::|\(\)|\[\]|```")
 
+# Tokens without any of which there is nothing to find.
+_DIGITS = frozenset("0123456789")
+_MATH_SIGNS = frozenset("=+*/^<>√∑∫π≤≥±×÷%°$\\")
+_CODE_SIGNS = frozenset("{ } ; = : ( [ ` def return import class assert".split())
+
 _NEGATIONS = frozenset("not no never except without least false incorrect none neither nor cannot".split())
 _WHO = frozenset("who when where which what whom whose".split())
 _EXPLAIN = frozenset(
@@ -78,6 +83,7 @@ _RELATIONS = frozenset(
     "each every per times twice half percent than total remaining left if then because therefore suppose given let"
     " assume so but although unless until while since more less".split()
 )
+_LISTED = _NEGATIONS | _RELATIONS | _WHO | _EXPLAIN
 _NEGATIONS_ZH = re.compile("不|没|非|无|错误|除了|以外")
 _WHO_ZH = re.compile("谁|哪|何时|什么")
 _EXPLAIN_ZH = re.compile("为什么|怎|如何|证明|推导|计算|求|分析|比较|解释|写|论述|简述|设计")
@@ -114,9 +120,17 @@ def hashed_grams(tokens: list[str], salt: int = 0) -> NDArray[np.int64]:
 
     if not tokens:
         return np.zeros(0, np.int64)
-    single = np.array([_hash(token) for token in tokens], np.uint64) + np.uint64(salt * 7919)
-    pairs = (single[:-1] * np.uint64(_SPREAD) + single[1:] * np.uint64(40503)) >> np.uint64(7)
-    return (np.concatenate([single, pairs]) & np.uint64(BUCKETS - 1)).astype(np.int64)
+    size = len(tokens)
+    both = np.empty(2 * size - 1, np.uint64)
+    single, pairs = both[:size], both[size:]
+    single[:] = np.fromiter(map(_hash, tokens), np.uint64, size)
+    if salt:
+        single += np.uint64(salt * 7919)
+    np.multiply(single[:-1], np.uint64(_SPREAD), out=pairs)
+    pairs += single[1:] * np.uint64(40503)
+    pairs >>= np.uint64(7)
+    both &= np.uint64(BUCKETS - 1)
+    return both.view(np.int64)
 
 
 def surface_features(text: str, tokens: list[str]) -> list[float]:
@@ -136,23 +150,28 @@ def surface_features(text: str, tokens: list[str]) -> list[float]:
         text = f"{text[: _LONGEST // 2]} {text[-_LONGEST // 2 :]}"
     else:
         longer = 1.0
-    latin = [token for token in tokens if (token >= "a" and len(token) > 1) or token in ("a", "i")]
-    hanzi = sum("一" <= token <= "鿿" for token in tokens)
+    # This runs on every decision: what an ASCII text cannot hold is not looked for, and nothing is looked for twice.
+    plain = text.isascii()
+    latin = [token for token in tokens if (token >= "a" and len(token) > 1) or token == "a" or token == "i"]
+    hanzi = 0 if plain else sum("一" <= token <= "鿿" for token in tokens)
     words = len(latin) + hanzi / 1.6
     at_least_one = max(1.0, words)
-    numbers = _NUMBER.findall(text)
+    different = set(tokens)
+    numbers = [] if plain and different.isdisjoint(_DIGITS) else _NUMBER.findall(text)
     sentences = len(_SENTENCE_ENDS.findall(text)) + 1
     options = len(_OPTION.findall(text)) if "\n" in text else 0
     negations = relations = who = explain = 0
     for token in latin:
-        if token in _NEGATIONS:
-            negations += 1
-        elif token in _RELATIONS:
-            relations += 1
-        elif token in _WHO:
-            who = 1
-        elif token in _EXPLAIN:
-            explain += 1
+        if token in _LISTED:
+            if token in _NEGATIONS:
+                negations += 1
+            elif token in _RELATIONS:
+                relations += 1
+            elif token in _WHO:
+                who = 1
+            else:
+                explain += 1
+    lengths = list(map(len, latin))
     many = "how" in latin and any(a == "how" and b in ("many", "much") for a, b in pairwise(latin))
     if "n't" in text:
         negations += text.count("n't")
@@ -169,16 +188,16 @@ def surface_features(text: str, tokens: list[str]) -> list[float]:
         log_words * log_words / 6,
         log1p(sentences * longer),
         words / sentences / 20,
-        sum(map(len, latin)) / len(latin) / 5 if latin else 0.9,
-        sum(len(token) >= 8 for token in latin) / at_least_one,
-        len(set(tokens)) / max(1, len(tokens)) if countable else 0.8,
+        sum(lengths) / len(latin) / 5 if latin else 0.9,
+        sum([length >= 8 for length in lengths]) / at_least_one,
+        len(different) / max(1, len(tokens)) if countable else 0.8,
         len(_CAPITALISED.findall(text)) / max(1, len(latin)),
         log1p(len(numbers)),
         len(numbers) / at_least_one * 5,
         min(max(map(len, numbers), default=0), 12) / 3,
-        float(_DECIMAL.search(text) is not None),
-        log1p(len(_MATH.findall(text))),
-        log1p(len(_CODE.findall(text))),
+        float(bool(numbers) and _DECIMAL.search(text) is not None),
+        0.0 if different.isdisjoint(_MATH_SIGNS) else log1p(len(_MATH.findall(text))),
+        0.0 if different.isdisjoint(_CODE_SIGNS) else log1p(len(_CODE.findall(text))),
         log1p(text.count("\n")),
         float(options >= 2),
         float(options >= 5),
@@ -191,7 +210,7 @@ def surface_features(text: str, tokens: list[str]) -> list[float]:
         float("_" in text or "（ ）" in text or "____" in text),
         (text.count(",") + text.count("，")) / at_least_one * 10,
         (text.count('"') + text.count("'") + text.count("“")) / at_least_one * 5,
-        0.0 if text.isascii() else sum(char > "\x7f" for char in text) / len(text) - hanzi / len(text),
+        0.0 if plain else sum(char > "\x7f" for char in text) / len(text) - hanzi / len(text),
         hanzi / max(1, len(text)),
         float(sentences >= 3),
         log1p(text.count("(") + text.count("（")),

@@ -33,6 +33,8 @@ class Fitted:
     router: LearnedRouter | None
     """`None` when the fit was refused."""
     report: FitReport
+    candidate: LearnedRouter | None = None
+    """What was fitted, refused or not, for measuring it; `None` where there was too little to fit."""
 
 
 def fit(
@@ -45,14 +47,14 @@ def fit(
 
     Two kernel ridge regressions: one of the mean quality of all models on a prompt, one of each model's deviation from
     it, so that the strength of the second suits the difference between models, which is what routing is about. Every
-    figure of the report is measured on prompts left out of fitting, in five folds.
+    figure of the report is measured on prompts left out of fitting, each in its turn.
 
     Args:
         log: a path of a JSONL file or rows as `read_log` takes them, or a log read before.
 
         models: the models to choose from, the cheapest first; all of the log's when `None`.
 
-        seed: of folds and bootstrap samples; the same log and seed give the same router.
+        seed: of shuffles and bootstrap samples; the same log and seed give the same router.
 
     Returns:
         Router and report. The router is `None` when there are fewer than 100 prompts, fewer than two models, when no
@@ -79,8 +81,6 @@ def fit(
     if strong > 0:
         pair = _pair(values[:, strong] - values[:, 0], table, strong, seed, trained.luck)
     report = FitReport.of(table, values, policy, pair)
-    if not report.accepted:
-        return Fitted(None, report)
     about = {
         "rows": len(table),
         "checks": list(table.check_names),
@@ -88,7 +88,8 @@ def fit(
         "interval": [round(bound, 4) for bound in report.interval],
         "seed": seed,
     }
-    return Fitted(trained.router(table, slope, policy, about), report)
+    router = trained.router(table, slope, policy, about)
+    return Fitted(router if report.accepted else None, report, router)
 
 
 def _pair(gain: NDArray[np.float64], log: LogTable, strong: int, seed: int, luck: float) -> Pair:

@@ -120,7 +120,7 @@ class Policy:
         usd = [float(known[model]) for model in models]
         return [place for place, cost in enumerate(usd) if cost <= float(goal.max_usd)] or [usd.index(min(usd))]
 
-    def relative_costs(self, models: Sequence[str], costs: Mapping[str, float] | None) -> NDArray[np.float64]:
+    def relative_costs(self, models: Sequence[str], costs: Mapping[str, float] | None) -> Sequence[float]:
         """Return what one call would cost by model, as a share of the dearest.
 
         Args:
@@ -128,12 +128,11 @@ class Policy:
 
             costs: expected dollars of the call; used when known for all models.
         """
-        import numpy as np
-
         if costs is None or any(model not in costs for model in models):
-            return np.array(self.relative)
-        values = np.array([float(costs[model]) for model in models])
-        return values / max(float(values.max()), 1e-12)
+            return self.relative
+        values = [float(costs[model]) for model in models]
+        dearest = max(*values, 1e-12)
+        return [value / dearest for value in values]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the table as JSON-able data."""

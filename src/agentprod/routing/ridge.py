@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["PENALTIES", "Spectrum", "cross_predict", "solve"]
+__all__ = ["PENALTIES", "Spectrum", "solve"]
 
 PENALTIES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
@@ -55,6 +55,31 @@ class Spectrum:
             errors.append(float(np.mean(left_out * left_out)))
         return PENALTIES[int(np.argmin(errors))]
 
+    def leave_one_out(self, targets: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
+        """Predict how far every example is from the mean of all others, by a model that has seen the others alone.
+
+        That mean is left out of the prediction: it is the lower, the better the example itself did.
+
+        Args:
+            targets: shape `(n, outputs)`, at least two examples.
+
+            penalty: above 0.
+
+        Returns:
+            Shape `(n, outputs)`.
+        """
+        import numpy as np
+
+        size = len(targets)
+        centred = targets - targets.mean(0)
+        inverse = 1.0 / (self.values + penalty)
+        columns = np.column_stack([centred, np.ones(size)])
+        weights = self.vectors @ ((self.vectors.T @ columns) * inverse[:, None])
+        left_out = columns - weights / ((self.vectors * self.vectors) @ inverse)[:, None]
+        # The others are centred without this one: what that shifts them by is a constant, predicted in the last column.
+        result: NDArray[np.float64] = left_out[:, :-1] + left_out[:, -1:] * centred / (size - 1)
+        return result
+
 
 def solve(kernel: NDArray[np.float64], targets: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
     """Return the weight of every example.
@@ -72,30 +97,3 @@ def solve(kernel: NDArray[np.float64], targets: NDArray[np.float64], penalty: fl
     import numpy as np
 
     return np.linalg.solve(kernel + penalty * np.eye(len(kernel)), targets).astype(np.float64, copy=False)
-
-
-def cross_predict(
-    kernel: NDArray[np.float64], targets: NDArray[np.float64], penalty: float, folds: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Predict every example by a model that has not seen it.
-
-    Args:
-        kernel: inner products, shape `(n, n)`.
-
-        targets: centred, shape `(n, outputs)`.
-
-        penalty: above 0.
-
-        folds: the number of the fold that each example is left out with, shape `(n,)`.
-
-    Returns:
-        Shape `(n, outputs)`. The mean of the other folds is left out: it would rank folds against themselves.
-    """
-    import numpy as np
-
-    predicted = np.zeros_like(targets)
-    for fold in np.unique(folds):
-        out = folds == fold
-        weights = solve(kernel[np.ix_(~out, ~out)], targets[~out] - targets[~out].mean(0), penalty)
-        predicted[out] = kernel[np.ix_(out, ~out)] @ weights
-    return predicted

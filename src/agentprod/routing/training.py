@@ -12,7 +12,7 @@ from agentprod.routing.features import BUCKETS
 from agentprod.routing.learned import LearnedRouter
 from agentprod.routing.log_table import LogTable
 from agentprod.routing.policy import Policy
-from agentprod.routing.ridge import Spectrum, cross_predict, solve
+from agentprod.routing.ridge import Spectrum, solve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,6 @@ __all__ = ["LEAST_OF_MODEL", "Training"]
 LEAST_OF_MODEL = 20
 """Scored answers that a model needs to be fitted."""
 
-_FOLDS = 5
 _AT_ONCE = 3000
 _SHUFFLES = 200
 
@@ -44,7 +43,7 @@ class Training:
     Args:
         log: at least two models, each with enough answers.
 
-        random: deals rows to parts and folds, and outcomes to prompts.
+        random: deals rows to parts, and outcomes to prompts.
     """
 
     def __init__(self, log: LogTable, random: np.random.Generator) -> None:
@@ -66,9 +65,8 @@ class Training:
         for rows in parts:
             surface, grams = self._take(rows)
             deals = np.array([random.permutation(len(rows)) for _ in range(_SHUFFLES)])
-            folds = random.permutation(len(rows)) % _FOLDS
             scores = log.scores[rows]
-            heads = _fit_heads(self.encoder.kernel(surface, grams), scores - self.means, folds, strong, deals)
+            heads = _fit_heads(self.encoder.kernel(surface, grams), scores - self.means, strong, deals)
             found = self.encoder.weigh(grams)
             waves = self.encoder.waves(surface).T @ heads.weights / len(parts)
             buckets = np.column_stack(
@@ -139,7 +137,6 @@ class Training:
 def _fit_heads(
     kernel: NDArray[np.float64],
     targets: NDArray[np.float64],
-    folds: NDArray[np.int64],
     strong: int,
     deals: NDArray[np.int64],
 ) -> _Heads:
@@ -147,24 +144,23 @@ def _fit_heads(
     import numpy as np
 
     if np.isnan(targets).any():
-        return _fit_alone(kernel, targets, folds, strong, deals)
+        return _fit_alone(kernel, targets, strong, deals)
     common = targets.mean(1, keepdims=True)
     spectrum = Spectrum.of(kernel)
     penalty = spectrum.best_penalty(common)
     weights = np.tile(solve(kernel, common, penalty), (1, targets.shape[1]))
-    predicted = np.tile(cross_predict(kernel, common, penalty, folds), (1, targets.shape[1]))
+    predicted = np.tile(spectrum.leave_one_out(common, penalty), (1, targets.shape[1]))
     apart = targets - common
     penalty = spectrum.best_penalty(apart)
     weights += solve(kernel, apart, penalty)
     gain = targets[:, strong] - targets[:, 0]
-    both = cross_predict(kernel, np.column_stack([apart, gain[deals].T]), penalty, folds)
+    both = spectrum.leave_one_out(np.column_stack([apart, gain[deals].T]), penalty)
     return _Heads(weights, predicted + both[:, : targets.shape[1]], both[:, targets.shape[1] :])
 
 
 def _fit_alone(
     kernel: NDArray[np.float64],
     targets: NDArray[np.float64],
-    folds: NDArray[np.int64],
     strong: int,
     deals: NDArray[np.int64],
 ) -> _Heads:
@@ -175,12 +171,13 @@ def _fit_alone(
     for model in range(targets.shape[1]):
         rows = np.flatnonzero(~np.isnan(targets[:, model]))
         own, part = kernel[np.ix_(rows, rows)], targets[rows, model]
-        penalty = Spectrum.of(own).best_penalty(part[:, None])
+        spectrum = Spectrum.of(own)
+        penalty = spectrum.best_penalty(part[:, None])
         outcomes = np.column_stack([part, *(part[_within(deal, rows)] for deal in deals)])
         fitted = solve(own, outcomes, penalty)
         weights[rows, model] = fitted[:, 0]
         everywhere = kernel[:, rows] @ fitted
-        everywhere[rows] = cross_predict(own, outcomes, penalty, folds[rows])
+        everywhere[rows] = spectrum.leave_one_out(outcomes, penalty)
         predicted[:, model] = everywhere[:, 0]
         if model in (0, strong):
             shuffled += (1 if model == strong else -1) * everywhere[:, 1:]
