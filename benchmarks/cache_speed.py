@@ -1,7 +1,9 @@
-"""How fast the exact cache answers, beside the caches people use around LLM calls today.
+"""How fast the caches answer, beside those people use around LLM calls today.
 
-    pip install aiocache cashews cachetools
-    python benchmarks/cache_speed.py [--rounds N]
+    pip install aiocache cashews cachetools diskcache gptcache sqlalchemy faiss-cpu hnswlib usearch
+    python benchmarks/cache_speed.py [--rounds N] [--size N]
+
+The first three are needed; of the others, what is not installed is named and left out.
 
 Ratios of CPU time in one run: interleaved blocks, the minimum of each. The peers hash no request: aiocache makes its
 key of `str(args)`, cashews of a formatted template, and cachetools of `hash(args)`, so that they take a request as
@@ -15,12 +17,16 @@ import asyncio
 import hashlib
 import json
 import random
+import tempfile
 import threading
+from importlib import import_module
 from typing import Any
 
 import aiocache
 import cachetools
 import cashews
+from cache_index_speed import compare_indexes
+from cache_semantic_speed import semantic_hits
 from timing import Row, async_blocks, blocks, table
 
 import agentprod as ap
@@ -96,9 +102,18 @@ def hits(rounds: int) -> list[Row]:
     def by_cachetools(prompt: str) -> str:
         return "Four."
 
-    synchronous = blocks(
-        {"agentprod": lambda: sync_ours(**small), "cachetools": lambda: by_cachetools(text)}, calls=2000, rounds=rounds
-    )
+    subjects: dict[str, Any] = {"agentprod": lambda: sync_ours(**small), "cachetools": lambda: by_cachetools(text)}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            disk: Any = import_module("diskcache").Cache(folder)
+        except ImportError:
+            print("left out diskcache: not installed")
+        else:
+            by_diskcache = disk.memoize(expire=3600)(lambda prompt: "Four.")
+            subjects["diskcache"] = lambda: by_diskcache(text)
+        synchronous = blocks(subjects, calls=2000, rounds=rounds)
+        if "diskcache" in subjects:
+            disk.close()
     us, text_us, sync_us = asynchronous["agentprod"], asynchronous["agentprod, one text"], synchronous["agentprod"]
     return [
         ("async hit, 1.3 KB of messages, µs", us, ""),
@@ -107,6 +122,7 @@ def hits(rounds: int) -> list[Row]:
         ("async hit, 1.3 KB as one text, to aiocache", text_us / asynchronous["aiocache"], ""),
         ("sync hit, 1.3 KB of messages, µs", sync_us, ""),
         ("sync hit to cachetools TTLCache, which hashes one text", sync_us / synchronous["cachetools"], ""),
+        *((f"sync hit to {name}", sync_us / synchronous[name], "") for name in synchronous if name == "diskcache"),
     ]
 
 
@@ -237,12 +253,16 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--size", type=int, default=100_000, help="vectors in the indexes that are compared")
+    options = parser.parse_args()
+    rounds = options.rounds
     print(f"aiocache {aiocache.__version__}; cachetools {cachetools.__version__}\n")
     print(table("Exact hits", hits(rounds)), "\n")
     print(table("Large requests", large(rounds)), "\n")
     print(table("Memory", containers(rounds)), "\n")
-    print(table("Single-flight", coalesced(rounds)))
+    print(table("Single-flight", coalesced(rounds)), "\n")
+    print(table("Semantic hits", semantic_hits(rounds)))
+    compare_indexes(options.size)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import agentprod as ap
 from agentprod.testing import FakeClock, Provider, behaviours
-from tests.caching.semantic_callers import FIRST, SIMILAR, reason
+from tests.caching.semantic_callers import FIRST, SIMILAR, answering, reason
 from tests.callers import MODES, STREAMS, Caller, Script
 
 OpenAIWith = Callable[..., openai.OpenAI]
@@ -295,6 +297,25 @@ def test_the_least_recently_used_goes_first() -> None:
     assert reason(ap.last()) == ("hit_semantic", "similar")
     answer("Please tell me what the capital of France is")
     assert reason(ap.last())[0] == "miss"
+
+
+def test_many_insertions_leave_no_more_than_the_bound() -> None:
+    """Entries, vectors and texts stay bounded however many come, replaced ones and expired ones included."""
+    clock = FakeClock()
+    cache = ap.SemanticCache(max_entries=50, ttl=1000)
+    answer = answering(cache, clock=clock)
+    sizes = []
+    tracemalloc.start()
+    for number in range(1, 601):
+        answer(f"What is said of topic{number % 37} and of theme{number % 41}?")  # embedders remember words
+        clock.advance(1)
+        if number % 150 == 0:
+            gc.collect()
+            sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert cache.stats().entries == 50
+    assert len(cache._matcher) == 50
+    assert sizes[-1] - sizes[0] < 100_000
 
 
 def test_what_is_invalidated_answers_no_similar_text(openai_with: OpenAIWith, provider: Provider) -> None:

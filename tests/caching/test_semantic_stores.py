@@ -123,18 +123,29 @@ def test_entries_that_arrive_after_their_announcement() -> None:
     assert answer(SIMILAR) == FIRST
 
 
-def test_tenants_never_meet(store: Store) -> None:
-    """In 50 tenants, whatever similar texts they ask, nobody gets another's answer: in memory and in every store."""
+TEXTS = [FIRST, SIMILAR, "Tell me how to reset my password", "How do I delete my account?", "怎么重置我的密码？"]
+
+
+def test_tenants_never_meet_in_a_store(store: Store) -> None:
+    """In 50 tenants, whatever similar texts they ask, nobody gets another's answer."""
+    ask_in_tenants(ap.SemanticCache(store=store, secret=SECRET), 300)
+
+
+def test_tenants_never_meet_in_memory() -> None:
+    """The same in the memory of a process, 10,000 times."""
+    ask_in_tenants(ap.SemanticCache(), 10_000)
+
+
+def ask_in_tenants(cache: ap.SemanticCache, count: int) -> None:
+    """Ask as many tenants, and look whose answers they get."""
     draw = random.Random(5)
-    texts = [FIRST, SIMILAR, "Tell me how to reset my password", "How do I delete my account?", "怎么重置我的密码？"]
-    for cache, count in ((ap.SemanticCache(store=store, secret=SECRET), 300), (ap.SemanticCache(), 1500)):
-        whose = cache(_tenant)
-        for _ in range(count):
-            tenant = f"t{draw.randrange(50)}"
-            with ap.context(tenant=tenant):
-                assert whose(draw.choice(texts)) == tenant
-        assert cache.stats().similar > count / 20
-        assert cache.flush()
+    whose = cache(_tenant)
+    for _ in range(count):
+        tenant = f"t{draw.randrange(50)}"
+        with ap.context(tenant=tenant):
+            assert whose(draw.choice(TEXTS)) == tenant
+    assert cache.stats().similar > 50
+    assert cache.flush()
 
 
 def _tenant(prompt: str) -> str:
