@@ -1,8 +1,10 @@
 """What tracing costs: `python benchmarks/telemetry.py` prints ratios measured in one run.
 
 Measured against OpenTelemetry's own `start_as_current_span` where nobody collects spans, and against a bare OpenAI
-client on a mock transport where a batch processor does. `opentelemetry-instrumentation-genai-openai` and
-`openinference-instrumentation-openai` are measured beside it where they are installed; the exporter throws away.
+client on a mock transport where a batch processor does; the exporter throws away. Where they are installed, these are
+measured beside it, each in a process of its own and without message text: OpenTelemetry's own
+`opentelemetry-instrumentation-genai-openai`, `openinference-instrumentation-openai`, OpenLLMetry's
+`opentelemetry-instrumentation-openai`, and `logfire`.
 """
 
 from __future__ import annotations
@@ -10,10 +12,18 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+os.environ.update(
+    PYDANTIC_DISABLE_PLUGINS="__all__",  # Logfire's would load the SDK with the client
+    OPENINFERENCE_HIDE_INPUTS="true",
+    OPENINFERENCE_HIDE_OUTPUTS="true",
+    TRACELOOP_TRACE_CONTENT="false",
+)
 
 import httpx2
 import openai
@@ -44,7 +54,10 @@ REPLY = {
 PEERS = {
     "genai-openai": "opentelemetry.instrumentation.genai.openai",
     "OpenInference": "openinference.instrumentation.openai",
+    "OpenLLMetry": "opentelemetry.instrumentation.openai",
+    "Logfire": "logfire",
 }
+GOALS = {"genai-openai": "≤ 0.4", "OpenInference": "≤ 0.3"}
 
 
 class Empty:
@@ -58,17 +71,24 @@ class Empty:
 # The SDK is imported in functions: the first table is of a process without one.
 
 
-def collecting(**options: Any) -> TracerProvider:
-    """Return a provider with a batch processor that exports to nobody."""
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+def nowhere() -> Any:
+    """Return an exporter that throws away."""
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
     class Nowhere(SpanExporter):
         def export(self, spans: Any) -> Any:
             return SpanExportResult.SUCCESS
 
+    return Nowhere()
+
+
+def collecting(**options: Any) -> TracerProvider:
+    """Return a provider with a batch processor that exports to nobody."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
     provider = TracerProvider(**options)
-    provider.add_span_processor(BatchSpanProcessor(Nowhere()))
+    provider.add_span_processor(BatchSpanProcessor(nowhere()))
     return provider
 
 
@@ -184,14 +204,39 @@ def somebody_collects() -> list[Row]:
 def peer(name: str) -> list[Row]:
     """Return what another instrumentation costs; it patches the SDK for good: in a process of its own."""
     made = client()
+    tracer = Tracer(tracer_provider=collecting(), meter_provider=metering())
+    ways = {"bare": made, "empty": ap.Stack(Empty()).wrap(made), "ours": ap.Stack(tracer).wrap(made)}
+    times = blocks({way: create(which) for way, which in ways.items()}, calls=30, rounds=10)
+    streams = blocks({way: stream(which) for way, which in ways.items()}, calls=5, rounds=10)
+    later.flush(30)
+    ours = (times["ours"] - times["empty"]) / times["bare"]
+    our_chunk = (streams["ours"] - streams["empty"] - (times["ours"] - times["empty"])) / streams["bare"]
     bare, s_bare = measure(made)
-    instrumentor = importlib.import_module(PEERS[name]).OpenAIInstrumentor()
-    instrumentor.instrument(tracer_provider=collecting(), meter_provider=metering())
+    instrument(name, made)
     traced, s_traced = measure(made)
+    theirs, their_chunk = (traced - bare) / bare, (s_traced - s_bare - (traced - bare)) / s_bare
     return [
-        (f"{name}: a call, as a multiple of the bare one", (traced - bare) / bare, ""),
-        (f"{name}: one chunk, as a multiple of the bare one", (s_traced - s_bare - (traced - bare)) / s_bare, ""),
+        (f"{name}: a call, as a multiple of the bare one", theirs, ""),
+        ("tracer with metrics: the same", ours, "≤ 0.12"),
+        (f"tracer as a multiple of {name}", ours / theirs, GOALS.get(name, "")),
+        (f"{name}: one chunk, as a multiple of the bare one", their_chunk, ""),
+        ("tracer with metrics: the same", our_chunk, "≤ 0.01"),
+        (f"{name}: one chunk, as a multiple of the tracer's", their_chunk / max(our_chunk, 1e-4), "≥ 30"),
     ]
+
+
+def instrument(name: str, made: openai.OpenAI) -> None:
+    """Switch another instrumentation on."""
+    module = importlib.import_module(PEERS[name])
+    if name == "Logfire":
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        module.configure(
+            send_to_logfire=False, console=False, additional_span_processors=[BatchSpanProcessor(nowhere())]
+        )
+        module.instrument_openai(made)
+    else:
+        module.OpenAIInstrumentor().instrument(tracer_provider=collecting(), meter_provider=metering())
 
 
 def measure(made: openai.OpenAI) -> tuple[float, float]:

@@ -30,9 +30,10 @@ def add_usd(a: Decimal, b: Decimal) -> Decimal:
     return _EXACT.add(a, b)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Immutable by convention: `frozen` costs five times as much to build, and one of these is built for every call.
+@dataclass(slots=True, kw_only=True)
 class AttemptRecord:
-    """One physical try at a provider. All times are seconds."""
+    """One physical try at a provider; treat it as immutable. All times are seconds."""
 
     number: int = 1
     """Counted from 1 within the call."""
@@ -56,9 +57,9 @@ class AttemptRecord:
     hedged: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CallRecord:
-    """One finished logical call, with its retries, its cache look-up and its price.
+    """One finished logical call, with its retries, its cache look-up and its price; treat it as immutable.
 
     It holds metadata only. `user`, `team`, `tenant`, `conversation`, `run` and `tags` are filled when the
     application asked for them; `error_message` is text that went through `Capture`. Times are seconds, money is USD.
