@@ -326,18 +326,23 @@ class CircuitBreaker(Layer):
 
 
 def _facts(refusal: BreakerRefusal) -> dict[str, Any]:
-    facts = {"state": refusal.state.value, "retry_after": refusal.retry_after, "fault": refusal.fault}
-    return {name: value for name, value in facts.items() if value is not None}
+    facts: dict[str, Any] = {"state": refusal.state.value}
+    if refusal.retry_after is not None:
+        facts["retry_after"] = refusal.retry_after
+    if refusal.fault is not None:
+        facts["fault"] = refusal.fault
+    return facts
 
 
 def _refused(call: Call, shown: str, refusal: BreakerRefusal) -> CircuitOpen:
-    last = f" after {refusal.fault} faults" if refusal.fault else ""
-    told = {
-        BreakerState.FORCED_OPEN: "was opened by hand; call reset() to close it",
-        BreakerState.CLOSED: "has just closed and lets only a share of the calls through",
-        BreakerState.HALF_OPEN: f"is open{last}, and another call is testing it",
-    }.get(refusal.state, f"is open{last}")
-    wait = refusal.retry_after
+    state, wait = refusal.state, refusal.retry_after
+    told = f"is open after {refusal.fault} faults" if refusal.fault else "is open"
+    if state is BreakerState.FORCED_OPEN:
+        told = "was opened by hand; call reset() to close it"
+    elif state is BreakerState.CLOSED:
+        told = "has just closed and lets only a share of the calls through"
+    elif state is BreakerState.HALF_OPEN:
+        told += ", and another call is testing it"
     when = "" if wait is None else f"; try again in {wait:.1f} s, or let a Fallback answer"
     return CircuitOpen(
         f"The circuit of {shown} {told}{when}.", layer="CircuitBreaker", target=str(call.target), retry_after=wait
