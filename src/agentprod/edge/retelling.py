@@ -129,7 +129,11 @@ def retold_error(error: Exception, call: Call) -> Exception:
     Whoever made the call wrote `except openai.RateLimitError` and need not know who answered in the end.
     """
     client = getattr(call.origin, "client", None)
-    if client is None or isinstance(error, AgentprodError):
+    if client is None:
+        return error
+    if isinstance(error, AgentprodError):  # a limit of ours; the SDK's own error is its cause
+        if isinstance(error.__cause__, Exception):
+            error.__cause__ = _told_from(error.__cause__, retold_error(error.__cause__, call))
         return error
     sdk = sys.modules[_root(client._make_status_error)]
     names = {cls.__name__ for cls in type(error).__mro__}
