@@ -14,6 +14,7 @@ from agentprod.edge.attempts import send_attempt
 from agentprod.edge.entry import Entry
 from agentprod.edge.function_edge import FunctionEdge
 from agentprod.edge.functions import KINDS, check_callable, kind_of, marker_of, wrap_function
+from agentprod.edge.registered import dialect_named
 from agentprod.errors import ConfigError
 from agentprod.layer import Place, check_layer
 from agentprod.ledger import Environment
@@ -156,7 +157,7 @@ class Stack:
         self,
         fn: F,
         *,
-        dialect: Dialect | None = None,
+        dialect: Dialect | str | None = None,
         provider: str | None = None,
         model: str | None = None,
         kind: Kind | None = None,
@@ -169,8 +170,9 @@ class Stack:
                 generator. Generators run the stack at the first `next`. A method of an SDK client,
                 such as `client.chat.completions.create`, is taken from the wrapped client instead.
 
-            dialect: the wire format of its arguments and value; found from the signature when absent:
-                `(model, messages)` is read as OpenAI chat.
+            dialect: the wire format of its arguments and value, or the name under which a package
+                registers one; found from the signature when absent: `(model, messages)` is read as
+                OpenAI chat.
 
             provider: what to call the provider in spans, prices and errors.
 
@@ -200,7 +202,8 @@ class Stack:
             bound = marker.entry.bound
         else:
             joined, bound = self, None
-            edge = FunctionEdge(fn, kind or kind_of(fn), dialect=dialect, provider=provider, model=model, name=name)
+            spoken = dialect_named(dialect) if isinstance(dialect, str) else dialect
+            edge = FunctionEdge(fn, kind or kind_of(fn), dialect=spoken, provider=provider, model=model, name=name)
         joined.attach(
             Place(
                 "async" if edge.kind in ("async", "async_generator") else "sync",

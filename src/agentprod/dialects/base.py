@@ -61,7 +61,7 @@ class Dialect:
 
     Requests, bodies and events are JSON-able data. Every method is pure: it never changes what it is
     given. The methods below work for any format whose reply is plain text or JSON; override what your
-    format does differently.
+    format does differently. `agentprod.testing.conformance.dialect_checks` tells what is wrong with it.
     """
 
     name: ClassVar[str] = "plain"
@@ -71,6 +71,13 @@ class Dialect:
 
     repeatable: ClassVar[bool] = True
     """Whether sending a request twice does no more than sending it once, but for the bill."""
+
+    paths: ClassVar[tuple[str, ...]] = ()
+    """How the paths end that requests of this format are posted to, such as `"/generate"`.
+
+    For clients that `wrap` takes, once a package registers the format as an entry point of the group
+    `agentprod.dialects`.
+    """
 
     # Requests
 

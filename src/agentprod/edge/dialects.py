@@ -10,6 +10,7 @@ from agentprod.dialects.base import Dialect
 from agentprod.dialects.openai_chat import CHAT
 from agentprod.dialects.openai_embeddings import EMBEDDINGS
 from agentprod.dialects.openai_responses import RESPONSES
+from agentprod.edge.registered import registered
 
 __all__ = ["OTHER_READ", "OTHER_WRITE", "dialect_for"]
 
@@ -34,6 +35,9 @@ def dialect_for(options: Any) -> Dialect | None:
     for suffix, dialect in _BY_PATH.items():
         if path.endswith(suffix):
             return None if _STORES.search(path) else dialect
+    for brought in registered().values():
+        if brought.paths and path.endswith(brought.paths):
+            return brought
     return None
 
 
