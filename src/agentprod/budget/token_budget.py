@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-import logging
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from agentprod.budget.booking import Booking, Meter, OnUnknown
+from agentprod.budget.booking import Meter, OnUnknown
 from agentprod.budget.budget_actions import ROUTERS, Actions, ask_router, check_actions
+from agentprod.budget.budget_gate import Gate, State, end_run
 from agentprod.budget.budget_status import Books
-from agentprod.budget.limit import Bound, Limit, bounds_of
-from agentprod.budget.refusal import Refusal, refusal_of, refused
-from agentprod.budget.reserving import Held, Reserving
+from agentprod.budget.limit import Limit, bounds_of
+from agentprod.budget.refusal import Refusal, refusal_of
+from agentprod.budget.reserving import Reserving
 from agentprod.budget.waiting import Waiting
 from agentprod.call import Call, CallNext
 from agentprod.errors import BudgetExceeded, ConfigError
 from agentprod.identity import seconds
 from agentprod.layer import Layer
-from agentprod.ledger import Attempt
 from agentprod.order import layer_name
 from agentprod.reply import Reply
-from agentprod.runs import current_run
 from agentprod.runtime.clock import SystemClock
-from agentprod.stores import MemoryStore, StoreUnavailable, open_store
-from agentprod.stores.base import Claim, Exhausted
+from agentprod.stores import MemoryStore, open_store
 
 if TYPE_CHECKING:
     from agentprod.stores.opening import StoreLike
 
 __all__ = ["TokenBudget"]
 
-_GRACE = 30.0
-_FRESH = 1.0
-_MOST_WARNED = 1024
 _CACHES = ("Cache", "SemanticCache")
 
 _CLOCK = SystemClock()
-
-_log = logging.getLogger("agentprod.budget")
 
 
 class TokenBudget(Layer):
@@ -148,9 +139,6 @@ class TokenBudget(Layer):
         )
         self._models = tuple(models)
         self._actions = Actions(self._meter, self._models)
-        self._lease = seconds(lease, "TokenBudget lease")
-        self._enforces = self.on_exceeded[0] != "warn"
-        self._acts_early = any(action != "warn" for action in self.on_soft)
         self._group = f"budget {name}"
         self._share = 1.0 / workers if fail == "local" else None
         self._own_store = store is not None
@@ -159,8 +147,16 @@ class TokenBudget(Layer):
         self._reserving = Reserving(opened, self._group, self._share)
         self._waiting = Waiting(None if max_wait is None else seconds(max_wait, "TokenBudget max_wait", zero=True))
         self._books = Books(self._bounds, self._reserving, self._wall)
-        self._warned: OrderedDict[str, None] = OrderedDict()
-        self._read_at = 0.0
+        self._gate = Gate(
+            self,
+            self._bounds,
+            self._meter,
+            self._reserving,
+            self._waiting,
+            lease=seconds(lease, "TokenBudget lease"),
+            enforces=self.on_exceeded[0] != "warn",
+            acts_early=any(action != "warn" for action in self.on_soft),
+        )
 
     # In a stack
 
@@ -182,7 +178,7 @@ class TokenBudget(Layer):
         if not isinstance(self._reserving.store, MemoryStore) and self._reserving.store is not store:
             raise ConfigError("this TokenBudget serves two stacks with different stores; give it a store of its own")
         if self._reserving.store is not store:
-            self._reserving = Reserving(store, self._group, self._share)
+            self._reserving = self._gate.reserving = Reserving(store, self._group, self._share)
             self._books = Books(self._bounds, self._reserving, self._wall)
 
     def _monotonic(self) -> float:
@@ -193,11 +189,11 @@ class TokenBudget(Layer):
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Register the gate, and act where it refuses."""
-        state: _State = call.state.setdefault(self, _State())
-        if any(layer in call.ledger.layers for layer in _CACHES):
-            await self._peek(call)
+        state: State = call.state.setdefault(self, State())
+        if self._gate.enforces and any(layer in call.ledger.layers for layer in _CACHES):
+            await self._gate.peek(call)
         sent = call.replace()
-        sent.gate(self.admit, self.settle)
+        sent.gate(self._gate.admit, self._gate.settle)
         while True:
             try:
                 reply = await call_next(sent)
@@ -208,33 +204,17 @@ class TokenBudget(Layer):
                     raise
                 changed = await self._act(sent, refusal, state)
                 if changed is None:
-                    _end_run()
+                    end_run()
                     raise
                 sent = changed
         if reply.attempt is not None:
             stream = reply.stream
             state.texts[id(reply.attempt)] = (lambda: reply.text) if stream is None else stream.text_reader()
             if stream is not None:
-                self._keep_lease(call, reply, state)
+                self._gate.keep_lease(call, reply, state)
         return reply
 
-    async def _peek(self, call: Call) -> None:
-        """Refuse an exhausted holder before a cache answers; a hit itself needs no room."""
-        if not self._enforces:
-            return
-        now = call.runtime.wall()
-        asked = [(bound, bound.holder.key(call)) for bound in self._bounds]
-        counters = [bound.counters(key, now) for bound, key in asked]
-        found = iter(await self._reserving.usage(call.runtime, [name for names in counters for name in names]))
-        for (bound, _), names in zip(asked, counters, strict=True):
-            states = [next(found) for _ in names]
-            spent, limit = sum(each.spent for each in states), bound.units(call)
-            if limit is not None and spent >= limit:
-                held = sum(each.held for each in states)
-                _end_run()
-                raise refused(self, call, bound, Exhausted(Claim(names[0], 0, limit), spent, held), now, None)
-
-    async def _act(self, call: Call, refusal: Refusal, state: _State) -> Call | None:
+    async def _act(self, call: Call, refusal: Refusal, state: State) -> Call | None:
         """Return the call to try next, or `None` when nothing helps."""
         soft = refusal.soft
         actions = self.on_soft if soft else self.on_exceeded
@@ -261,135 +241,6 @@ class TokenBudget(Layer):
             state.past_soft = True
             return call
         return None
-
-    # The gate
-
-    async def admit(self, call: Call) -> _Token:
-        """Reserve for one attempt.
-
-        Raises:
-            BudgetExceeded: a limit has no room for it.
-        """
-        state: _State = call.state[self]
-        booking = self._meter.before(call)
-        now = call.runtime.wall()
-        early = self._acts_early and not state.past_soft
-        counts_call = 0 if state.counted or state.pending else 1
-        claims, limits = [], []
-        for bound in self._bounds:
-            limit = bound.units(call)
-            limits.append(limit)
-            allowed = limit if self._enforces else None
-            if early and bound.soft is not None and limit is not None:
-                allowed = int(limit * bound.soft)
-            amount, floor = _amounts(bound, booking, counts_call)
-            claims.append(bound.claim(bound.holder.key(call), now, amount, floor, allowed))
-        seen, since = self._waiting.freed, call.runtime.now()
-        try:
-            held = await self._reserving.reserve(call.runtime, claims, self._lease_of(call))
-        except StoreUnavailable as error:
-            raise BudgetExceeded(
-                "The store of a TokenBudget does not answer, so nothing is sent; try again, or pass "
-                'TokenBudget(fail="local") to let each process use its share meanwhile.',
-                layer="TokenBudget",
-                target=str(call.target),
-                retry_after=error.retry_after or None,
-            ) from error
-        if isinstance(held, Exhausted):
-            place = next(n for n, claim in enumerate(claims) if claim.counter == held.claim.counter)
-            bound, limit = self._bounds[place], limits[place]
-            soft = early and limit is not None and held.claim.limit != limit
-            raise refused(self, call, bound, held._replace(claim=held.claim._replace(limit=limit)), now, booking,
-                          soft=soft, seen=seen)  # fmt: skip
-        state.pending += counts_call
-        token = _Token(call, held, booking, claims, counts_call, since)
-        state.tokens.append(token)
-        await self._remark(call, claims, limits, now)
-        return token
-
-    async def settle(self, token: _Token, attempt: Attempt) -> None:
-        """Replace what was reserved for an attempt by what it used."""
-        call = token.call
-        state: _State = call.state[self]
-        used = self._meter.after(call, token.booking, attempt, state.texts.pop(id(attempt), None))
-        state.pending -= token.counts_call
-        if token in state.tokens:
-            state.tokens.remove(token)
-        units: list[int] | None = None
-        if used is not None:
-            calls = 0 if state.counted else 1
-            state.counted = True
-            amounts = {"tokens": used.tokens, "usd": used.nano_usd, "calls": calls}
-            units = [amounts[bound.dimension] for bound in self._bounds]
-            if any(spent > claim.amount for spent, claim in zip(units, token.claims, strict=True)):
-                call.ledger.note("TokenBudget", "overrun")
-        error = attempt.error
-        if isinstance(error, GeneratorExit):  # nothing may be awaited any more
-            self._reserving.settle_now(token.held, units)
-        else:
-            cancelled = error is not None and not isinstance(error, Exception)
-            found = await self._reserving.settle(call.runtime, token.held, units, beside=cancelled)
-            if found == "late":
-                call.ledger.note("TokenBudget", "settled_late")
-        self._waiting.wake()
-
-    def _lease_of(self, call: Call) -> float:
-        """Return the seconds within which an attempt will have ended."""
-        now, limits = call.runtime.now(), call.limits
-        ends = [when for when in (call.deadline, limits.stream_until) if when is not None]
-        if limits.attempt is not None:
-            ends.append(now + limits.attempt)
-        return max(min(ends) - now, 0.0) + _GRACE if ends else self._lease
-
-    def _keep_lease(self, call: Call, reply: Reply, state: _State) -> None:
-        """Renew what a stream holds for as long as its events come."""
-        lease, runtime = self._lease_of(call), call.runtime
-        due = min((token.since for token in state.tokens), default=runtime.now()) + lease / 2
-
-        def renew(event: Any) -> None:
-            nonlocal due
-            if runtime.now() < due:
-                return
-            due = runtime.now() + lease / 2
-            for token in state.tokens:
-                if isinstance(token.held.store, MemoryStore):
-                    token.held.store.renew(self._group, token.held.id, lease=lease)
-                else:
-                    runtime.spawn(self._reserving.renew(runtime, token.held, lease))
-
-        reply.on_event(renew)
-
-    async def _remark(self, call: Call, claims: Sequence[Claim], limits: Sequence[int | None], now: float) -> None:
-        """Write down how much of the tightest limit is used, and warn once when it is past its soft part."""
-        clock = call.runtime.now()
-        if not self._reserving.is_local and clock - self._read_at < _FRESH:
-            return  # a round trip of its own: not for every call
-        self._read_at = clock
-        counters = [[claim.counter, *claim.also] for claim in claims]
-        found = iter(await self._reserving.usage(call.runtime, [name for names in counters for name in names]))
-        tightest: tuple[float, Bound, int] | None = None
-        for bound, names, limit in zip(self._bounds, counters, limits, strict=True):
-            taken = sum(each.spent + each.held for each in [next(found) for _ in names])
-            if limit is None:
-                continue
-            ratio = taken / limit if limit else float(taken > 0)
-            if tightest is None or ratio > tightest[0]:
-                tightest = ratio, bound, limit - taken
-            if bound.soft is not None and ratio >= bound.soft:
-                self._warn(call, bound, names[0], ratio)
-        if tightest is not None:
-            ratio, bound, left = tightest
-            told = {f"remaining_{bound.dimension}": bound.shown(left)}
-            call.ledger.note("TokenBudget", "reserved", name=bound.name, used_ratio=ratio, **told)
-
-    def _warn(self, call: Call, bound: Bound, window: str, ratio: float) -> None:
-        call.ledger.note("TokenBudget", "soft" if ratio <= 1 else "exceeded")
-        if window in self._warned:
-            return
-        self._warned[window] = None
-        if len(self._warned) > _MOST_WARNED:
-            self._warned.popitem(last=False)
-        _log.warning("%.0f %% of the limit of %s, %s, is used", 100 * ratio, bound.dimension, bound.name)
 
     # By hand
 
@@ -457,55 +308,6 @@ class TokenBudget(Layer):
         if self.on_exceeded != ("raise",):
             found["on_exceeded"] = self.on_exceeded
         return found
-
-
-class _State:
-    """What one logical call has had of one budget."""
-
-    __slots__ = ("counted", "past_soft", "pending", "routed", "texts", "tokens", "tried")
-
-    def __init__(self) -> None:
-        self.counted = False
-        """Whether the call itself has been counted."""
-        self.pending = 0
-        """Reservations under way that count the call."""
-        self.past_soft = False
-        self.routed = 0
-        """How often a router was asked for a cheaper model."""
-        self.tried: set[tuple[str, bool]] = set()
-        self.texts: dict[int, Callable[[], str]] = {}
-        self.tokens: list[_Token] = []
-
-
-class _Token:
-    """What was reserved for one attempt."""
-
-    __slots__ = ("booking", "call", "claims", "counts_call", "held", "since")
-
-    def __init__(
-        self, call: Call, held: Held, booking: Booking, claims: Sequence[Claim], counts_call: int, since: float
-    ) -> None:
-        self.call = call
-        self.held = held
-        self.booking = booking
-        self.claims = claims
-        self.counts_call = counts_call
-        self.since = since
-        """When it was reserved, in monotonic seconds."""
-
-
-def _amounts(bound: Bound, booking: Booking, calls: int) -> tuple[int, int]:
-    if bound.dimension == "usd":
-        return booking.nano_usd, booking.floor_nano_usd
-    if bound.dimension == "tokens":
-        return booking.input_tokens + booking.output_tokens, booking.input_tokens
-    return calls, calls
-
-
-def _end_run() -> None:
-    run = current_run()
-    if run is not None and run.exit_reason is None:
-        run.exit_reason = "budget"
 
 
 def _one_limit(options: dict[str, Any]) -> Limit:
