@@ -47,6 +47,8 @@ order = list(tiers)
 print(json.dumps([order.index(tier.value) * 100 + score for tier, score, _ in found]))
 """
 FINAL = re.compile(r"####\s*-?[\d,.]+\s*$")
+END = re.compile(r"####\s*\$?(-?[\d,.]+)")
+RESULT = re.compile(r"=\s*\$?(-?[\d,.]+)>>")
 HEDGE = re.compile(r"\b(?:maybe|perhaps|not sure|unclear|cannot|might|assum\w+|approximately|about)\b", re.IGNORECASE)
 PRICES = np.array([0.05, 1.0])
 """What a call of the weak and of the strong model costs, where goals are measured."""
@@ -195,7 +197,15 @@ def check(answer: str) -> dict[str, float]:
         "no final answer": float(FINAL.search(answer.strip()) is None),
         "hedges": float(len(HEDGE.findall(answer))),
         "cut off": float(not answer.strip() or answer.strip()[-1] not in ".!?0123456789"),
+        "unsure": float(not checks.sure(seen)),
+        "ends on a fraction": float(re.search(r"####\s*-?[\d,]*\.\d", answer) is not None),
+        "ends on another figure": float(last_figure(END, answer) != last_figure(RESULT, answer)),
     }
+
+
+def last_figure(pattern: re.Pattern[str], answer: str) -> str:
+    found = pattern.findall(answer)
+    return found[-1].strip(".").replace(",", "") if found else ""
 
 
 def litellm_scores(python: str, prompts: list[str]) -> np.ndarray:

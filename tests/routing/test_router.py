@@ -251,6 +251,24 @@ def test_what_a_budget_has_left_is_kept() -> None:
         assert chat(Budget(left), router)("any", **user("证明")) == model
 
 
+def test_a_layer_outside_that_asks_for_a_cheaper_model_is_obeyed() -> None:
+    """A budget that downgraded gets no dearer model than it asked for, and one the router does not know as it is."""
+
+    class Downgrade:
+        def __init__(self, model: str) -> None:
+            self.model = model
+
+        async def handle(self, call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+            return await call_next(call.with_model(self.model))
+
+    router = Router(MODELS, stages=[KEYWORDS])
+    assert chat(Downgrade("gpt-5-mini"), router)("gpt-5", **user("证明")) == "gpt-5-mini"
+    assert note()["refused"] == ["gpt-5: a layer outside asks for gpt-5-mini"]
+    assert chat(Downgrade("gpt-5-mini"), router)("gpt-5", **user("hello")) == "gpt-5-nano"
+    assert chat(Downgrade("gpt-5"), router)("gpt-5", **user("证明")) == "gpt-5"
+    assert chat(Downgrade("other"), router)("gpt-5", **user("证明")) == "other"
+
+
 def router_costs(text: str) -> dict[str, float]:
     """What calls of each model are expected to cost."""
     found = {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["FitReport", "ModelSummary", "Pair"]
 
 _COIN = 0.5
-_LUCK = 0.025
+_LUCK = 0.02
 _PARTS = (0.5, 0.8, 0.9, 0.95)
 _BINS = 10
 
@@ -170,7 +170,7 @@ def _refusal(models: tuple[ModelSummary, ...], pair: Pair | None) -> str | None:
     if pair.interval[0] <= _COIN or pair.chance > _LUCK:
         return (
             f"not certainly better than a coin: the lower bound of APGR is {pair.interval[0]:.3f}, not above 0.5, "
-            f"and {pair.chance:.1%} of fits to shuffled outcomes are as good, more than {_LUCK:.1%} are too many. "
+            f"and {pair.chance:.1%} of fits to shuffled outcomes are as good, more than {_LUCK:.0%} are too many. "
             "Record more calls, or use another stage"
         )
     return None

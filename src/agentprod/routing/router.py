@@ -41,7 +41,8 @@ class Router(Layer):
     - the request fits the context window, the model takes its images, audio and files, and calls tools when any are
       offered, by what is known of it (`agentprod.capabilities`); a model nobody knows is not judged;
     - the destination can say in its wire format what the request asks;
-    - a `TokenBudget` around the router that had to downgrade has enough left for it;
+    - a layer around the router, such as a `TokenBudget` that had to downgrade, has asked for this model or a dearer one
+      of the list; a model that is not in the list is obeyed as it is;
     - its breaker is closed and its account does not cool down;
     - it meets each function of `require`.
 
@@ -108,7 +109,7 @@ class Router(Layer):
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Decide, and send the call on."""
-        if call.operation not in _ROUTED:
+        if call.operation not in _ROUTED or self._is_settled(call):
             return await call_next(call)
         weighing = self._weigh(call.request, call.ledger.environment, call)
 
@@ -168,6 +169,13 @@ class Router(Layer):
         if self.goal is not None:
             found["goal"] = self.goal
         return found
+
+    def _is_settled(self, call: Call) -> bool:
+        """Whether a layer outside has sent the call to a place that this router does not know."""
+        target = call.target
+        if target is call.home or (target.edge is call.home.edge and target.model == call.home.model):
+            return False
+        return all(option.model != target.model for option in self._options)
 
     def _weigh(self, request: Mapping[str, Any], environment: Environment | None, call: Call | None) -> Weighing:
         return Weighing(

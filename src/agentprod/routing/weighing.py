@@ -131,6 +131,7 @@ class Weighing:
             if not possible:
                 reasons = "; ".join(f"{model}: {why}" for model, why in self.refused.items())
                 raise AllUnavailable(f"Router: no model can take this request ({reasons})", layer="Router")
+        possible = [each for each in possible if self._passes(each, self._beyond(each))]
         able = [each for each in possible if self._passes(each, self._unable(each))]
         affordable = [each for each in able if self._passes(each, self._unaffordable(each))]
         up = affordable
@@ -138,6 +139,16 @@ class Weighing:
             up = [each for each in affordable if self._passes(each, constraints.is_down(each, call))]
         # Where money is the only fault, the cheapest comes nearest; otherwise the layers inside have their own answer.
         return up or affordable[-1:] or able[:1] or possible[-1:]
+
+    def _beyond(self, option: Option) -> str | None:
+        """Say when a layer outside, such as a budget that downgrades, has asked for a cheaper model than this one."""
+        call = self._call
+        asked = None if call is None or call.target is call.home else call.target.model
+        if call is None or asked is None or asked == call.home.model:
+            return None
+        names = [each.model for each in self._options]
+        dearer = asked in names and names.index(option.model) > names.index(asked)
+        return f"a layer outside asks for {asked}" if dearer else None
 
     def _passes(self, option: Option, why_not: str | None) -> bool:
         if why_not is not None:
