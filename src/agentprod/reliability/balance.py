@@ -141,7 +141,8 @@ class Balance(Layer):
     async def _choose(self, call: Call, key: str | None, visit: Visit, failed: Exception | None) -> Deployment | None:
         """Return where to go; `None` when everything was tried and failed."""
         runtime = call.runtime
-        able = [place for place in self._deployments.all if place not in visit.seen]
+        everywhere = self._deployments.all
+        able = [place for place in everywhere if place not in visit.seen] if visit.seen else list(everywhere)
         reason: str | None = None
         while able:
             rests = {place: self._deployments.rest(call, place) for place in able}
@@ -206,10 +207,11 @@ class Visit:
         self._deployments.enter(place)
         self.at = place
         self.seen.append(place)
-        there = aim(call, place.goal).replace(choice=self)
+        there = aim(call, place.goal)  # a copy
+        there.choice = self
         # In place of the observer of where it was before.
-        there.observers = tuple(each for each in there.observers if type(each) is not _Watch)
-        there.observe(_Watch(self._deployments, call, place))
+        others = [each for each in there.observers if type(each) is not _Watch]
+        there.observers = (*others, _Watch(self._deployments, call, place))
         return there
 
     def leave(self) -> None:

@@ -76,8 +76,11 @@ class Deployments:
         mean = sum(weights) / len(weights)
         self.all = tuple(Deployment(goal, weight / mean) for goal, weight in zip(goals, weights, strict=True))
         self._draw = draw
+        self._even = len(set(weights)) == 1
         self._lock = threading.Lock()
         self._penalties = Cooldowns()
+        self._penalised = False
+        """Whether any place has ever failed: until then nobody needs to look."""
 
     def enter(self, place: Deployment) -> None:
         """Count a call that goes there."""
@@ -96,35 +99,43 @@ class Deployments:
 
     def pick(self, call: Call, places: Sequence[Deployment]) -> Deployment:
         """Return the place for a call, of at least one; of those that failed lately, one only if all did."""
-        now = call.runtime.now()
-        calm = [place for place in places if not self._penalties.remaining(_key(call, place), now)] or places
-        if len(calm) == 1:
-            return calm[0]
-        first = self._drawn(calm)
+        if self._penalised:
+            now = call.runtime.now()
+            places = [place for place in places if not self._penalties.remaining(_key(call, place), now)] or places
+        if len(places) == 1:
+            return places[0]
+        first = self._drawn(places)
         if self._draw.random() < _BY_WEIGHT_ALONE:
             return first
-        second = self._drawn([place for place in calm if place is not first])
+        others = [place for place in places if place is not first]
+        second = others[0] if len(others) == 1 else self._drawn(others)
         one, other = self._score(call, first, second), self._score(call, second, first)
         return second if other < one * _CLEARLY_BETTER else first
 
     def _drawn(self, places: Sequence[Deployment]) -> Deployment:
+        if self._even:
+            return places[int(self._draw.random() * len(places))]
         return self._draw.choices(places, [place.weight for place in places])[0]
 
     def _score(self, call: Call, place: Deployment, rival: Deployment) -> float:
+        score = 1 + place.in_flight / place.weight
         latency = call.board.latency(_target(call, place))
-        known = call.board.latency(_target(call, rival)) is not None
-        slowness = latency if latency and known else 1.0
-        headroom = place.headroom if call.runtime.now() < place.headroom_until else 1.0
-        return (1 + place.in_flight / place.weight) * slowness / max(headroom, _LEAST_HEADROOM)
+        if latency and call.board.latency(_target(call, rival)) is not None:
+            score *= latency
+        if place.headroom < 1 and call.runtime.now() < place.headroom_until:
+            score /= max(place.headroom, _LEAST_HEADROOM)
+        return score
 
     def learn(self, call: Call, place: Deployment, attempt: Attempt) -> None:
         """Take note of how an attempt there went."""
-        now, key, fault = call.runtime.now(), _key(call, place), attempt.fault
+        fault = attempt.fault
         if attempt.headers:
-            self._look(place, attempt.headers, now, call)
+            self._look(place, attempt.headers, call.runtime.now(), call)
         if fault in _PENALISED:
+            now = call.runtime.now()
+            self._penalised = True
             until = self._penalties.hit(
-                key,
+                _key(call, place),
                 now,
                 hint=attempt.retry_after,
                 sent_at=attempt.started,
@@ -133,8 +144,8 @@ class Deployments:
             )
             if fault in (Fault.RATE_LIMIT, Fault.QUOTA):
                 call.board.cool(attempt.target, until)
-        elif attempt.outcome == "ok":
-            self._penalties.success(key, now, sent_at=attempt.started)
+        elif self._penalised and attempt.outcome == "ok":
+            self._penalties.success(_key(call, place), call.runtime.now(), sent_at=attempt.started)
 
     def _look(self, place: Deployment, headers: Mapping[str, Any], now: float, call: Call) -> None:
         scarcest, until = 1.0, -math.inf
