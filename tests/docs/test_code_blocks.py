@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import io
+import logging
 import re
 import sys
 import textwrap
@@ -112,6 +113,22 @@ def _use_provider(openai_url: str, anthropic_url: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("ANTHROPIC_BASE_URL", anthropic_url)
     monkeypatch.setenv("OPENAI_API_KEY", "any")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
+
+
+@pytest.fixture(autouse=True)
+def process_as_it_was() -> Iterator[None]:
+    """Let a page drain the process or set up the log: the next one begins anew."""
+    logger = logging.getLogger("agentprod")
+    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    yield
+    if HAS_PUBLIC_NAMES:
+        from agentprod import draining
+        from agentprod.telemetry import logs
+
+        draining.resume()
+        logs.write_calls(False)
+    logger.handlers[:], logger.propagate = handlers, propagate
+    logger.setLevel(level)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
