@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -103,12 +104,33 @@ def docs(session: nox.Session) -> None:
     session.run("mkdocs", *(session.posargs or ["build"]), "--strict")
 
 
+MEASURING = (
+    *("core", "reliability", "reliability_parts", "cache_speed", "cache_memory", "store_parts", "telemetry"),
+    *("telemetry_parts", "safety_speed", "budget", "router_speed"),
+)
+MEASURING_ON_DATA = ("router", "cache_quality", "cache_index_speed", "safety_quality")
+"""What else is in benchmarks/ writes tables of the package, or is part of these."""
+
+
 @nox.session(python=PYTHONS[0])
 def bench(session: nox.Session) -> None:
-    """Measure beside the peers; arguments name other scripts than benchmarks/core.py."""
+    """Measure beside the peers: all scripts, or those named, with their arguments, as `router.py --gate`.
+
+    A script says which peers it did not find and leaves them out. What measures on data is left out, by name, where
+    AGENTPROD_DATA is not set.
+    """
     install(session, "bench")
-    for script in session.posargs or ["benchmarks/core.py"]:
-        session.run("python", script)
+    if session.posargs:
+        script, *arguments = session.posargs
+        session.run("python", f"benchmarks/{script.removeprefix('benchmarks/')}", *arguments)
+        return
+    for name in MEASURING:
+        session.run("python", f"benchmarks/{name}.py")
+    for name in MEASURING_ON_DATA:
+        if "AGENTPROD_DATA" in session.env or "AGENTPROD_DATA" in os.environ:
+            session.run("python", f"benchmarks/{name}.py")
+        else:
+            session.warn(f"benchmarks/{name}.py: not run, set AGENTPROD_DATA to the folder of the development data")
 
 
 @nox.session(python=PYTHONS[0])

@@ -8,7 +8,8 @@ brackets CPT80, the least percentage of strong calls that keeps 80 percent of th
 one half of each set, which no other router here has: that is what fitting on one's own calls means. A fit that the
 gate would refuse is measured too, and `n/5` says how many were accepted.
 
-`--litellm` names the Python of an environment with LiteLLM, whose heuristic is then measured beside ours. `--gate`
+`--litellm`, or AGENTPROD_BENCH_LITELLM, names the Python of an environment with LiteLLM, whose heuristic is then
+measured beside ours. `--gate`
 counts how many fits to shuffled outcomes are refused. `benchmarks/router_speed.py` measures time.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -80,7 +82,7 @@ class Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--litellm", metavar="PYTHON")
+    parser.add_argument("--litellm", metavar="PYTHON", default=os.environ.get("AGENTPROD_BENCH_LITELLM"))
     parser.add_argument("--gate", action="store_true")
     options = parser.parse_args()
     sets, sources = load()
@@ -98,7 +100,7 @@ def main() -> None:
             row.cells[name] = [(scores[rows], part.take(rows)) for _, rows in splits(len(part.prompts))]
         print(row.text(names), flush=True)
     if not options.litellm:
-        print(f"{'LiteLLM heuristic':26s}  not measured: name an environment that has litellm, --litellm PYTHON")
+        print(f"{'LiteLLM heuristic':26s}  not measured: AGENTPROD_BENCH_LITELLM=PYTHON of one that has litellm")
     goals = []
     for label, most in (("fitted", None), ("fitted, 400 rows", 400)):
         row = Row(label)

@@ -2,13 +2,15 @@
 
     python benchmarks/router_speed.py [--litellm PYTHON]
 
-Ratios of CPU time in one run. `--litellm` names the Python of an environment with LiteLLM.
+Ratios of CPU time in one run. `--litellm`, or AGENTPROD_BENCH_LITELLM, names the Python of an environment
+with LiteLLM.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import resource
 import subprocess
@@ -71,7 +73,7 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--litellm", metavar="PYTHON")
+    parser.add_argument("--litellm", metavar="PYTHON", default=os.environ.get("AGENTPROD_BENCH_LITELLM"))
     options = parser.parse_args()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.process_time()
@@ -117,7 +119,7 @@ def decisions(router: LearnedRouter, litellm: str | None) -> None:
     for name, micros in found.items():
         print(f"{name:28s} {micros:8.1f} us")
     if litellm is None:
-        print("LiteLLM's heuristic: not measured: name an environment that has litellm, --litellm PYTHON")
+        print("LiteLLM's heuristic: not measured, set AGENTPROD_BENCH_LITELLM to a Python that has litellm")
         return
     command = [litellm, "-c", LITELLM]
     done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=True)
