@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from opentelemetry import trace
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -25,6 +26,13 @@ def no_thread_left_behind() -> Iterator[None]:
         thread.join(timeout=1)  # one that is ending may end
     names = [thread.name for thread in left if thread.is_alive()]
     assert not names, f"threads left running: {names}"
+
+
+@pytest.fixture(autouse=True)
+def no_span_left_current() -> Iterator[None]:
+    """Fail a test that leaves a span current: it would become the parent of whatever is traced next."""
+    yield
+    assert not trace.get_current_span().get_span_context().is_valid, "a span was left current"
 
 
 @pytest.fixture(autouse=True)

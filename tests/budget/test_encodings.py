@@ -134,6 +134,7 @@ def test_inside_an_event_loop_it_loads_on_a_thread(cached: Path, monkeypatch: py
         return tiktoken.Encoding("t", pat_str=r"\S+", mergeable_ranks=RANKS, special_tokens={})
 
     monkeypatch.setattr(encodings, "_build", slow)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # another test may have run a notebook here
 
     async def ask() -> list[Any]:
         return [encodings.get("o200k_base") for _ in range(3)]

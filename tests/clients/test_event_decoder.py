@@ -92,15 +92,19 @@ def test_json_is_that_of_the_sdk(sdk: int, data: Any) -> None:
 
 
 def test_another_format_is_left_to_its_own_decoder() -> None:
-    """A client that reads something else than server-sent events keeps what reads it."""
+    """What reads something else than server-sent events goes on reading its frames, and events that layers made."""
 
-    class Binary:
+    class Frames:
         """Another wire format."""
 
-    own = Binary()
+        def iter_bytes(self, pieces: Any) -> Any:
+            """Read."""
+            yield from (f"frame {piece!r}" for piece in pieces)
 
     class Client(openai.OpenAI):
         def _make_sse_decoder(self) -> Any:
-            return own
+            return Frames()
 
-    assert ap.Stack().wrap(Client(api_key="k"))._make_sse_decoder() is own
+    decoder = ap.Stack().wrap(Client(api_key="k"))._make_sse_decoder()
+    assert list(decoder.iter_bytes(iter([b"\0\0a"]))) == ["frame b'\\x00\\x00a'"]
+    assert [event.data for event in decoder.iter_bytes(iter([b"data: {}\n\n"]))] == ["{}"]

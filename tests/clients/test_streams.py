@@ -417,7 +417,8 @@ def test_scenario_18_cancelling_an_open_call_counts_nothing(sdk_name: str, provi
     async def scenario() -> None:
         client = make_client(sdk_name, "async", provider)
         task = asyncio.ensure_future(open_stream(ap.Stack(watch, ap.Retry()).wrap(client), sdk_name))
-        await asyncio.sleep(0.1)
+        while not provider.requests:
+            await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await task

@@ -102,11 +102,17 @@ class _PlainEvent:
 _events: dict[type, type[Any]] = {}
 
 
-def decoder_for(sdk: Any) -> Any:
-    """Return a decoder in place of an SDK's; for one of another format, one that reads either."""
+def decoder_for(sdk: Any, streaming: Any) -> Any:
+    """Return a decoder in place of an SDK's; for one of another format, one that reads either.
+
+    Args:
+        sdk: the SDK's decoder.
+
+        streaming: the SDK's module of streams and decoders.
+    """
     kind = type(sdk)
     if kind.__name__ != "SSEDecoder":
-        return EitherDecoder.beside(sdk)
+        return EitherDecoder(sdk, streaming.SSEDecoder())
     event = _events.get(kind)
     if event is None:
         own = sys.modules[kind.__module__].ServerSentEvent

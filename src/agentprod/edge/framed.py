@@ -8,7 +8,6 @@ is read by the SDK's own decoder; what leaves the onion are server-sent events.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import AsyncIterator, Iterator
 from itertools import chain
 from typing import Any
@@ -79,12 +78,6 @@ class EitherDecoder:
     def __init__(self, framed: Any, plain: Any) -> None:
         self._framed = framed
         self._plain = plain
-
-    @classmethod
-    def beside(cls, framed: Any) -> EitherDecoder:
-        """Return one whose decoder of server-sent events is that of the same SDK."""
-        sdk = type(framed).__module__.partition(".")[0]
-        return cls(framed, sys.modules[f"{sdk}._streaming"].SSEDecoder())
 
     def iter_bytes(self, pieces: Iterator[bytes]) -> Iterator[Any]:
         """Yield the events of a body."""

@@ -86,7 +86,7 @@ class SyncWrapped:
         )
 
     def _make_sse_decoder(self) -> Any:
-        return decoder_for(super()._make_sse_decoder())  # type: ignore[misc]
+        return decoder_for(super()._make_sse_decoder(), _streaming(self))  # type: ignore[misc]
 
     def copy(self, **changes: Any) -> Any:
         """Return a copy of this client with other options, in the same stack."""
@@ -131,7 +131,7 @@ class AsyncWrapped:
         )
 
     def _make_sse_decoder(self) -> Any:
-        return decoder_for(super()._make_sse_decoder())  # type: ignore[misc]
+        return decoder_for(super()._make_sse_decoder(), _streaming(self))  # type: ignore[misc]
 
     def copy(self, **changes: Any) -> Any:
         """Return a copy of this client with other options, in the same stack."""
@@ -141,6 +141,13 @@ class AsyncWrapped:
 
     async def close(self) -> None:
         """Do nothing: the HTTP client belongs to the original."""
+
+
+def _streaming(client: Any) -> Any:
+    """Return the SDK's module of streams and decoders."""
+    found = base_client(client)
+    assert found is not None
+    return sys.modules[f"{found[0].__module__.partition('.')[0]}._streaming"]
 
 
 async def _through(
