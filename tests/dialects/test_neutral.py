@@ -110,7 +110,13 @@ def test_there_and_back_a_chat_request_says_the_same() -> None:
         ({"n": 2}, ["n"]),
         ({"seed": 7}, ["seed"]),
         ({"response_format": {"type": "json_object"}}, ["response_format"]),
+        ({"seed": 1}, ["seed"]),
+        ({"seed": 0}, ["seed"]),
+        ({"logprobs": True}, ["logprobs"]),
+        ({"tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}, ["tool_choice"]),
+        ({"tools": [{"type": "custom", "custom": {"name": "sql"}}]}, ["custom_tools"]),
         ({"store": True, "metadata": {"a": "b"}}, []),
+        ({"n": 1, "logprobs": False, "presence_penalty": 0, "modalities": ["text"]}, []),
     ],
 )
 def test_what_has_no_counterpart_is_named(more: dict[str, Any], lost: list[str]) -> None:
@@ -170,6 +176,92 @@ def test_reasoning_is_dropped_and_named() -> None:
     reply = NeutralReply([{"type": "reasoning", "content": "hm"}, *PARTS], "stop")
     assert CHAT.reply_from_neutral(reply)["choices"][0]["message"]["content"] == "It rains. 下雨。"
     assert reply.lost == ["reply.reasoning"]
+
+
+PDF = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0="}}
+DOCUMENT = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}}
+
+
+def test_documents_are_carried_over() -> None:
+    """A PDF in the request, both ways."""
+    asked = {"role": "user", "content": [{"type": "text", "text": "Read it."}, PDF]}
+    made = MESSAGES.from_neutral(CHAT.to_neutral({"model": "m", "messages": [asked]}))
+    assert made["messages"][0]["content"][1] == DOCUMENT
+    back = CHAT.from_neutral(MESSAGES.to_neutral(made))
+    assert back["messages"][0]["content"][1]["file"]["file_data"] == PDF["file"]["file_data"]  # type: ignore[index]
+
+
+def test_what_a_message_cannot_hold_is_named_by_what_it_is() -> None:
+    """Audio has no place in Anthropic's messages, a picture none in a chat's tool result, a file id none anywhere."""
+    audio = {"type": "input_audio", "input_audio": {"format": "wav", "data": "AAAA"}}
+    neutral = CHAT.to_neutral({"model": "m", "messages": [{"role": "user", "content": [audio]}]})
+    assert MESSAGES.from_neutral(neutral)["messages"] == []
+    assert neutral.lost == ["message.audio"]
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+    result = {"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "See:"}, picture]}
+    neutral = MESSAGES.to_neutral({"model": "m", "messages": [{"role": "user", "content": [result]}]})
+    assert CHAT.from_neutral(neutral)["messages"] == [{"role": "tool", "tool_call_id": "c1", "content": "See:"}]
+    assert neutral.lost == ["tool_result.image"]
+    known = {"type": "file", "file": {"file_id": "file_1"}}
+    neutral = CHAT.to_neutral({"model": "m", "messages": [{"role": "user", "content": [known]}]})
+    MESSAGES.from_neutral(neutral)
+    assert neutral.lost == ["message.file"]
+
+
+@pytest.mark.parametrize(
+    ("more", "lost"),
+    [
+        ({"thinking": {"type": "disabled"}}, []),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, ["thinking"]),
+        ({"top_k": 5}, ["top_k"]),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, ["server_tools"]),
+        ({"cache_control": {"type": "ephemeral"}, "service_tier": "auto"}, []),
+        ({"stop_sequences": list("abcde")}, ["stop_sequences beyond the fourth"]),
+    ],
+)
+def test_what_chat_has_no_words_for_is_named(more: dict[str, Any], lost: list[str]) -> None:
+    """The other way."""
+    request = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}], **more}
+    neutral = MESSAGES.to_neutral(request)
+    CHAT.from_neutral(neutral)
+    assert neutral.lost == lost
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        ({"type": "object", "properties": {"a": {}}, "required": ["a"], "additionalProperties": False}, True),
+        ({"type": "object", "properties": {"a": {}}, "required": [], "additionalProperties": False}, False),
+        ({"type": "object", "properties": {"a": {}}, "required": ["a"]}, False),
+        ({"type": "array", "items": {"type": "object"}}, False),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, True),
+    ],
+)
+def test_a_schema_is_strict_where_openai_can_hold_to_it(schema: dict[str, Any], strict: bool) -> None:
+    """A strict schema that is open would be refused."""
+    request = {"model": "m", "messages": [], "output_config": {"format": {"type": "json_schema", "schema": schema}}}
+    made = CHAT.from_neutral(MESSAGES.to_neutral(request))
+    assert made["response_format"]["json_schema"]["strict"] is strict
+
+
+def test_tools_stay_strict() -> None:
+    """What holds a model to a tool's schema holds there, too."""
+    tool = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA, "strict": True}}
+    made = MESSAGES.from_neutral(CHAT.to_neutral({"model": "m", "messages": [], "tools": [tool]}))
+    assert made["tools"][0]["strict"] is True
+    back = CHAT.from_neutral(MESSAGES.to_neutral(made))
+    assert back["tools"][0]["function"]["strict"] is True
+
+
+def test_a_message_without_content_is_left_out() -> None:
+    """Anthropic refuses such; it says nothing."""
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": None},
+        {"role": "user", "content": "?"},
+    ]
+    made = MESSAGES.from_neutral(CHAT.to_neutral({"model": "m", "messages": messages}))
+    assert [message["role"] for message in made["messages"]] == ["user"]
 
 
 texts = st.text(min_size=1, max_size=40)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from agentprod.dialects.base import Dialect, Fragment, Reader
+from agentprod.dialects.neutral import NeutralRequest
 from agentprod.dialects.openai_chat import OpenAIChat
 from agentprod.dialects.paths import leaves
 from agentprod.dialects.values import from_json, to_json
@@ -149,6 +150,10 @@ class ChatFunction(OpenAIChat):
     def last_user_text(self, request: Mapping[str, Any]) -> str | None:
         """Return the last message's text when it is a user's and all text."""
         return super().last_user_text(_dumped_messages(request))
+
+    def to_neutral(self, request: Mapping[str, Any]) -> NeutralRequest:
+        """Return the request in the neutral form."""
+        return super().to_neutral(_dumped_messages(request))
 
     def text(self, body: Any) -> str:
         """Return the text, of a completion or of a plain string."""

@@ -73,7 +73,10 @@ def request_to_neutral(request: Mapping[str, Any]) -> NeutralRequest:
         made.schema = wanted.get("schema")
     if any("parameters" not in tool for tool in tool_definitions(request)):
         made.lost.append("server_tools")
-    made.lost += sorted(name for name, value in request.items() if name not in _KNOWN | _HARMLESS and value is not None)
+    thinking = request.get("thinking")
+    silent = {"thinking"} if isinstance(thinking, Mapping) and thinking.get("type") == "disabled" else set()
+    known = _KNOWN | _HARMLESS | silent
+    made.lost += sorted(name for name, value in request.items() if name not in known and value is not None)
     return made
 
 
@@ -85,7 +88,8 @@ def request_from_neutral(neutral: NeutralRequest) -> Json:
     """
     made: Json = {
         "model": neutral.model,
-        "messages": _merged([_message(each, neutral.lost) for each in neutral.messages]),
+        # A message without content is an error there.
+        "messages": _merged([said for each in neutral.messages if (said := _message(each, neutral.lost))["content"]]),
     }
     if neutral.system:
         made["system"] = system_text(neutral.system)
@@ -171,7 +175,7 @@ def _message(message: Json, lost: list[str]) -> Json:
     for part in message["parts"]:
         block = _block(part, lost)
         if block is None:
-            _lose(lost, f"message.{part.get('type')}")
+            _lose(lost, f"message.{part.get('modality') or part.get('type')}")
         else:
             blocks.append(block)
     only_text = len(blocks) == 1 and blocks[0]["type"] == "text"
@@ -214,6 +218,11 @@ def _block(part: Json, lost: list[str]) -> Json | None:
         if inline is None:
             return {"type": "image", "source": {"type": "url", "url": part.get("uri")}}
         return {"type": "image", "source": {"type": "base64", "media_type": inline[1], "data": inline[2]}}
+    if kind == "file" and isinstance(part.get("file"), Mapping):
+        inline = _DATA_URL.fullmatch(part["file"].get("file_data") or "")
+        if inline is None:
+            return None
+        return {"type": "document", "source": {"type": "base64", "media_type": inline[1], "data": inline[2]}}
     if kind == "blob" and part.get("modality") == "image":
         source = {"type": "base64", "media_type": part.get("mime_type"), "data": part.get("content")}
         return {"type": "image", "source": source}

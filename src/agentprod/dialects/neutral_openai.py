@@ -29,6 +29,8 @@ _KNOWN = frozenset(
 )
 _HARMLESS = frozenset({"metadata", "prompt_cache_key", "prompt_cache_options", "store", "service_tier"})
 """Parameters that do not change what is answered."""
+_DEFAULTS = {"n": 1, "frequency_penalty": 0, "presence_penalty": 0, "logit_bias": {}, "modalities": ["text"]}
+"""Values that say what goes without saying."""
 FINISH = {
     "stop": "stop",
     "length": "length",
@@ -61,6 +63,8 @@ def request_to_neutral(request: Mapping[str, Any]) -> NeutralRequest:
     choice = request.get("tool_choice")
     if isinstance(choice, Mapping):
         made.tool_choice = (choice.get("function") or {}).get("name")
+        if made.tool_choice is None:
+            made.lost.append("tool_choice")
     elif isinstance(choice, str):
         made.tool_choice = "any" if choice == "required" else choice
     wanted = request.get("response_format")
@@ -69,10 +73,17 @@ def request_to_neutral(request: Mapping[str, Any]) -> NeutralRequest:
         made.schema, made.schema_name = schema.get("schema"), schema.get("name")
     elif isinstance(wanted, Mapping) and wanted.get("type") == "json_object":
         made.lost.append("response_format")
-    made.lost += sorted(
-        name for name, value in request.items() if name not in _KNOWN | _HARMLESS and value not in (None, 1, False)
-    )
+    if any(isinstance(tool, Mapping) and tool.get("type") == "custom" for tool in request.get("tools") or ()):
+        made.lost.append("custom_tools")
+    made.lost += sorted(name for name, value in request.items() if _says_more(name, value))
     return made
+
+
+def _says_more(name: str, value: Any) -> bool:
+    """Whether a field says something that the neutral form does not."""
+    if name in _KNOWN or name in _HARMLESS or value is None or value is False:
+        return False
+    return name not in _DEFAULTS or value != _DEFAULTS[name]
 
 
 def _mark_strict(tools: list[Json], given: Any) -> None:
@@ -229,8 +240,11 @@ def _content(parts: list[Json], lost: list[str]) -> Any:
         elif kind in ("uri", "blob") and part.get("modality") == "image":
             url = part.get("uri") or f"data:{part.get('mime_type')};base64,{part.get('content')}"
             blocks.append({"type": "image_url", "image_url": {"url": url}})
+        elif kind == "blob" and part.get("mime_type") == "application/pdf":
+            data = f"data:application/pdf;base64,{part.get('content')}"
+            blocks.append({"type": "file", "file": {"filename": "document.pdf", "file_data": data}})
         else:
-            _lose(lost, f"message.{kind}")
+            _lose(lost, f"message.{part.get('modality') or kind}")
     if all(block["type"] == "text" for block in blocks):
         return "".join(block["text"] for block in blocks) if len(blocks) <= 1 else blocks
     return blocks
