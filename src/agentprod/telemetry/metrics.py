@@ -17,6 +17,7 @@ from agentprod.telemetry.genai_metrics import DURATION_BUCKETS, genai_operation
 from agentprod.telemetry.labels import LabelCap, LabelSets
 from agentprod.telemetry.metric import Metric
 from agentprod.telemetry.metric_names import BREAKER_STATES, METRICS, OVERFLOW, Semconv
+from agentprod.telemetry.sums import Sums
 from agentprod.usage import Usage
 
 if TYPE_CHECKING:
@@ -281,7 +282,9 @@ class Instruments:
         sets = LabelSets(metric.labels, overflow=OVERFLOW, limit=limit)
         about: dict[str, Any] = {"unit": metric.unit, "description": metric.help}
         if metric.kind == "counter":
-            return meter.create_counter(metric.name, **about).add, sets
+            sums = Sums()
+            meter.create_observable_counter(metric.name, callbacks=[sums.observe], **about)
+            return sums.add, sets
         if metric.kind == "updown":
             return meter.create_up_down_counter(metric.name, **about).add, sets
         if metric.kind == "gauge":
