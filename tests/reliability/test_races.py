@@ -67,7 +67,7 @@ class Onion:
         held = {
             "slots": self.bulkhead.in_flight,
             "places": self.bulkhead.waiting,
-            "calls": under_way(),
+            "calls": len(draining.in_flight),
             "streams": len(open_streams()),
             "running": len(self.started) - self.ended,
             "reservations": 0 if gcra is None else len(gcra.reservations),
@@ -76,12 +76,6 @@ class Onion:
             "tasks": len(asyncio.all_tasks()) - 1,
         }
         return {name: count for name, count in held.items() if count}
-
-
-def under_way() -> int:
-    """Return how many calls of this process are under way."""
-    found: Any = draining.in_flight
-    return int(found()) if callable(found) else len(found)
 
 
 async def settled() -> None:
