@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agentprod.budget.budget_status import LimitStatus
     from agentprod.budget.context_window import ContextWindow
     from agentprod.budget.cost_of import cost
+    from agentprod.budget.costs import CostTotals
     from agentprod.budget.limit import Limit
     from agentprod.budget.prices import price
     from agentprod.budget.prompt_cache import PromptCache
@@ -134,6 +135,7 @@ __all__ = [
     "ContentFilter",
     "Context",
     "ContextWindow",
+    "CostTotals",
     "DeadLetter",
     "Deadline",
     "DeadlineExceeded",
@@ -223,6 +225,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "budget.costs": ("CostTotals",),
     "budget.prompt_cache": ("PromptCache",),
     "batch.mapping": ("amap", "map"),
     "budget.budget_status": ("LimitStatus",),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from math import exp
+from typing import Literal
 
 from agentprod.budget.cost_baseline import RECENT, Baseline, baseline, daily_growth, unusual_days
+from agentprod.budget.cost_watch import CostKey, CostSpread, CostWatch
 from agentprod.budget.windows import Period
 from agentprod.errors import ConfigError
 
@@ -74,8 +77,36 @@ class CostTotals:
         self._days: OrderedDict[date, int] = OrderedDict()
         self._keys: dict[str, dict[date, int]] = {}
         self._told: date | None = None
+        self._spreads: dict[str | None, CostSpread] = {}
+        self._savings: dict[str, dict[str, int]] = {}
 
-    def add(self, nano_usd: int, *, at: float | datetime, key: str | None = None) -> None:
+    def watch(
+        self,
+        *,
+        by: CostKey = "model",
+        baseline: str | None = None,
+        on_anomaly: Callable[[Anomaly], object] | None = None,
+    ) -> Callable[[], None]:
+        """Add every call of this process that ends from now on.
+
+        Args:
+            by: what is counted apart: `"model" "provider" "user" "team" "tenant" "conversation" "run"`, or a callable
+                `(call) -> str | None`.
+
+            baseline: name of the model that all calls would go to without routing: what its price for the same tokens
+                is above the cost counts as saved.
+
+            on_anomaly: called once a day, when it has become unusually dear.
+
+        Returns:
+            What ends it.
+
+        Raises:
+            ConfigError: `by` is none of these.
+        """
+        return CostWatch(self, by, baseline, on_anomaly).stop
+
+    def add(self, nano_usd: int, *, at: float | datetime, key: str | None = None, call: bool = False) -> None:
         """Add the cost of one call.
 
         Args:
@@ -84,6 +115,8 @@ class CostTotals:
             at: when it was made, as POSIX time or aware datetime.
 
             key: what it is counted under besides the total: a model, a user, a team.
+
+            call: whether it is the whole cost of a call, for `quantile`.
 
         Raises:
             ConfigError: when `at` is a datetime without a time zone.
@@ -94,10 +127,60 @@ class CostTotals:
                 self._days[day] = 0
                 self._forget_old()
             self._days[day] += nano_usd
+            name = None
             if key is not None:
                 name = key if key in self._keys or len(self._keys) < self._most_keys else OTHER
                 days = self._keys.setdefault(name, {})
                 days[day] = days.get(day, 0) + nano_usd
+            if call:
+                for place in {None, name}:
+                    self._spreads.setdefault(place, CostSpread()).add(nano_usd)
+
+    def add_saving(self, kind: Literal["cache", "routing"], nano_usd: int, *, at: float | datetime) -> None:
+        """Add what one call saved.
+
+        Args:
+            kind: by what.
+
+            nano_usd: nano-dollars; negative where it cost more than the baseline would have.
+
+            at: when, as POSIX time or aware datetime.
+        """
+        month = f"{self._day(at):%Y-%m}"
+        with self._lock:
+            months = self._savings.setdefault(kind, {})
+            months[month] = months.get(month, 0) + nano_usd
+
+    def saved(self, kind: Literal["cache", "routing"]) -> dict[str, Decimal]:
+        """Return dollars saved by month, such as `"2026-11"`, oldest first.
+
+        Args:
+            kind: by what.
+        """
+        with self._lock:
+            months = dict(self._savings.get(kind, {}))
+        return {month: _usd(months[month]) for month in sorted(months)}
+
+    def quantile(self, part: float, key: str | None = None) -> Decimal | None:
+        """Return the dollars that so large a part of the calls watched cost at most, within 2 %.
+
+        Args:
+            part: from 0 to 1; 0.5 is the median.
+
+            key: look at this key's calls alone.
+
+        Returns:
+            Dollars; `None` before the first call.
+
+        Raises:
+            ConfigError: when `part` is out of range.
+        """
+        if not 0 <= part <= 1:
+            raise ConfigError(f"quantile: expected a part from 0 to 1, got {part!r}")
+        with self._lock:
+            spread = self._spreads.get(key)
+            nano = None if spread is None else spread.quantile(part)
+        return None if nano is None else _usd(nano)
 
     def by_day(self, key: str | None = None) -> dict[date, Decimal]:
         """Return dollars by day, oldest first, days without cost left out.
