@@ -269,6 +269,16 @@ def test_a_layer_outside_that_asks_for_a_cheaper_model_is_obeyed() -> None:
     assert chat(Downgrade("other"), router)("gpt-5", **user("证明")) == "other"
 
 
+@pytest.mark.parametrize("asked", ["any", "gpt-5-nano", "gpt-5"])
+def test_a_budget_and_a_router_decide_together(asked: str) -> None:
+    """What the router wants and the budget cannot pay is asked of a cheaper model, whichever one the caller named."""
+    budget = ap.TokenBudget(
+        usd=0.002, per="total", on_exceeded="downgrade", models=("gpt-5", "gpt-5-mini", "gpt-5-nano")
+    )
+    ask = chat(budget, Router(MODELS, stages=[KEYWORDS]))
+    assert ask(asked, **user("证明"), max_completion_tokens=800) == "gpt-5-mini"
+
+
 def router_costs(text: str) -> dict[str, float]:
     """What calls of each model are expected to cost."""
     found = {}

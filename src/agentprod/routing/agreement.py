@@ -15,10 +15,12 @@ _MARKED = re.compile(
     r"####\s*(.+)"
     r"|\\boxed\{([^{}]+)\}"
     r"|(?:the answer|answer|答案|结果)\s*(?:is|are|应该是|应为|是|为)?\s*[:：]?\s*\**\s*([^\n。]+)"
-    r"|(?:选择|选|应选|故选)\s*[:：]?\s*([A-J])",
+    r"|\b(?:option|choice)\s*[:：]?\s*\(?([A-J])\b"
+    r"|(?:选项|选择|应选|故选|选)\s*[:：]?\s*([A-J])",
     re.IGNORECASE,
 )
-_OPTION = re.compile(r"^[\s(（\[*]*([A-J])(?:[\s.)）\]:：,、*]|$)")
+# Not a sentence that begins with "A" or "I": a mark or nothing has to follow.
+_OPTION = re.compile(r"^[\s(（\[*'\"]*([A-HJ](?=[.)）\]:：,、*'\"]|\s*$)|I(?=[.)）\]:：]))")
 _FIGURE = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?")
 _SHORT = 80
 
@@ -66,7 +68,8 @@ def conclusion(text: str) -> str:
         return figures[0]
     if len(said) > _SHORT or (figures and not marked):
         return figures[-1] if figures else ""
-    return re.sub(r"[\W_]+", " ", said.casefold()).strip()
+    plain = re.sub(r"[\W_]+", " ", said.casefold()).strip()
+    return plain.upper() if len(plain) == 1 else plain
 
 
 def _plain(figure: str) -> str:

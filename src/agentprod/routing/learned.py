@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "LearnedRouter"]
 
 _FORMAT = 1
+_MOST_GOALS = 64
 _PRIOR = Path(__file__).with_name("prior.npz")
 
 
@@ -150,6 +151,8 @@ class LearnedRouter:
         values = self._values(prompt, answer, checks)
         threshold = self._thresholds.get(goal)
         if threshold is None:
+            if len(self._thresholds) >= _MOST_GOALS:
+                self._thresholds.clear()
             threshold = self._thresholds[goal] = self.policy.threshold(goal)
         relative = self.policy.relative_costs(self.models, costs)
         worth = [value - threshold * cost for value, cost in zip(values, relative, strict=True)]

@@ -173,9 +173,7 @@ class Router(Layer):
     def _is_settled(self, call: Call) -> bool:
         """Whether a layer outside has sent the call to a place that this router does not know."""
         target = call.target
-        if target is call.home or (target.edge is call.home.edge and target.model == call.home.model):
-            return False
-        return all(option.model != target.model for option in self._options)
+        return target is not call.home and all(option.model != target.model for option in self._options)
 
     def _weigh(self, request: Mapping[str, Any], environment: Environment | None, call: Call | None) -> Weighing:
         return Weighing(

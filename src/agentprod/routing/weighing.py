@@ -144,7 +144,7 @@ class Weighing:
         """Say when a layer outside, such as a budget that downgrades, has asked for a cheaper model than this one."""
         call = self._call
         asked = None if call is None or call.target is call.home else call.target.model
-        if call is None or asked is None or asked == call.home.model:
+        if asked is None:
             return None
         names = [each.model for each in self._options]
         dearer = asked in names and names.index(option.model) > names.index(asked)
