@@ -33,7 +33,11 @@ _RANGES: tuple[tuple[int, int, frozenset[int]], ...] = tuple(
     )
 )
 _BY_FIRST = {
-    str(first): tuple(entry for entry in _RANGES if str(entry[0])[0] <= str(first) <= str(entry[1])[0])
+    str(first): tuple(
+        (len(str(low)), low, high, lengths)
+        for low, high, lengths in _RANGES
+        if str(low)[0] <= str(first) <= str(high)[0]
+    )
     for first in range(10)
 }
 # UnionPay and the older ranges of Chinese banks that are not sold as international cards.
@@ -54,8 +58,8 @@ _BANK_WORD = re.compile(
 def issuer_known(digits: str) -> bool:
     """Tell whether an issuer range holds these digits at this length."""
     length = len(digits)
-    for low, high, lengths in _BY_FIRST[digits[0]]:
-        if length in lengths and low <= int(digits[: len(str(low))]) <= high:
+    for width, low, high, lengths in _BY_FIRST[digits[0]]:
+        if length in lengths and low <= int(digits[:width]) <= high:
             return True
     return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date
+from operator import mul
 
 __all__ = [
     "base58check_version",
@@ -57,22 +58,21 @@ def cn_id_ok(number: str) -> bool:
     year = int(number[6:10])
     if not 1900 <= year <= 2100 or not valid_date(year, int(number[10:12]), int(number[12:14])):
         return False
-    total = sum(int(digit) * weight for digit, weight in zip(number, _CN_ID_WEIGHTS, strict=False))
+    total = sum(map(mul, map(int, number[:17]), _CN_ID_WEIGHTS))
     return "10X98765432"[total % 11] == number[17].upper()
 
 
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_USCC_VALUES = {char: value for value, char in enumerate(_USCC_ALPHABET)}
 _USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 
 
 def cn_uscc_ok(code: str) -> bool:
     """Tell whether 18 upper-case characters are a unified social credit code (GB 32100-2015, MOD 31)."""
-    total = 0
-    for char, weight in zip(code, _USCC_WEIGHTS, strict=False):
-        value = _USCC_ALPHABET.find(char)
-        if value < 0:
-            return False
-        total += value * weight
+    try:
+        total = sum(map(mul, map(_USCC_VALUES.__getitem__, code[:17]), _USCC_WEIGHTS))
+    except KeyError:  # I, O, S, V and Z are not used
+        return False
     return _USCC_ALPHABET[-total % 31] == code[17]
 
 

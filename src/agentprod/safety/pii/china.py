@@ -119,12 +119,14 @@ def cn_passports(text: str, start: int = 0) -> Iterator[Span]:
         begin = match.start() - 1
         if begin > start and text[begin - 1].isascii() and text[begin - 1].isalpha():
             begin -= 1
+        number = text[begin : match.end()]
+        capitals = number.upper()
         if begin < start or not starts_clean(text, begin, _GLUED_PASSPORT):
             continue
-        number = text[begin : match.end()]
+        if not _MAINLAND.fullmatch(capitals) and not _PERMIT.fullmatch(capitals):
+            continue
         before = text[max(0, begin - 40) : begin]
-        named = bool(_PASSPORT_WORD.search(before))
-        if named and (_MAINLAND.fullmatch(number.upper()) or _PERMIT.fullmatch(number.upper())):
+        if _PASSPORT_WORD.search(before):
             yield Span(begin, match.end(), "CN_PASSPORT", 0.85)
         elif number[0] in "EG" and _MAINLAND.fullmatch(number) and not _OTHER_CODE.search(before):
             yield Span(begin, match.end(), "CN_PASSPORT", 0.6)

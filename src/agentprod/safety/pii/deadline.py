@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
 from typing import TypeVar
 
 from agentprod.errors import ConfigError
+from agentprod.runtime import together
 
 __all__ = ["within"]
 
@@ -19,7 +20,8 @@ def within(call: Callable[[str], T], timeout: float) -> Callable[[str], T]:
     """Return `call` with a deadline.
 
     A call that takes longer raises `TimeoutError` in the caller and keeps its thread until it returns by itself: Python
-    cannot stop it. At most four run at a time, so a callable that hangs for ever costs four threads.
+    cannot stop it. At most four run at a time, so a callable that hangs for ever costs four threads, which do not hold
+    up the end of the process.
 
     Args:
         call: takes a text.
@@ -31,18 +33,19 @@ def within(call: Callable[[str], T], timeout: float) -> Callable[[str], T]:
     """
     if timeout <= 0:
         raise ConfigError(f"timeout must be above 0 seconds, not {timeout}")
-    lock = threading.Lock()
-    pool: list[ThreadPoolExecutor] = []
+    room = threading.Semaphore(_WORKERS)
 
     def run(text: str) -> T:
-        with lock:
-            if not pool:
-                pool.append(ThreadPoolExecutor(_WORKERS, thread_name_prefix="agentprod-recognizer"))
-        future: Future[T] = pool[0].submit(call, text)
-        try:
-            return future.result(timeout)
-        except TimeoutError:
-            future.cancel()
-            raise
+        started = monotonic()
+        if not room.acquire(timeout=timeout):
+            raise TimeoutError
+
+        def work() -> T:
+            try:
+                return call(text)
+            finally:
+                room.release()
+
+        return together.within(work, max(0.0, timeout - (monotonic() - started)))
 
     return run

@@ -87,7 +87,7 @@ def find_spans(text: str, detectors: Iterable[Detector], start: int = 0) -> list
     for _, needs, find in detectors:
         if needs == "runs":
             if runs is None:
-                runs = list(number_runs(text, start)) if has_digit else []
+                runs = number_runs(text, start) if has_digit else []
             if runs:
                 found += find(text, runs)
         elif not needs or (needs == "digit" and has_digit) or (needs == "wide digit" and wide) or needs in tail:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 __all__ = ["SEPARATORS", "Run", "compact", "number_runs", "starts_clean"]
@@ -13,6 +12,7 @@ SEPARATORS = " .\\-/()（）+"
 
 _RUN = re.compile(f"[0-9][0-9{SEPARATORS}]{{4,}}[0-9]")
 _GROUP = re.compile("[0-9]+")
+_NO_SEPARATORS = dict.fromkeys(map(ord, SEPARATORS.replace("\\", "")))
 _NOT_DIGIT = re.compile(r"[^0-9A-Za-z]+")
 
 
@@ -35,17 +35,19 @@ class Run(NamedTuple):
     digits: int
 
 
-def number_runs(text: str, start: int = 0) -> Iterator[Run]:
-    """Yield the runs with at least six digits, in order."""
+def number_runs(text: str, start: int = 0) -> list[Run]:
+    """Return the runs with at least six digits, in order."""
+    runs: list[Run] = []
     for match in _RUN.finditer(text, start):
         lo, hi = match.span()
-        if match[0].isdigit():
-            yield Run(lo, hi, (lo,), hi - lo)
+        value = match[0]
+        if value.isdigit():
+            runs.append(Run(lo, hi, (lo,), hi - lo))
             continue
-        groups = [group.span() for group in _GROUP.finditer(text, lo, hi)]
-        digits = sum([end - start for start, end in groups])
+        digits = len(value.translate(_NO_SEPARATORS))
         if digits >= 6:
-            yield Run(lo, hi, tuple([start for start, _ in groups]), digits)
+            runs.append(Run(lo, hi, tuple([group.start() for group in _GROUP.finditer(text, lo, hi)]), digits))
+    return runs
 
 
 def compact(value: str) -> str:
