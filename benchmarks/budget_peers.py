@@ -40,10 +40,10 @@ def history(turns: int) -> list[dict[str, Any]]:
     for turn in range(turns):
         call = {"id": f"c{turn}", "type": "function", "function": {"name": "look", "arguments": '{"at": "it"}'}}
         made += [
-            {"role": "user", "content": f"Question {turn}: {WORDS * 3}"},
+            {"role": "user", "content": f"Question {turn}: {WORDS * 8}"},
             {"role": "assistant", "content": None, "tool_calls": [call]},
-            {"role": "tool", "tool_call_id": f"c{turn}", "content": f"result {turn} {WORDS * 5}"},
-            {"role": "assistant", "content": f"Answer {turn}: {WORDS * 3}"},
+            {"role": "tool", "tool_call_id": f"c{turn}", "content": f"result {turn} {WORDS * 12}"},
+            {"role": "assistant", "content": f"Answer {turn}: {WORDS * 8}"},
         ]
     return made
 

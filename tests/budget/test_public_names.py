@@ -145,12 +145,21 @@ def ask(model, messages):
 
 ask("gpt-5-mini", [])
 assert ap.last().cost > 0
+
+budget = ap.TokenBudget(ap.Limit(usd="0.01", tokens=10_000, per="day", tz="Asia/Shanghai"), on_exceeded="shorten")
+
+@ap.Stack(budget, ap.Router(["gpt-5-nano", "gpt-5-mini"]), ap.ContextWindow(), ap.PromptCache())
+def route(model, messages, max_tokens):
+    return {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 5}}
+
+route("gpt-5-mini", [{"role": "user", "content": "证明勾股定理"}], 100)
+assert budget.status()[0].spent == 15
 print("ok")
 """
 
 
 def test_prices_and_counts_need_no_network(tmp_path: Path) -> None:
-    """With sockets blocked and empty caches, counting and pricing work."""
+    """With sockets blocked and empty caches, counting, pricing, routing and budgets work."""
     environment = {"PYTHONPATH": str(SOURCE), "PATH": os.environ["PATH"], "TIKTOKEN_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", OFFLINE],

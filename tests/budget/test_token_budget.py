@@ -229,6 +229,36 @@ def test_what_failed_after_it_was_sent(on_uncertain: str, kept: bool) -> None:
     assert calls == (1, 0)
 
 
+def test_retries_then_a_fallback() -> None:
+    """Only what was answered is billed, at the price of who answered; the call counts once."""
+    budget = ap.TokenBudget(ap.Limit(tokens=1000, usd=10, calls=5, per="total"))
+
+    def other(model: str, messages: Any, max_tokens: int) -> Any:
+        return answer(20)
+
+    @ap.Stack(budget, ap.Fallback(other), ap.Retry(attempts=3, wait=0), prices=by_output, clock=FakeClock())
+    def ask(model: str, messages: Any, max_tokens: int) -> Any:
+        raise openai_error(429)
+
+    ask(MODEL, HELLO, 100)
+    assert [attempt.outcome for attempt in ap.last().attempts] == ["failed"] * 3 + ["ok"]  # type: ignore[union-attr]
+    assert spent(budget) == [(30, 0), (0.2, 0.0), (1, 0)]
+
+
+def test_an_escalating_cascade_pays_both_legs() -> None:
+    """The cheap answer that is not kept, and the dear one that is."""
+    budget = ap.TokenBudget(ap.Limit(tokens=1000, usd=10, calls=5, per="total"))
+    cascade = ap.Cascade(["gpt-5-nano", "gpt-5"], checks=[lambda told: "sure" in str(told)])
+
+    @ap.Stack(budget, cascade, prices=by_output)
+    def ask(model: str, messages: Any, max_tokens: int) -> Any:
+        return answer(10, "maybe") if model == "gpt-5-nano" else answer(30, "sure")
+
+    ask(MODEL, HELLO, 100)
+    assert [attempt.model for attempt in ap.last().attempts] == ["gpt-5-nano", "gpt-5"]  # type: ignore[union-attr]
+    assert spent(budget) == [(60, 0), (0.4, 0.0), (1, 0)]
+
+
 def test_two_answers_of_one_call_are_both_billed() -> None:
     """A layer that drops an answer and asks again pays for both, as one call."""
     budget = ap.TokenBudget(ap.Limit(tokens=1000, calls=5, per="total"))

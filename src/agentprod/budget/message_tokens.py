@@ -50,9 +50,10 @@ def count_messages(messages: object, count: Count, model: str) -> int:
         return 0
     total, framed = 0, False
     for message in messages:
-        if type(message) is dict and len(message) == 2 and type(message.get("content")) is str and "role" in message:
+        plain = _plain(message, count) if type(message) is dict else None
+        if plain is not None:
             framed = True
-            total += _PER_MESSAGE + 1 + count(message["content"])
+            total += _PER_MESSAGE + plain
         elif isinstance(message, str | int | list):  # one of the texts, tokens or token lists of an embedding
             total += _part(message, count, model)
         else:
@@ -81,6 +82,28 @@ def count_tools(tools: object, count: Count, preamble: int = 0) -> int:
         number += 1
         total += _tool(tool, count)
     return total + _TOOLS_END + preamble if number else 0
+
+
+def _plain(message: dict[str, Any], count: Count) -> int | None:
+    """Count a message of the usual forms in a fraction of the time; `None` for any other."""
+    content, size = message.get("content"), len(message)
+    if type(content) is str and "role" in message:
+        if size == 2 or (size == 3 and "tool_call_id" in message):
+            return 1 + count(content)
+        return None
+    calls = message.get("tool_calls")
+    if content is not None or size != 3 or type(calls) is not list or "content" not in message:
+        return None
+    total = 1
+    for call in calls:
+        function = call.get("function") if type(call) is dict else None
+        if type(function) is not dict or len(function) != 2:
+            return None
+        name, arguments = function.get("name"), function.get("arguments")
+        if type(name) is not str or type(arguments) is not str:
+            return None
+        total += _PER_TOOL + count(name) + count(arguments)
+    return total
 
 
 def _message(message: object, count: Count, model: str) -> int:
