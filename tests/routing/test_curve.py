@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentprod.routing.curve import interval, rank, smooth
+from agentprod.routing.curve import areas, interval, rank, smooth
 
 WEAK = np.array([0.0, 0, 1, 1])
 STRONG = np.array([1.0, 1, 1, 1])
@@ -74,3 +74,15 @@ def test_smoothing_never_falls_and_keeps_the_mean(values: list[float]) -> None:
     assert len(result) == len(values)
     assert (np.diff(result) >= -1e-9).all()
     assert result.mean() == pytest.approx(np.mean(values), abs=1e-9)
+
+
+def test_many_rankings_at_once_are_what_each_is_alone() -> None:
+    """The area of rankings computed together is that of `rank`, where no two prompts have the same score."""
+    random = np.random.default_rng(0)
+    weak, strong = random.random((5, 40)), random.random((5, 40)) + 0.2
+    scores = random.random((5, 40))
+    alone = [rank(*each).apgr for each in zip(scores, weak, strong, strict=True)]
+    order = np.argsort(-scores, axis=1)
+    together = areas(np.take_along_axis(strong - weak, order, axis=1))
+    np.testing.assert_allclose(together, alone)
+    assert areas(-np.ones((1, 3))).tolist() == [0.0]

@@ -63,9 +63,9 @@ def test_the_same_log_gives_the_same_router(tmp_path: Path) -> None:
 def test_shuffled_outcomes_are_refused() -> None:
     """When outcomes have nothing to do with prompts, nearly every fit is refused and says why."""
     log = rows(120)
-    fits = [fit(shuffled(log, seed), seed=seed) for seed in range(8)]
+    fits = [fit(shuffled(log, seed), seed=seed) for seed in range(10)]
     refused = [each for each in fits if not each.report.accepted]
-    assert len(refused) >= 7
+    assert len(refused) >= 9
     assert all("not certainly better than a coin" in str(each.report.refusal) for each in refused)
     assert all(each.router is None for each in refused)
 

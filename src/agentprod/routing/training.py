@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agentprod.routing.curve import rank
+from agentprod.routing.curve import areas, rank
 from agentprod.routing.encoder import CHECK_WEIGHT, WAVES, Encoder, Grams, gather
 from agentprod.routing.features import BUCKETS
 from agentprod.routing.learned import LearnedRouter
@@ -196,14 +196,12 @@ def _luck(heads: _Heads, scores: NDArray[np.float64], strong: int, deals: NDArra
 
     weak, best = scores[:, 0], scores[:, strong]
     reached = rank(heads.predicted[:, strong] - heads.predicted[:, 0], weak, best).apgr
-    complete = not np.isnan(scores).any()
-    better = 0
-    for number, deal in enumerate(deals):
-        if complete:
-            sides = weak[deal], best[deal]
-        else:
-            sides = _dealt(weak, deal), _dealt(best, deal)
-        better += rank(heads.shuffled[:, number], *sides).apgr >= reached
+    if not np.isnan(scores).any():
+        dealt = np.take_along_axis((best - weak)[deals], np.argsort(-heads.shuffled.T, axis=1, kind="stable"), axis=1)
+        better = int((areas(dealt) >= reached).sum())
+    else:
+        shuffled = ((_dealt(weak, deal), _dealt(best, deal)) for deal in deals)
+        better = sum(rank(heads.shuffled[:, number], *sides).apgr >= reached for number, sides in enumerate(shuffled))
     return (1 + better) / (1 + len(deals))
 
 
