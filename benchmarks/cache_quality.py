@@ -69,6 +69,26 @@ RULES: Mapping[str, list[Rule]] = {
 }
 
 
+PAIR_RULES: Mapping[str, list[Rule]] = {
+    "hashed": [
+        Rule("ours", 0.90, "strict"),
+        Rule("ours", 0.92, "strict"),
+        Rule("ours", 0.95, "strict"),
+        Rule("plain threshold", 0.92, "off"),
+        Rule("plain threshold", 0.95, "off"),
+        Rule("GPTCache 0.95", 0.90, "off"),
+        Rule("GPTCache 0.8 (default)", 0.60, "off"),
+    ],
+    "minilm": [
+        Rule("ours", 0.90, "strict"),
+        Rule("ours", 0.95, "strict"),
+        Rule("plain threshold", 0.95, "off"),
+        Rule("GPTCache 0.95", 0.90, "off"),
+        Rule("GPTCache 0.8 (default)", 0.60, "off"),
+    ],
+}
+
+
 def streams(folder: Path) -> dict[str, list[Query]]:
     def rows(name: str) -> list[dict]:
         return [json.loads(line) for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -190,18 +210,33 @@ def pair_scores(rows: list[tuple[str, str, bool]], embedder: Embedder, threshold
     return f"{precision:.3f} | {served[1] / positives:.3f} | {false_positives:.4f} | {len(rows) - len(tried)}"
 
 
-def print_pairs(folder: Path, embedders: Mapping[str, Embedder]) -> None:
+def print_pairs(sets: Mapping[str, list[tuple[str, str, bool]]], embedders: Mapping[str, Embedder]) -> None:
+    print("\n### Pairs: of those served, how many mean the same\n")
+    print("| pairs | embedder | rule | cosine | precision | recall | false positives | refused |")
+    print("|---|---|---|---|---|---|---|---|")
+    for label, rows in sets.items():
+        for kind, rules in PAIR_RULES.items():
+            for rule in rules if kind in embedders else ():
+                scores = pair_scores(rows, embedders[kind], rule.threshold, rule.guards)
+                print(
+                    f"| {label} ({len(rows):,}) | {kind} | {rule.name} | {rule.threshold:.2f} | {scores} |", flush=True
+                )
+
+
+def read_pairs(folder: Path) -> dict[str, list[tuple[str, str, bool]]]:
     lines = (folder / "pawsx.zh.test_2k.tsv").read_text(encoding="utf-8").splitlines()
     fields = [line.split("\t") for line in lines]
-    rows = [(one, other, label == "1") for one, other, label in fields if label in "01"]
-    print("\n### PAWS-X zh (pairs with the same words, often in another order)\n")
-    print(
-        "| embedder | guards | cosine | precision | recall | false positives | refused |\n|---|---|---|---|---|---|---|"
-    )
-    for kind, thresholds in (("hashed", (0.90, 0.92, 0.95)), ("minilm", (0.95,))):
-        for threshold in thresholds if kind in embedders else ():
-            for guards in ("off", "strict"):
-                print(f"| {kind} | {guards} | {threshold} | {pair_scores(rows, embedders[kind], threshold, guards)} |")
+    return {"PAWS-X zh": [(one, other, label == "1") for one, other, label in fields if label in "01"]}
+
+
+def written_pairs() -> dict[str, list[tuple[str, str, bool]]]:
+    found: dict[str, list[tuple[str, str, bool]]] = {}
+    for language in ("en", "zh"):
+        rows = found[f"written by hand, {language}"] = []
+        for name, same in (("same", True), ("different", False)):
+            lines = (PAIRS / f"{name}_{language}.tsv").read_text(encoding="utf-8").splitlines()
+            rows += [(*line.split("\t")[:2], same) for line in lines]  # type: ignore[misc]
+    return found
 
 
 def print_written_pairs() -> None:
@@ -253,12 +288,13 @@ def main() -> None:
         except ConfigError as error:
             print(f"left out {name}: {error}")
     print_written_pairs()
+    print_pairs(written_pairs(), embedders)
     folder = os.environ.get("AGENTPROD_DATA")
     if not folder:
         print("\nleft out the streams and PAWS-X: AGENTPROD_DATA is not set")
         return
     data = streams(Path(folder) / "cache")
-    print_pairs(Path(folder) / "cache", embedders)
+    print_pairs(read_pairs(Path(folder) / "cache"), embedders)
     chosen = {name: data[name] for name in data if not options.streams or name.startswith(tuple(options.streams))}
     outcomes = print_streams(chosen, embedders, options.orders, options.show)
     print_context(data["restaurant8k, context in the partition"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import queue
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Embedding", "Reading"]
 
 T = TypeVar("T")
+
+_MOST_READ = 512
+"""Texts whose reading is remembered: a popular wording is not stored under its own text, and not embedded twice."""
 
 
 class Reading(NamedTuple):
@@ -58,9 +62,24 @@ class Embedding:
         self._counts = counts
         self._warner = warner
         self._outage = Outage("embedder")
+        self._read: OrderedDict[str, Reading] = OrderedDict()
+        self._lock = threading.Lock()
 
     async def read(self, call: Call, text: str) -> Reading | None:
         """Return the text ready for matching; `None` when it could not be read at all."""
+        with self._lock:
+            known = self._read.get(text)
+        if known is not None:
+            return known
+        reading = await self._new(call, text)
+        if reading is not None and (reading.vector is not None or reading.probe.refusal):
+            with self._lock:
+                self._read[text] = reading
+                if len(self._read) > _MOST_READ:
+                    self._read.popitem(last=False)
+        return reading
+
+    async def _new(self, call: Call, text: str) -> Reading | None:
         try:
             if self._embedder.remote:
                 probe = self._matcher.read(text)

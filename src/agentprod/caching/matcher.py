@@ -285,9 +285,13 @@ class SemanticMatcher(Generic[V]):
     def _alive(self, home: Partition[V], vector: NDArray[np.float32]) -> list[Neighbour[Entry[V]]]:
         """Return the nearest entries that have not expired; remove the expired ones met on the way."""
         now = self._now()
+        floor = self.threshold
         while True:
-            found = home.search(vector, max(-1.0, self.threshold - _NEAR), _NEIGHBOURS)
+            found = home.search(vector, floor, _NEIGHBOURS)
             expired = [near.item for near in found if near.item.expired(now)]
+            if not found and floor == self.threshold:
+                floor = max(-1.0, self.threshold - _NEAR)  # a lower floor takes longer, and only tells what was near
+                continue
             if not expired:
                 return found
             with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from agentprod.caching.guards.contract import Side
@@ -10,6 +11,8 @@ from agentprod.caching.guards.numerals_zh import read_chinese
 from agentprod.caching.guards.sentence import Sentence
 
 __all__ = ["NumberGuard"]
+
+_DATE = re.compile(r"(?<![\d./-])(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})(?![\d./-]*\d)")
 
 
 class NumberGuard:
@@ -24,7 +27,10 @@ class NumberGuard:
     def read(self, sentence: Sentence) -> str:
         """Return the numbers as `value:unit`, sorted, with `?` behind one that may be an article."""
         quantities = read_chinese(sentence.bare_chinese) if sentence.chinese else read_english(sentence.tokens)
-        return " ".join(sorted(f"{q.value}={q.unit}{'?' if q.optional else ''}" for q in quantities))
+        items = [f"{q.value}={q.unit}{'?' if q.optional else ''}" for q in quantities]
+        # Of a date in figures the order counts, too: 3/4/2021 is not 4/3/2021.
+        items += [f"{'/'.join(part.lstrip('0') for part in match)}=" for match in _DATE.findall(sentence.plain)]
+        return " ".join(sorted(items))
 
     def conflict(self, one: Side, other: Side) -> bool:
         """Return whether the numbers differ."""

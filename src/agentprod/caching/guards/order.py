@@ -37,6 +37,9 @@ _ADVERBS = frozenset(
     """already just still yet soon ever again currently actually always never often also only even maybe please
     right""".split()
 )
+_LIGHT_VERBS = frozenset("know want need like get got give show help find tell".split())
+"""Function words that are the verb when they stand between two others, as in `does Ann like Bob`."""
+
 _BE = frozenset("is are was were be been being get gets got".split())
 _UNINFLECTED = frozenset("cut put set hit shut read let hurt cost split spread cast made built sent paid held".split())
 _PRELUDE = re.compile(
@@ -68,7 +71,7 @@ class OrderGuard:
                     pieces.append(_PRONOUNS[word])
             elif word in _JOINS:
                 pieces.append("&")
-            elif word in ROLE_WORDS:
+            elif word in ROLE_WORDS or (word in _LIGHT_VERBS and _stands_between(words, index)):
                 pieces.append(word)
             elif word in FUNCTION_WORDS or word in _ADVERBS or (word in _CALENDAR and before not in _BOUNDS):
                 continue
@@ -91,6 +94,12 @@ class OrderGuard:
         if len(aligned) < 3 or len(aligned) < _SHARED * max(len(mine), len(theirs)):
             return False
         return _turned(_unite(aligned, here & there))
+
+
+def _stands_between(words: Sequence[str], index: int) -> bool:
+    """Tell whether the words on both sides have content."""
+    sides = (words[index - 1] if index else "", words[index + 1] if index + 1 < len(words) else "")
+    return all(word and word not in FUNCTION_WORDS and word not in ROLE_WORDS for word in sides)
 
 
 class _Piece(NamedTuple):
