@@ -30,6 +30,21 @@ CALLS = [
 ]
 TOOL = {"type": "object", "properties": {"to": {"type": "string"}, "text": {"type": "string"}}, "required": ["to"]}
 NO_MAPPING: Any = ["max_tokens"]
+
+
+class SyncAPIClient:
+    """What a client of any SDK of this shape is derived from."""
+
+    def _process_response(self) -> None:
+        raise NotImplementedError
+
+
+class Stranger(SyncAPIClient):
+    """A client of an SDK nobody has heard of."""
+
+    _client = None
+
+
 TRANSLATED = [surface for surface in SURFACES if not surface.name.startswith(("openai.responses", "openai.embeddings"))]
 
 
@@ -604,6 +619,68 @@ def test_another_client_of_the_same_sdk_keeps_every_detail(sdk: str, kind: str, 
         run(case())
 
 
+def test_features_switched_on_by_header_go_along_to_the_same_sdk(kind: str, run: Run, provider: Provider) -> None:
+    """Other headers of the call may hold what is meant for the caller's own host."""
+
+    async def case() -> None:
+        home, away = plain_client("anthropic", kind, provider), plain_client("anthropic", kind, provider)
+        client = ap.Stack(Send(ap.target(away, "claude"))).wrap(home)
+        headers = {"anthropic-beta": "files-api-2025-04-14", "authorization": "Bearer of-home"}
+        await result(client.messages.create(**claude(), extra_headers=headers, timeout=9))
+        sent = str(provider.requests[-1].headers)
+        assert "files-api-2025-04-14" in sent
+        assert "of-home" not in sent
+        await shut(home)
+        await shut(away)
+
+    run(case())
+
+
+def test_a_translated_stream_that_is_dropped_is_ended(sdk: str, provider: Provider) -> None:
+    """Nobody closed it: the collector's turn ends it, and the other client's response with it."""
+    import gc
+    import time
+
+    provider.script([b.slow(0.01, reply=b.ok(chunks=80))])
+    ends: list[str] = []
+
+    async def watch(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        reply = await call_next(call)
+        reply.on_end(lambda end: ends.append(end.outcome))
+        return reply
+
+    elsewhere = Elsewhere(sdk, "sync", provider, watch)
+    if sdk == "openai":
+        question: Any = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+        stream = elsewhere.client.chat.completions.create(**question)
+    else:
+        stream = elsewhere.client.messages.create(stream=True, **claude())
+    next(stream)
+    del stream
+    gc.collect()
+    for _ in range(100):
+        if ends:
+            break
+        time.sleep(0.02)
+    assert ends == ["abandoned"]
+    elsewhere.home.close()
+    elsewhere.away.close()
+
+
+def test_a_slow_start_elsewhere_is_the_callers_own_timeout(sdk: str, kind: str, run: Run, provider: Provider) -> None:
+    """The limit is ours; the error behind it is of the SDK the caller knows."""
+    provider.script([b.stall(1)])
+
+    async def case() -> None:
+        elsewhere = Elsewhere(sdk, kind, provider, ap.Timeout(first_token=0.3))
+        with pytest.raises(ap.CallTimeout) as caught:
+            await open_stream(elsewhere.client, sdk)
+        assert isinstance(caught.value.__cause__, ERRORS[sdk].APITimeoutError)
+        await elsewhere.shut()
+
+    run(case())
+
+
 def test_a_responses_request_goes_to_openai_clients_alone(kind: str, run: Run, provider: Provider) -> None:
     """It has no neutral form; another OpenAI client speaks it, Anthropic's does not."""
     with Provider() as there:
@@ -682,6 +759,7 @@ def test_layers_see_the_callers_own_words(sdk: str, kind: str, run: Run, provide
     [
         (lambda client: ap.target(ap.Stack().wrap(client), "m"), "has a stack of its own"),
         (lambda client: ap.target(object(), "m"), "cannot be wrapped"),
+        (lambda client: ap.target(Stranger(), "m"), "knows how to ask clients of the openai and anthropic SDKs"),
         (lambda client: ap.target(client, ""), "needs the model's name"),
         (lambda client: ap.target(client, "m", drop="logit_bias"), "takes a list of field names"),
         (lambda client: ap.target(client, "m", defaults=NO_MAPPING), "takes a mapping"),

@@ -253,6 +253,25 @@ def test_tools_stay_strict() -> None:
     assert back["tools"][0]["function"]["strict"] is True
 
 
+def test_pictures_by_address_and_odd_results_arrive() -> None:
+    """An address stays one; what a tool returned is text or blocks; arguments cut short are kept as they are."""
+    messages: list[Any] = [
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]},
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": '}}],
+        },
+        {"role": "tool", "tool_call_id": "c", "content": None},
+    ]
+    made = MESSAGES.from_neutral(CHAT.to_neutral({"model": "m", "messages": messages}))
+    user, assistant, result = made["messages"]
+    assert user["content"][0]["source"] == {"type": "url", "url": "https://example.org/a.png"}
+    assert assistant["content"][0]["input"] == {"input": '{"a": '}
+    assert result["content"][0]["content"] == ""
+    back = CHAT.from_neutral(MESSAGES.to_neutral(made))
+    assert back["messages"][0]["content"][0]["image_url"]["url"] == "https://example.org/a.png"
+
+
 def test_a_message_without_content_is_left_out() -> None:
     """Anthropic refuses such; it says nothing."""
     messages = [

@@ -305,6 +305,17 @@ def test_the_same_deployment_is_retried_when_no_other_is_ready(caller: Caller, c
     assert clock.slept[0] > 0
 
 
+def test_when_the_others_rest_too_long_the_targets_own_error_is_raised(caller: Caller, clock: FakeClock) -> None:
+    """It says more than that all are unavailable."""
+    far = openai_error(429, headers={"retry-after": "600"})
+    case = Case(caller, clock, one=far, two=far, options={"weights": [1e9, 1]})
+    assert case.ask().error is far
+    assert case.calls == {"one": 1, "two": 1}
+    told = case.ask()
+    assert isinstance(told.error, ap.AllUnavailable)
+    assert told.error.retry_after == pytest.approx(600)
+
+
 def test_retry_comes_back_to_a_deployment_that_was_tried(caller: Caller, clock: FakeClock) -> None:
     """Only the one that just failed is excluded: one, two, one."""
     case = Case(

@@ -451,6 +451,56 @@ def test_a_generator_may_stand_in_for_a_stream(provider: Provider) -> None:
         home.close()
 
 
+def test_a_function_may_return_a_whole_reply_or_events(provider: Provider) -> None:
+    """In the caller's wire form, as they are; its counts are taken."""
+    provider.script([b.error(500)])
+    home = plain_client("openai", "sync", provider)
+    usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+    message = {"role": "assistant", "content": "stored"}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    body = {"id": "1", "object": "chat.completion", "created": 1, "model": "own", "choices": [choice], "usage": usage}
+
+    def whole(**request: Any) -> Any:
+        return body
+
+    def events(**request: Any) -> Any:
+        for delta, finish in (({"content": "sto"}, None), ({"content": "red"}, "stop")):
+            yield {**body, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], "usage": None}
+
+    question: Any = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    made = ap.Stack(ap.Fallback(whole)).wrap(home).chat.completions.create(**question)
+    assert made.choices[0].message.content == "stored"
+    assert ap.meta(made).usage == ap.Usage(input_tokens=7, output_tokens=2)
+    stream = ap.Stack(ap.Fallback(events)).wrap(home).chat.completions.create(**question, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "stored"
+    left = ap.Stack(ap.Fallback(events)).wrap(home).chat.completions.create(**question, stream=True)
+    next(left)
+    left.close()
+    assert ap.meta(left).attempts[-1].outcome == "abandoned"
+    home.close()
+
+
+def test_a_generator_that_fails_is_a_target_that_failed(provider: Provider) -> None:
+    """Before its first text the next one is asked; texts have no form in a responses stream."""
+    provider.script([b.error(500)])
+    home = plain_client("openai", "sync", provider)
+
+    def breaks(**request: Any) -> Any:
+        raise ConnectionError
+        yield ""
+
+    def texts(**request: Any) -> Any:
+        yield "text"
+
+    question: Any = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    stream = ap.Stack(ap.Fallback(breaks, texts)).wrap(home).chat.completions.create(**question, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "text"
+    with pytest.raises(openai.InternalServerError) as caught:
+        ap.Stack(ap.Fallback(texts)).wrap(home).responses.create(model="m", input="Hi", stream=True)
+    assert "texts (bad_request)" in str(caught.value.__notes__)
+    home.close()
+
+
 def test_a_function_that_does_not_take_the_request_is_left_out(provider: Provider) -> None:
     """The reason names the field, in the notes of the error."""
     provider.script([b.error(500)])

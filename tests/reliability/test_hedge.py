@@ -371,6 +371,24 @@ def test_a_cancelled_call_leaves_no_task(
     run_virtually(main)
 
 
+def test_a_coroutine_that_is_closed_gives_up_what_it_sent() -> None:
+    """Nothing may be awaited then; the loop sees the rest to its end."""
+
+    async def main(clock: LoopClock) -> None:
+        made = Case(clock, (60, "a"))
+        call = made.fn()
+        call.send(None)
+        await asyncio.sleep(3)
+        assert len(made.begun) == 1
+        call.close()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert made.cancelled == [0]
+
+    run_virtually(main)
+
+
 def test_the_deadline_ends_both() -> None:
     """And no later."""
 

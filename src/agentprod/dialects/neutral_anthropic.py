@@ -210,7 +210,7 @@ def _block(part: Json, lost: list[str]) -> Json | None:
                 arguments = {"input": arguments}
         return {"type": "tool_use", "id": part.get("id"), "name": part.get("name"), "input": arguments or {}}
     if kind == "tool_call_response":
-        response = part.get("response")
+        response = "" if part.get("response") is None else part["response"]
         content = response if isinstance(response, str | list) else json.dumps(response, ensure_ascii=False)
         return {"type": "tool_result", "tool_use_id": part.get("id"), "content": content}
     if kind == "uri" and part.get("modality") == "image":
