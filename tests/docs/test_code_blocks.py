@@ -117,16 +117,19 @@ def _use_provider(openai_url: str, anthropic_url: str, monkeypatch: pytest.Monke
 
 @pytest.fixture(autouse=True)
 def process_as_it_was() -> Iterator[None]:
-    """Let a page drain the process or set up the log: the next one begins anew."""
+    """Let a page drain the process, set up the log or start a monitor: the next one begins anew."""
     logger = logging.getLogger("agentprod")
     handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
     yield
     if HAS_PUBLIC_NAMES:
         from agentprod import draining
-        from agentprod.telemetry import logs
+        from agentprod.telemetry import logs, sinks
 
         draining.resume()
         logs.write_calls(False)
+        for stop in sinks._stop_listening:
+            stop()
+        sinks._sinks, sinks._stop_listening = (), ()
     logger.handlers[:], logger.propagate = handlers, propagate
     logger.setLevel(level)
 
