@@ -298,3 +298,17 @@ def test_async_calls_are_written_in_their_loop(tmp_path: Path) -> None:
     asyncio.run(scenario())
     assert {row["prompt"] for row in lines(path)} == {str(number) for number in range(20)}
     assert os.path.getsize(path) > 0
+
+
+def test_a_stack_shows_its_log(tmp_path: Path) -> None:
+    """The file's name and what differs from the defaults stand in the stack's text; the folder does not."""
+    path = tmp_path / "calls.jsonl"
+    assert repr(CallLog(path)) == "CallLog(path='calls.jsonl')"
+    assert repr(CallLog(path, answers=True, sample=0.5)) == "CallLog(path='calls.jsonl', answers=True, sample=0.5)"
+
+
+def test_calls_without_a_question_are_not_written(tmp_path: Path) -> None:
+    """There is nothing to learn from an empty prompt, nor from vectors."""
+    path = tmp_path / "calls.jsonl"
+    ap.Stack(CallLog(path)).decorate(chat)("m", messages=[])
+    assert not path.exists()

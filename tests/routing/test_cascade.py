@@ -315,3 +315,40 @@ def test_bad_options_are_errors(options: dict[str, Any], said: str) -> None:
 def test_a_stack_shows_its_cascade() -> None:
     """Models and agreement stand in the stack's text."""
     assert repr(Cascade(["a", "b", "c"], agree=2)) == "Cascade(models=['a', 'b', 'c'], agree=2)"
+
+
+def test_tool_calls_are_checked_against_the_tools_offered() -> None:
+    """A call of a tool that was not offered, or with arguments that do not parse, is no answer."""
+    tools = [{"type": "function", "function": {"name": "search"}}, {"type": "function", "function": {}}]
+
+    def completion(name: str, arguments: str) -> dict[str, Any]:
+        call = {"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}
+        message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        return {"choices": [{"message": message, "finish_reason": "tool_calls"}]}
+
+    said = {
+        "wrong": completion("browse", "{}"),
+        "broken": completion("search", "{"),
+        "right": completion("search", "{}"),
+    }
+
+    @ap.Stack(Cascade(["small", "large"])).decorate
+    def ask(model: str, messages: list[Any], tools: list[Any]) -> Any:
+        return said[messages[0]["content"]] if model == "small" else "large"
+
+    assert ask("any", **user("wrong"), tools=tools) == "large"
+    assert ask("any", **user("broken"), tools=tools) == "large"
+    assert ask("any", **user("right"), tools=tools) == said["right"]
+
+
+def test_vectors_do_not_cascade() -> None:
+    """Embeddings pass as they are."""
+
+    class Embeddings(ap.Dialect):
+        operation = "embeddings"
+
+    def embed(model: str, text: str) -> str:
+        return model
+
+    wrapped = ap.Stack(Cascade(["small", "large"])).decorate(embed, dialect=Embeddings())
+    assert wrapped("text-embedding-3-small", "hello") == "text-embedding-3-small"

@@ -135,7 +135,10 @@ def test_logs_of_single_calls_are_enough() -> None:
     unseen = rows(60, seed=5)
     levels = np.array([row["level"] for row in unseen])
     assert np.corrcoef(gains(fitted.router, [row["prompt"] for row in unseen]), levels)[0, 1] > 0.8
-    assert fit(_dealt(single)).router is None
+    dealt = fit(_dealt(single))
+    assert dealt.router is None
+    assert dealt.candidate is not None
+    assert dealt.candidate.models == ("small", "large")
     scarce = [row for row in single if row["model"] == "small"] + [row for row in single if row["model"] == "large"][:9]
     assert "only 9 scored answers" in str(fit(scarce).report.refusal)
 

@@ -406,3 +406,41 @@ def test_a_stack_shows_its_router() -> None:
     text = repr(Router(MODELS, stages=[Rules(), Learned()], goal=Goal(quality=0.8)))
     assert "models=['gpt-5-nano', 'gpt-5-mini', 'gpt-5']" in text
     assert "stages=['rules', 'learned']" in text
+
+
+def test_a_learned_router_has_no_opinion_on_models_it_does_not_know(fitted: LearnedRouter) -> None:
+    """When none of the models that are left was in its log, the next stage decides."""
+    router = Router(
+        ["small", "large", "x", "y"], stages=[Learned(fitted)], require=lambda call, model: model in ("x", "y")
+    )
+    assert chat(router)("any", **user(prompt(4))) == "y"
+    assert note()["policy"] == "default"
+
+
+def test_a_judge_of_answers_is_no_stage() -> None:
+    """A router fitted with answers cannot decide before there is one."""
+    judged = [{**row, "answer": "seven"} for row in rows(150)]
+    candidate = fit(judged).candidate
+    assert candidate is not None
+    with pytest.raises(ConfigError, match="judges first answers; give it to Cascade"):
+        Learned(candidate)
+
+
+def test_two_places_of_one_name_are_an_error() -> None:
+    """Rules and logs speak of models by name, so names have to be different."""
+
+    def local(prompt: str) -> str:
+        return "a"
+
+    first = local
+
+    def local(prompt: str) -> str:
+        return "b"
+
+    with pytest.raises(ConfigError, match=r"two models called .*local"):
+        Router([first, local])
+
+
+def test_what_nobody_can_price_has_no_expected_cost() -> None:
+    """Outside any stack there are no prices, and a decision says so by saying nothing."""
+    assert Router(MODELS, stages=[KEYWORDS], goal=Goal(max_usd=1)).decide("hello").expected_usd is None
