@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import agentprod as ap
+from agentprod.budget.hidden_output import hidden_output
 from agentprod.stores import MemoryStore, SqliteStore
 from agentprod.testing import Provider
 from agentprod.testing.behaviours.broken import cut
@@ -133,6 +134,25 @@ def test_an_async_stream_left_early(provider: Provider, kind: str, how: str, sto
     asyncio.run(main())
     assert settled(budget) == pytest.approx(billed(provider, kind, READ), rel=0.05)
     kept.close()
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+def test_tool_arguments_that_came_are_billed(kind: str) -> None:
+    """A stream left in the middle of a tool call pays for its arguments, too."""
+    story = " ".join(f"word{number}" for number in range(400))
+    script = [ok(tool_calls=[{"name": "write", "arguments": {"text": story}}], reasoning="hm " * 50)]
+    budget = ap.TokenBudget(tokens=1_000_000, per="total")
+    with Provider(script) as provider, client_of(provider, kind, False) as client:
+        pieces: list[str] = []
+        stream = open_stream(ap.Stack(budget).wrap(client), kind)
+        for event in stream:
+            pieces.append(hidden_output(event.model_dump()))
+            if len("".join(pieces)) > 200:
+                break
+        stream.close()
+        model = MODEL if kind == "openai" else CLAUDE
+        expected = billed(provider, kind, 0) + ap.count_tokens("".join(pieces), model)
+        assert settled(budget) == pytest.approx(expected, rel=0.05)
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])

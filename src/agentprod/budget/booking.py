@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentprod.budget import prices
@@ -125,7 +125,9 @@ class Meter:
         floor = self._upper(call, target, counted, 0, tier)
         return Booking(counted, read, written, nano, min(floor, nano), unscaled)
 
-    def after(self, call: Call, booking: Booking, attempt: Attempt, text: Callable[[], str] | None) -> Used | None:
+    def after(
+        self, call: Call, booking: Booking, attempt: Attempt, text: Callable[[], str] | None, hidden: str = ""
+    ) -> Used | None:
         """Return what an attempt used; `None` when nothing of it is billed.
 
         Args:
@@ -136,6 +138,8 @@ class Meter:
             attempt: the attempt, ended.
 
             text: reads what came back, where that is known.
+
+            hidden: what came back besides the text, of a stream: tool arguments, reasoning.
         """
         if attempt.number == 0:  # refused by another gate: it never was
             return None
@@ -148,6 +152,9 @@ class Meter:
             usage = self._counted(call, booking, text)
         elif usage is not None and attempt.outcome == "ok" and not usage.estimated and booking.unscaled:
             self._factors.learn(plain_name(attempt.model or ""), booking.unscaled, usage.input_tokens)
+        elif usage is not None and usage.estimated and hidden:
+            more = count_tokens(hidden, attempt.model or "")
+            usage = replace(usage, output_tokens=usage.output_tokens + more)
         if usage is None:
             if not self._keeps:
                 return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentprod.budget.booking import Booking, Meter
 from agentprod.budget.budget_remarks import Remarks
+from agentprod.budget.hidden_output import hidden_output
 from agentprod.budget.limit import Bound
 from agentprod.budget.refusal import refused
 from agentprod.budget.reserving import Held, Reserving
@@ -134,7 +135,8 @@ class Gate:
         """Replace what was reserved for an attempt by what it used."""
         call = token.call
         state: State = call.state[self._owner]
-        used = self._meter.after(call, token.booking, attempt, state.texts.pop(id(attempt), None))
+        text, hidden = state.texts.pop(id(attempt), None), state.hidden.pop(id(attempt), ())
+        used = self._meter.after(call, token.booking, attempt, text, "".join(hidden))
         state.pending -= token.counts_call
         if token in state.tokens:
             state.tokens.remove(token)
@@ -164,13 +166,18 @@ class Gate:
             ends.append(now + limits.attempt)
         return max(min(ends) - now, 0.0) + _GRACE if ends else self._lease
 
-    def keep_lease(self, call: Call, reply: Reply, state: State) -> None:
-        """Renew what a stream holds for as long as its events come."""
+    def follow(self, call: Call, reply: Reply, state: State) -> None:
+        """Renew what a stream holds for as long as its events come, and keep what is billed besides its text."""
         lease, runtime = self._lease_of(call), call.runtime
         due = min((token.since for token in state.tokens), default=runtime.now()) + lease / 2
 
-        def renew(event: Any) -> None:
+        hidden = state.hidden.setdefault(id(reply.attempt), [])
+
+        def seen(event: Any) -> None:
             nonlocal due
+            text = hidden_output(event)
+            if text:
+                hidden.append(text)
             if runtime.now() < due:
                 return
             due = runtime.now() + lease / 2
@@ -180,13 +187,13 @@ class Gate:
                 else:
                     runtime.spawn(self.reserving.renew(runtime, token.held, lease))
 
-        reply.on_event(renew)
+        reply.on_event(seen)
 
 
 class State:
     """What one logical call has had of one budget."""
 
-    __slots__ = ("counted", "past_soft", "pending", "routed", "texts", "tokens", "tried")
+    __slots__ = ("counted", "hidden", "past_soft", "pending", "routed", "texts", "tokens", "tried")
 
     def __init__(self) -> None:
         self.counted = False
@@ -198,6 +205,8 @@ class State:
         """How often a router was asked for a cheaper model."""
         self.tried: set[tuple[str, bool]] = set()
         self.texts: dict[int, Callable[[], str]] = {}
+        self.hidden: dict[int, list[str]] = {}
+        """What streams carried besides their text, by attempt."""
         self.tokens: list[Token] = []
 
 

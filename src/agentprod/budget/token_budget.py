@@ -211,7 +211,7 @@ class TokenBudget(Layer):
             stream = reply.stream
             state.texts[id(reply.attempt)] = (lambda: reply.text) if stream is None else stream.text_reader()
             if stream is not None:
-                self._gate.keep_lease(call, reply, state)
+                self._gate.follow(call, reply, state)
         return reply
 
     async def _act(self, call: Call, refusal: Refusal, state: State) -> Call | None:
