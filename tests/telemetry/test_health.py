@@ -17,7 +17,7 @@ import pytest
 import agentprod as ap
 from agentprod import vitals
 from agentprod.telemetry.drops import drops
-from agentprod.telemetry.health import _last_success, asgi_app, assemble_health, prometheus_text, wsgi_app
+from agentprod.telemetry.health import _seen, asgi_app, assemble_health, prometheus_text, wsgi_app
 from agentprod.testing import FakeClock
 from tests.callers import Caller, Script
 
@@ -60,7 +60,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A process without the parts of other tests."""
     monkeypatch.setattr(vitals, "_parts", WeakSet())
     yield
-    _last_success.forget()
+    _seen.forget()
 
 
 @pytest.mark.usefixtures("alone")
@@ -86,6 +86,18 @@ def test_health_asks_the_parts_of_the_process() -> None:
     assert (found["status"], list(found["breakers"].values()), found["alerts"]) == ("ok", ["closed"], [])
     breaker.force_open()
     assert list(ap.health()["breakers"].values()) == ["open"]
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_budget_that_is_used_up() -> None:
+    """What the calls met of budgets is part of the picture, refusals included."""
+    ap.health()
+    fn = Caller("sync").decorate(ap.Stack(ap.TokenBudget(calls=2, per="day")), Script("fine"))
+    for _ in range(2):
+        Caller("sync").ask(fn)
+    assert isinstance(Caller("sync").ask(fn).error, ap.BudgetExceeded)
+    found = ap.health()
+    assert (found["status"], list(found["budgets"].values())) == ("degraded", [1.0])
 
 
 @pytest.mark.usefixtures("alone")

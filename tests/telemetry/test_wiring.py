@@ -228,3 +228,20 @@ def test_a_name_that_cannot_be_scrubbed_is_dropped(dropped: Callable[[str], int]
     assert dropped("capture") == 1
     identities.scrub_with(None)
     assert identities.leaving("ann@example.com") == "ann@example.com"
+
+
+def test_what_a_scrubber_took_out_is_counted(heard: list[CallRecord]) -> None:
+    """By kind in the record, as count and kinds on the span, and never a value."""
+    traces = Traces()
+
+    @ap.Stack(ap.Tracer(tracer_provider=traces.provider), ap.ScrubPII())
+    def ask(model: str, messages: list[Any]) -> str:
+        return "x"
+
+    with ap.Monitor() as monitor:
+        ask(MODEL, [{"role": "user", "content": "ann@example.com, bob@example.com, +49 151 23456789"}])
+    (record,) = heard
+    assert sorted(record.pii) == [("input", "EMAIL", 2), ("input", "PHONE", 1)]
+    assert monitor.summary().redactions == 3
+    assert traces.operation["agentprod.pii.input_count"] == 3
+    assert traces.operation["agentprod.pii.types"] == ("EMAIL", "PHONE")

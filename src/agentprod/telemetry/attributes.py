@@ -124,6 +124,10 @@ CACHE_SAVED_TOKENS = "agentprod.cache.saved_tokens"
 
 QUEUE_WAIT = "agentprod.queue.wait_s"
 
+PII_COUNT = "agentprod.pii.input_count"
+PII_TYPES = "agentprod.pii.types"
+"""Kinds that were replaced, such as `EMAIL`; never a value."""
+
 ROUTE_REQUESTED = "agentprod.route.requested_model"
 ROUTE_SELECTED = "agentprod.route.selected_model"
 

@@ -89,6 +89,10 @@ def _retries(ledger: Ledger, found: dict[str, Any]) -> None:
 
 def _add(note: Note, found: dict[str, Any]) -> None:
     topic = _TOPICS.get(note.layer) or _snake(note.layer)
+    if note.layer == "ScrubPII" and note.event == "scrubbed":
+        found[name.PII_COUNT] = sum(count for count in note.data.values() if isinstance(count, int))
+        found[name.PII_TYPES] = sorted(note.data)
+        return
     if not note.data:
         found[f"agentprod.{topic}.{note.event}"] = True
     for key, value in note.data.items():

@@ -121,15 +121,12 @@ def finished_call(ending: Ending, facts: dict[str, Any], usage: Usage | None, co
     )
 
 
-_DIRECTIONS = {"scrubbed": "input", "scrubbed_reply": "output"}
-
-
 def _redactions(ledger: Ledger) -> tuple[tuple[str, str, int], ...]:
     """Return `(direction, type, count)` of what a scrubber took out."""
     return tuple(
-        (_DIRECTIONS[note.event], kind, count)
+        ("input", kind, count)
         for note in ledger.notes
-        if note.layer == "ScrubPII" and note.event in _DIRECTIONS
+        if note.layer == "ScrubPII" and note.event == "scrubbed"
         for kind, count in note.data.items()
         if isinstance(count, int)
     )

@@ -21,8 +21,8 @@ Message = MutableMapping[str, Any]
 def health() -> dict[str, Any]:
     """Return whether this process is fit to answer.
 
-    It asks every `CircuitBreaker`, budget and `Alerts` of the process. The age of the last success is known from the
-    first question on, so ask once at the start.
+    It asks every `CircuitBreaker` and `Alerts` of the process. The age of the last success, and how far budgets were
+    used by the calls of the last five minutes, are known from the first question on, so ask once at the start.
 
     Returns:
         `{"status", "reasons", "breakers", "budgets", "last_success_age", "draining", "alerts", "dropped"}`, JSON-able.
@@ -30,7 +30,7 @@ def health() -> dict[str, Any]:
         `"degraded"` when a breaker is not closed, a budget is used up or an alert fires; else `"ok"`.
     """
     breakers: dict[str, str] = {}
-    budgets: dict[str, float] = {}
+    budgets = _seen.budgets()
     alerts: set[str] = set()
     for part in vitals.parts():
         try:
@@ -47,7 +47,7 @@ def health() -> dict[str, Any]:
     return assemble_health(
         breakers=breakers,
         budgets=budgets,
-        last_success_age=_last_success.age(),
+        last_success_age=_seen.last_success_age(),
         draining=draining.begun,
         alerts=alerts,
     )
@@ -57,31 +57,46 @@ _STATES = {"forced_open": "open", "disabled": "closed"}
 """What orders given by hand mean for whoever wants an answer."""
 
 
-class _LastSuccess:
-    """When a call was last answered, from the first question on."""
+_BUDGET_KEPT = 300.0
+_MOST_BUDGETS = 100
+
+
+class _Seen:
+    """What calls told of the process, from the first question on."""
 
     def __init__(self) -> None:
-        self._at: float | None = None
         self._stop: Callable[[], None] | None = None
+        self.forget()
 
-    def age(self) -> float | None:
-        """Return the seconds since then; `None` before the first."""
+    def last_success_age(self) -> float | None:
+        """Return the seconds since a call was last answered; `None` before the first."""
         if self._stop is None:
             self._stop = subscribe(self._heard)
-        return None if self._at is None else time.monotonic() - self._at
+        return None if self._answered is None else time.monotonic() - self._answered
+
+    def budgets(self) -> dict[str, float]:
+        """Return the used share of budgets that calls met lately, by name."""
+        now = time.monotonic()
+        return {name: used for name, (used, at) in self._budgets.copy().items() if now - at <= _BUDGET_KEPT}
 
     def forget(self) -> None:
         """Stop listening."""
         if self._stop is not None:
             self._stop()
-        self._at = self._stop = None
+        self._stop = None
+        self._answered: float | None = None
+        self._budgets: dict[str, tuple[float, float]] = {}
 
     def _heard(self, record: CallRecord) -> None:
+        now = time.monotonic()
         if not record.failed:
-            self._at = time.monotonic()
+            self._answered = now
+        if record.budget is not None and record.budget_used is not None:
+            if len(self._budgets) < _MOST_BUDGETS or record.budget in self._budgets:
+                self._budgets[record.budget] = record.budget_used, now
 
 
-_last_success = _LastSuccess()
+_seen = _Seen()
 
 
 def assemble_health(
