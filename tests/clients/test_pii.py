@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
 from pathlib import Path
 from typing import Any
 
+import anthropic
+import openai
 import pytest
 
 import agentprod as ap
@@ -403,3 +406,60 @@ def test_every_cut_of_a_stream_gives_the_same_text(surface: Surface, run: Run, k
         text = pieces(shown)
         assert f"To {email}, or to {email}." in text
         assert "[[" not in text
+
+
+OTHERS = {
+    "count_tokens": ("anthropic", lambda client, text: client.messages.count_tokens(model="m", messages=[user(text)])),
+    "input_tokens": ("openai", lambda client, text: client.responses.input_tokens.count(model="m", input=text)),
+    "moderation": ("openai", lambda client, text: client.moderations.create(input=text)),
+    "completion": ("openai", lambda client, text: client.completions.create(model="m", prompt=text)),
+    "streamed": ("openai", lambda client, text: client.completions.create(model="m", prompt=text, stream=True)),
+    "image": ("openai", lambda client, text: client.images.generate(prompt=text)),
+    "speech": ("openai", lambda client, text: client.audio.speech.create(model="m", voice="ash", input=text)),
+    "extra": ("openai", lambda client, text: client.moderations.create(input="x", extra_body={"note": [text]})),
+}
+
+
+def user(text: str) -> dict[str, Any]:
+    """Return a message."""
+    return {"role": "user", "content": text}
+
+
+@pytest.mark.parametrize(("sdk", "ask"), OTHERS.values(), ids=OTHERS)
+def test_what_is_asked_about_texts_beside_model_calls_is_scrubbed(
+    sdk: str, ask: Any, kind: str, run: Run, provider: Provider
+) -> None:
+    """Token counts, moderation and the like carry the same texts to the same provider."""
+
+    async def both() -> None:
+        bare = make_client(sdk, kind, provider)
+        try:
+            for layers in ([], [ap.ScrubPII(strategy=REVERSIBLE)]):
+                with contextlib.suppress(openai.APIStatusError, anthropic.APIStatusError):
+                    await result(ask(ap.Stack(*layers).wrap(bare), EVERYTHING))
+        finally:
+            await shut(bare)
+
+    run(both())
+    plain, scrubbed = (everything_of(request) for request in provider.requests)
+    assert seen_in(plain) == list(CANARIES)
+    assert leaked(scrubbed) == []
+    assert "[[EMAIL_1]]" in scrubbed
+
+
+def test_other_replies_get_their_values_back(kind: str, run: Run, provider: Provider) -> None:
+    """A legacy completion is JSON like any other; requests without text pass as they are."""
+    answer = {"id": "x", "object": "text_completion", "created": 1, "model": "m"}
+    choice = {"index": 0, "finish_reason": "stop", "logprobs": None, "text": "to [[EMAIL_1]]"}
+    provider.script([b.json_body({**answer, "choices": [choice]})])
+
+    async def ask() -> Any:
+        bare = make_client("openai", kind, provider)
+        try:
+            return await result(
+                ap.Stack(ap.ScrubPII()).wrap(bare).completions.create(model="m", prompt="I am ann@example.org")
+            )
+        finally:
+            await shut(bare)
+
+    assert run(ask()).choices[0].text == "to ann@example.org"

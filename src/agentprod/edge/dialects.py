@@ -12,7 +12,7 @@ from agentprod.dialects.openai_embeddings import EMBEDDINGS
 from agentprod.dialects.openai_responses import RESPONSES
 from agentprod.edge.registered import registered
 
-__all__ = ["OTHER_READ", "OTHER_WRITE", "dialect_for"]
+__all__ = ["OTHER_READ", "OTHER_TEXT", "OTHER_WRITE", "dialect_for", "other_for"]
 
 _BY_PATH: dict[str, Dialect] = {
     "/chat/completions": CHAT,
@@ -54,5 +54,29 @@ class _OtherWrite(_Other):
     repeatable = False
 
 
+class _OtherText(_OtherWrite):
+    """Such traffic whose JSON is text to be worked on and not kept: a layer may read and change it."""
+
+    name = "other_text"
+
+
 OTHER_READ = _Other()
 OTHER_WRITE = _OtherWrite()
+OTHER_TEXT = _OtherText()
+
+_TEXT_PATHS = (
+    "/messages/count_tokens",
+    "/responses/input_tokens",
+    "/moderations",
+    "/completions",
+    "/images/generations",
+    "/audio/speech",
+)
+
+
+def other_for(options: Any) -> Dialect:
+    """Return the dialect of a request that is no model call."""
+    method = options.method.lower()
+    if method == "post" and options.url.partition("?")[0].rstrip("/").endswith(_TEXT_PATHS):
+        return OTHER_TEXT
+    return OTHER_READ if method in ("get", "head") else OTHER_WRITE

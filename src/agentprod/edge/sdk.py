@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentprod.call import Call, Target
 from agentprod.dialects.base import Dialect
 from agentprod.dialects.sse import dump
-from agentprod.edge.dialects import OTHER_READ, OTHER_WRITE, dialect_for
+from agentprod.edge.dialects import OTHER_TEXT, dialect_for, other_for
 from agentprod.edge.http_stream import AsyncHttpSource, HttpSource, http_module, stream_response, whole_response
 from agentprod.edge.limits import first_limit, sdk_timeout
 from agentprod.edge.plain import plain, wire_request
@@ -101,12 +101,14 @@ class SdkEdge:
         cast_to = client._maybe_override_cast_to(cast_to, options)
         origin = Origin(client, cast_to, options, stream, stream_cls)
         dialect = dialect_for(options)
-        spoken: Dialect = dialect or (OTHER_READ if options.method.lower() in ("get", "head") else OTHER_WRITE)
+        spoken: Dialect = dialect or other_for(options)
         request: dict[str, Any] = {}
         if dialect is not None:
             request = wire_request(options)
             if stream and entry.needs_usage and not dialect.asks_usage(request):
                 origin.hides_usage = True
+        elif spoken is OTHER_TEXT:
+            request = wire_request(options)
         origin.request = request
         target = self.target(client, spoken.model(request))
         sync, streaming = self.io.kind == "sync", stream and dialect is not None
@@ -163,7 +165,7 @@ class SdkEdge:
         self, call: Call, origin: Origin, request: Any, until: float | None, phase: str, attempt: Attempt
     ) -> Any:
         changes: dict[str, Any] = {"idempotency_key": origin.idempotency_key}
-        if call.operation != "other":
+        if call.operation != "other" or request is not origin.request:
             changes.update(json_data=request, extra_json=None)
         if call.ledger.environment.own_retries:
             changes["max_retries"] = 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from agentprod.errors import AgentprodError, Blocked, ConfigError
 from agentprod.layer import Layer
+from agentprod.safety.pii.documents import restore_value
 from agentprod.safety.pii.entities import DEFAULT
 from agentprod.safety.pii.provider_state import keep_vault, vault_for
 from agentprod.safety.pii.reply_text import ReplyRestore
@@ -43,8 +44,9 @@ class ScrubPII(Layer):
 
     What has a shape or a checksum is found; **names and postal addresses are not**, unless a model for them is plugged
     in (`recognizers=[ap.pii.spacy()]`). Images, sound, files in base64 and token ids are not looked into
-    (`binary="block"` refuses them). Only model calls pass here: file uploads, batches and other requests of an SDK
-    client do not.
+    (`binary="block"` refuses them). Model calls pass here, and what is asked about texts beside them: token counts,
+    moderation, legacy completions, images and speech. File uploads, batches, and what a provider keeps (assistants'
+    threads, vector stores) do not.
 
     Numbers of placeholders go by first appearance in the request, so a history keeps its placeholders from turn to
     turn, and two users who ask the same about different values send the same text.
@@ -88,7 +90,7 @@ class ScrubPII(Layer):
             not sent, and the message does not quote the value.
     """
 
-    order: ClassVar[tuple[Any, ...]] = ()
+    other_traffic: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -152,6 +154,8 @@ class ScrubPII(Layer):
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Scrub the request, send it, and put the values back into the reply."""
+        if call.operation == "other" and not call.request:
+            return await call_next(call)
         vault = vault_for(self._vaults, call.request, call.context, self._max_values)
         request = RequestScrub(
             self._scrubber,
@@ -172,7 +176,10 @@ class ScrubPII(Layer):
             return reply
         failure = ""
         try:
-            self._restore(call, reply, vault)
+            if call.operation == "other":
+                self._restore_body(reply, vault)
+            else:
+                self._restore(call, reply, vault)
         except AgentprodError:
             await reply.discard()
             raise
@@ -234,6 +241,13 @@ class ScrubPII(Layer):
         if restore.needed:
             reply.edit(restore)
             note()
+
+    def _restore_body(self, reply: Reply, vault: Vault) -> None:
+        """Restore a reply of no known form, if it is JSON."""
+        body = reply.body if len(vault) else None
+        restored = restore_value(body, vault, allows=self._policy.in_text(), urls=self._policy.urls)
+        if restored is not body:
+            reply.body = restored
 
     def forget(self, conversation: str, *, tenant: str | None = None, user: str | None = None) -> None:
         """Erase what is kept of a conversation that the provider remembers.
