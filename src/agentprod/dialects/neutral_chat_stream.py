@@ -32,7 +32,8 @@ class ChatTeller:
         if not self._started:
             self._started = True
             said.append(Said("start", name=event.get("model"), id=event.get("id")))
-        self._usage = openai_chat_usage(event) or self._usage
+        if event.get("usage") or "x_groq" in event:
+            self._usage = openai_chat_usage(event) or self._usage
         for choice in event.get("choices") or ():
             if choice.get("index", 0) != 0:
                 said.append(Said("lost", "n"))
