@@ -17,6 +17,8 @@ import pytest
 
 import agentprod as ap
 from agentprod import draining
+from agentprod.runtime.drive import drive
+from agentprod.runtime.waiter import SyncWaiter
 from agentprod.stream import open_streams
 from agentprod.testing import FakeClock, Provider, behaviours
 from tests.callers import MODES, Caller, Script
@@ -305,3 +307,11 @@ def test_a_forked_child_takes_calls() -> None:
         fn = ap.Stack(ap.Bulkhead(1)).decorate(lambda: "fine", name="f")
         os._exit(0 if fn() == "fine" and not draining.begun else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_who_begins_to_wait_too_late_is_woken_at_once() -> None:
+    """A wait that begins while the drain does, after it woke all others, does not begin at all."""
+    draining.begun = True
+    waiter = SyncWaiter()
+    with draining.sleeping(waiter):
+        assert drive(waiter.wait(0))

@@ -16,6 +16,7 @@ from agentprod.stores import MemoryStore, StoreUnavailable
 from agentprod.testing import FakeClock
 from tests.callers import MODES, Caller, Script, Told
 from tests.sdk_errors import openai_error
+from tests.virtual_time import LoopClock, run_virtually
 
 
 @pytest.fixture(params=MODES)
@@ -665,3 +666,32 @@ def test_a_snapshot_does_not_ask_the_store(clock: FakeClock) -> None:
     bench = Bench(Caller("sync"), clock, requests=10, by="global", store=MemoryStore(now=clock.monotonic))
     bench.ask("fine")
     assert bench.limit.snapshot() == {"global": {"shared": True}}
+
+
+def test_attempts_side_by_side_are_counted_apart() -> None:
+    """Of a hedged call both attempts are booked, and each settles what itself has used."""
+
+    async def main(clock: LoopClock) -> None:
+        limit = ap.RateLimit(requests=100, input_tokens=1000, per="hour", by="global")
+        used = iter([ap.Usage(100), ap.Usage(7)])
+
+        async def told(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+            reply = await call_next(call)
+            assert reply.attempt is not None
+            reply.attempt.usage = next(used)
+            return reply
+
+        seconds = iter([3.0, 0.5])
+
+        @ap.Stack(ap.Hedge(after=1), limit, told, clock=clock)
+        async def ask() -> str:
+            await asyncio.sleep(next(seconds))
+            return "fine"
+
+        assert await ask() == "fine"
+        await asyncio.sleep(5)
+        assert limit.snapshot()["global"]["left"]["requests"] == pytest.approx(98, abs=0.3)
+        (account,) = [found for _, found in limit._accounts.items()]
+        assert not account._gcra.reservations  # type: ignore[union-attr]
+
+    run_virtually(main)
