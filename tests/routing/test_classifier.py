@@ -151,6 +151,31 @@ def test_a_model_is_asked_within_calls_only() -> None:
     assert router.decide("a").model == "middle"
 
 
+def test_a_classifier_may_think_as_long_as_it_likes() -> None:
+    """Without `max_tokens` the question carries no limit, in the form of responses either."""
+
+    class Responses(ap.Dialect):
+        operation = "responses"
+
+        def text(self, body: Any) -> str:
+            return str(body)
+
+    asked: list[dict[str, Any]] = []
+
+    def respond(model: str, input: str, **more: Any) -> str:
+        asked.append(more)
+        return "simple" if model == "cheap" else model
+
+    for limit, said in ((None, {}), (9, {"max_output_tokens": 9})):
+        asked.clear()
+        stage = Classifier("cheap", max_tokens=limit)
+        ask = ap.Stack(Router(MODELS, stages=[stage])).decorate(respond, dialect=Responses())
+        assert ask("any", "hello") == "small"
+        assert {key: value for key, value in asked[0].items() if key != "instructions"} == said
+    plain = wrap(Judge("simple"), Classifier("cheap", max_tokens=None))
+    assert plain("any", **user("a")) == "small"
+
+
 def test_without_any_text_nobody_is_asked() -> None:
     """There is nothing to classify."""
     judge = Judge("simple")

@@ -102,6 +102,20 @@ def test_kernels_are_inner_products_of_what_predicts() -> None:
     np.testing.assert_allclose(encoder.kernel(surface, grams), whole @ whole.T, atol=1e-5)
 
 
+def test_the_letters_of_options_are_no_words_of_a_chinese_text() -> None:
+    """Whether a Chinese question mentions a Latin letter or word does not change how long its words seem."""
+    place = SURFACE.index("word length")
+    texts = (
+        "下列说法中不正确的是哪一项？",
+        "下列说法中不正确的是哪一项？A. 甲 B. 乙",
+        "下列关于DNA的说法中不正确的是哪一项？",
+    )
+    found = {surface_features(text, tokens_of(text))[place] for text in texts}
+    assert found == {0.9}
+    english = "Which statement about DNA is wrong?"
+    assert surface_features(english, tokens_of(english))[place] not in found
+
+
 def test_examples_without_words_can_be_encoded() -> None:
     """An empty prompt is a row like any other."""
     surface, grams = gather([Example(""), Example("a word"), Example("")])

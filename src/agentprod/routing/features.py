@@ -188,7 +188,8 @@ def surface_features(text: str, tokens: list[str]) -> list[float]:
         log_words * log_words / 6,
         log1p(sentences * longer),
         words / sentences / 20,
-        sum(lengths) / len(latin) / 5 if latin else 0.9,
+        # In a Chinese text the odd Latin word, or the letter of an option, says nothing of how long words are.
+        sum(lengths) / len(latin) / 5 if latin and len(latin) >= hanzi else 0.9,
         sum([length >= 8 for length in lengths]) / at_least_one,
         len(different) / max(1, len(tokens)) if countable else 0.8,
         len(_CAPITALISED.findall(text)) / max(1, len(latin)),
