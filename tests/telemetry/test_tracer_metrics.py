@@ -224,3 +224,19 @@ def test_without_the_metrics_sdk_nobody_is_asked(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delitem(sys.modules, "opentelemetry.sdk.metrics", raising=False)
     monkeypatch.setattr(metrics, "get_meter_provider", lambda: pytest.fail("asked"))
     assert find_instruments(None) is None
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_time_between_chunks_when_asked_for(provider: Provider, meters: Meters, asked: bool) -> None:
+    """Each wait for the provider is one observation of the histogram, and only for those who ask."""
+    tracer = Tracer(tracer_provider=Traces().provider, meter_provider=meters.provider, chunk_gaps=asked)
+    for _ in client(provider, tracer=tracer).chat.completions.create(model=MODEL, messages=HELLO, stream=True):
+        pass
+    points = meters.points("gen_ai.client.operation.time_per_output_chunk")
+    if not asked:
+        assert not points
+        return
+    (point,) = points
+    assert point.count > 0
+    assert point.attributes["gen_ai.request.model"] == MODEL
+    assert "chunk_gaps=True" in repr(tracer)

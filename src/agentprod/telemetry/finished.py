@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agentprod.telemetry.calls import StreamOutcome
     from agentprod.usage import Usage
 
-__all__ = ["Finished", "finished_call"]
+__all__ = ["Finished", "finished_call", "stream_labels"]
 
 # A caller that goes away is not a failure of the call.
 _STATUS: dict[str, Any] = {"cancelled": "ok"}
@@ -118,6 +118,22 @@ def finished_call(ending: Ending, facts: dict[str, Any], usage: Usage | None, co
         conversation=context.conversation,
         run=context.run,
         tags=context.tags,
+    )
+
+
+def stream_labels(call: Call) -> CallRecord:
+    """Return what is known of a stream that has just begun, for the labels of its metrics."""
+    address, port = server(call.target.base_url)
+    return CallRecord(
+        request_id="",
+        started=0.0,
+        duration=0.0,
+        operation=call.operation,
+        provider=call.target.provider,
+        model=call.target.model,
+        streaming=True,
+        server_address=address,
+        server_port=port,
     )
 
 

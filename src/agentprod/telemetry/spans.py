@@ -15,13 +15,14 @@ from agentprod.telemetry.attempt_spans import AttemptSpan, attempt_identity
 from agentprod.telemetry.content import Content, emit_event
 from agentprod.telemetry.dedupe import Below, Shared, inference_around
 from agentprod.telemetry.drops import drops
-from agentprod.telemetry.finished import finished_call
+from agentprod.telemetry.finished import finished_call, stream_labels
 from agentprod.telemetry.later import later
 from agentprod.telemetry.operation_facts import Ending, billed, operation_facts, stream_facts, stream_outcome
 from agentprod.telemetry.stream_watch import StreamWatch, detach
 from agentprod.telemetry.wire_facts import identity, parameters, response_facts, span_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Token
 
     from opentelemetry.context import Context
@@ -49,6 +50,8 @@ class Operation:
         mode: where message text is recorded.
 
         instruments: count the call; `None` when nobody collects metrics.
+
+        gaps: whether to measure the time between the chunks of a stream.
     """
 
     __slots__ = (
@@ -60,6 +63,7 @@ class Operation:
         "_context",
         "_counts",
         "_ended",
+        "_gaps",
         "_instruments",
         "_mode",
         "_shared",
@@ -71,11 +75,19 @@ class Operation:
         "span",
     )
 
-    def __init__(self, tracer: Tracer | None, call: Call, mode: CaptureMode, instruments: Instruments | None) -> None:
+    def __init__(
+        self,
+        tracer: Tracer | None,
+        call: Call,
+        mode: CaptureMode,
+        instruments: Instruments | None,
+        gaps: bool = False,
+    ) -> None:
         self._call = call
         self._tracer = tracer
         self._mode = mode
         self._instruments = instruments
+        self._gaps = gaps
         self._ended = False
         self._attempts: dict[int, AttemptSpan] = {}
         self._stopped: list[AttemptSpan] = []
@@ -161,7 +173,9 @@ class Operation:
         if stream is not None:
             known = self._attempts.get(id(reply.attempt))
             context, now = None if known is None else known.context, self._call.runtime.now
-            self._watch = StreamWatch(stream.source, context, now, keep=self._content is not None)
+            self._watch = StreamWatch(
+                stream.source, context, now, keep=self._content is not None, gap=self._count_gaps(reply)
+            )
             stream.source = self._watch
             stream.add(self._watch)
             # Not `on_end`: that one runs inside the garbage collector, where exporters' locks may be held.
@@ -176,6 +190,11 @@ class Operation:
         else:
             # A layer outside may raise yet; then nobody would end the span.
             self._finish(reply, None, None)
+
+    def _count_gaps(self, reply: Reply) -> Callable[[float], None] | None:
+        if not self._gaps or self._instruments is None:
+            return None
+        return self._instruments.chunk_gaps(stream_labels(reply.call))
 
     def ended(self, reply: Reply, end: End) -> None:
         """End the span of a reply."""

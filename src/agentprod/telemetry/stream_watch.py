@@ -39,12 +39,21 @@ class StreamWatch:
     chunks is not part of the call.
     """
 
-    __slots__ = ("_all", "_context", "_first", "_last", "_now", "_source", "count", "first_content", "longest")
+    __slots__ = ("_all", "_context", "_first", "_gap", "_last", "_now", "_source", "count", "first_content", "longest")
 
-    def __init__(self, source: Source, context: Context | None, now: Callable[[], float], *, keep: bool) -> None:
+    def __init__(
+        self,
+        source: Source,
+        context: Context | None,
+        now: Callable[[], float],
+        *,
+        keep: bool,
+        gap: Callable[[float], None] | None = None,
+    ) -> None:
         self._source = source
         self._context = context
         self._now = now
+        self._gap = gap
         self._all: list[Any] | None = [] if keep else None
         self._first: Any = None
         self._last: deque[Any] = deque(maxlen=_LAST_EVENTS)
@@ -78,6 +87,8 @@ class StreamWatch:
             waited = self._now() - started
             if self.longest is None or waited > self.longest:
                 self.longest = waited
+            if self._gap is not None:
+                self._gap(waited)
 
     async def close(self) -> None:
         """Close with the attempt's span current."""
