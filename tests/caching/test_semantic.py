@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import openai
@@ -299,8 +299,9 @@ def test_the_least_recently_used_goes_first() -> None:
     assert reason(ap.last())[0] == "miss"
 
 
-def test_many_insertions_leave_no_more_than_the_bound() -> None:
+def test_many_insertions_leave_no_more_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """Entries, vectors and texts stay bounded however many come, replaced ones and expired ones included."""
+    monkeypatch.setattr("agentprod.caching.embedding._MOST_READ", 20)  # reached within the first part
     clock = FakeClock()
     cache = ap.SemanticCache(max_entries=50, ttl=1000)
     answer = answering(cache, clock=clock)
@@ -316,6 +317,20 @@ def test_many_insertions_leave_no_more_than_the_bound() -> None:
     assert cache.stats().entries == 50
     assert len(cache._matcher) == 50
     assert sizes[-1] - sizes[0] < 100_000
+
+
+def test_a_popular_wording_is_embedded_once() -> None:
+    """It is answered by a similar text, so it has no entry of its own; its vector is remembered all the same."""
+    embedded: list[str] = []
+
+    def vectors(texts: Sequence[str]) -> list[list[float]]:
+        embedded.extend(texts)
+        return [[1.0, 0.0] for _ in texts]
+
+    answer = answering(ap.SemanticCache(embedder=ap.embedders.of(vectors, threshold=0.9)))
+    for text in (FIRST, SIMILAR, SIMILAR, SIMILAR):
+        assert answer(text) == FIRST
+    assert embedded == [FIRST, SIMILAR]
 
 
 def test_what_is_invalidated_answers_no_similar_text(openai_with: OpenAIWith, provider: Provider) -> None:
