@@ -15,7 +15,7 @@ import os
 import random
 import string
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pii_generator as generator
@@ -96,7 +96,9 @@ def measure(title: str, rows: list[Row], systems: dict[str, Detect], entities: I
                 print(f"      {miss}")
 
 
-def count_false(title: str, texts: list[str], systems: dict[str, Detect], per: float, unit: str, misses: int) -> None:
+def count_false(
+    title: str, texts: Sequence[str], systems: dict[str, Detect], per: float, unit: str, misses: int
+) -> None:
     print(f"\n{title}: findings where there is nothing, per {unit}")
     for name, detect in systems.items():
         counts: Counter[str] = Counter()
@@ -186,6 +188,22 @@ def secret_rows(seed: int, rows: int) -> list[Row]:
     return out
 
 
+def injections(rows: list[Row]) -> None:
+    """Print how much is flagged, by source: attacks should be, prompts that only sound like them should not."""
+    from agentprod.safety.injection import score_injection
+
+    flagged: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    for row in rows:
+        indirect = row["category"].startswith(("bipia", "indirect"))
+        source = f"{'attack' if row['label'] else 'harmless'}: {row['category'].partition('/')[0]}"
+        total[source] += 1
+        flagged[source] += score_injection(row["text"], untrusted=indirect).flagged
+    print(f"\nPrompt injection, development set ({len(rows)} rows): flagged at the default thresholds")
+    for source in sorted(total):
+        print(f"  {source:32s} {100 * flagged[source] / total[source]:5.1f} %  of {total[source]}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=11)
@@ -206,6 +224,7 @@ def main() -> None:
         count_false(
             "Numbers and dates", [row["text"] for row in rows], systems, len(rows) / 1000, "1,000 rows", options.misses
         )
+        injections(read("injection_dev.jsonl"))
     else:
         print("AGENTPROD_DATA is not set: the two development sets are left out")
 
