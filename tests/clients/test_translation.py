@@ -619,6 +619,22 @@ def test_another_client_of_the_same_sdk_keeps_every_detail(sdk: str, kind: str, 
         run(case())
 
 
+def test_scenario_15_signs_of_life_pass(sdk: str, kind: str, run: Run, provider: Provider) -> None:
+    """A provider that thinks for long keeps the caller's stream alive; silence ends it."""
+    provider.script([b.pings(0.1, 6, reply=b.ok("At last", chunks=2)), b.stall(reply=b.ok(chunks=["a ", "b ", "c "]))])
+
+    async def case() -> None:
+        elsewhere = Elsewhere(sdk, kind, provider, ap.Timeout(idle=0.35))
+        reading = Reading(await open_stream(elsewhere.client, sdk))
+        assert "".join(await reading.all()) == "At last"
+        with pytest.raises(ap.StreamInterrupted) as caught:
+            await Reading(await open_stream(elsewhere.client, sdk)).all()
+        assert caught.value.fault == "idle"
+        await elsewhere.shut()
+
+    run(case())
+
+
 def test_features_switched_on_by_header_go_along_to_the_same_sdk(kind: str, run: Run, provider: Provider) -> None:
     """Other headers of the call may hold what is meant for the caller's own host."""
 

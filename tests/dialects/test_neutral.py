@@ -272,6 +272,19 @@ def test_pictures_by_address_and_odd_results_arrive() -> None:
     assert back["messages"][0]["content"][0]["image_url"]["url"] == "https://example.org/a.png"
 
 
+def test_ids_of_calls_have_signs_that_anthropic_takes() -> None:
+    """Call and result still belong together."""
+    call = {"id": "functions.weather:0", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    messages: list[Any] = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "functions.weather:0", "content": "sunny"},
+    ]
+    made = MESSAGES.from_neutral(CHAT.to_neutral({"model": "m", "messages": messages}))
+    assert made["messages"][1]["content"][0]["id"] == "functions_weather_0"
+    assert made["messages"][2]["content"][0]["tool_use_id"] == "functions_weather_0"
+
+
 def test_a_message_without_content_is_left_out() -> None:
     """Anthropic refuses such; it says nothing."""
     messages = [

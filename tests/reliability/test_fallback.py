@@ -162,6 +162,14 @@ def test_a_slow_primary_leaves_time_for_a_quick_second(clock: FakeClock) -> None
         assert switches(told)[0][2] == "timeout"
 
 
+def test_a_stream_that_has_begun_outlasts_its_share(clock: FakeClock) -> None:
+    """The share bounds the wait for the first content, as the deadline itself does."""
+    case = Case(Caller("async_generator"), clock, first="", second="never")
+    case.scripts["first"].steps = ([Takes(1), "begun ", Takes(30), "and ended"],)
+    told = case.ask(ap.Fallback(case.functions["second"]), deadline=10)
+    assert told.value == "begun and ended"
+
+
 def test_a_target_gets_a_second_at_least(clock: FakeClock) -> None:
     """Less is not worth a request; the deadline itself holds all the same."""
     case = Case(Caller("async"), clock, first=Takes(LONG), second=Takes(LONG), third="never")

@@ -15,6 +15,7 @@ from agentprod.usage import Usage
 __all__ = [
     "FINISH",
     "STOP",
+    "call_identity",
     "message_usage",
     "reply_from_neutral",
     "reply_to_neutral",
@@ -38,6 +39,7 @@ FINISH = {
     "refusal": "content_filter",
 }
 STOP = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+_ODD = re.compile(r"[^a-zA-Z0-9_-]")
 _DATA_URL = re.compile(r"data:([\w/+.-]+);base64,(.*)", re.DOTALL)
 
 
@@ -208,11 +210,16 @@ def _block(part: Json, lost: list[str]) -> Json | None:
                 arguments = json.loads(arguments)
             except ValueError:
                 arguments = {"input": arguments}
-        return {"type": "tool_use", "id": part.get("id"), "name": part.get("name"), "input": arguments or {}}
+        return {
+            "type": "tool_use",
+            "id": call_identity(part.get("id")),
+            "name": part.get("name"),
+            "input": arguments or {},
+        }
     if kind == "tool_call_response":
         response = "" if part.get("response") is None else part["response"]
         content = response if isinstance(response, str | list) else json.dumps(response, ensure_ascii=False)
-        return {"type": "tool_result", "tool_use_id": part.get("id"), "content": content}
+        return {"type": "tool_result", "tool_use_id": call_identity(part.get("id")), "content": content}
     if kind == "uri" and part.get("modality") == "image":
         inline = _DATA_URL.fullmatch(part.get("uri") or "")
         if inline is None:
@@ -227,6 +234,11 @@ def _block(part: Json, lost: list[str]) -> Json | None:
         source = {"type": "base64", "media_type": part.get("mime_type"), "data": part.get("content")}
         return {"type": "image", "source": source}
     return None
+
+
+def call_identity(given: Any) -> Any:
+    """Return a call's id with only the signs that Anthropic takes; some gateways use others, such as `f.weather:0`."""
+    return _ODD.sub("_", given) if isinstance(given, str) else given
 
 
 def _lose(lost: list[str], what: str) -> None:

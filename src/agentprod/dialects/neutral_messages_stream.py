@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentprod.dialects.neutral import Json
-from agentprod.dialects.neutral_anthropic import FINISH, STOP, message_usage
+from agentprod.dialects.neutral_anthropic import FINISH, STOP, call_identity, message_usage
 from agentprod.dialects.neutral_stream import Said
 from agentprod.dialects.usage import anthropic_usage, merge_anthropic_usage
 from agentprod.usage import Usage
@@ -110,7 +110,7 @@ class MessagesWriter:
                 return []
             return [self._delta({"type": "text_delta", "text": said.text})]
         if said.kind == "tool_call":
-            tool: Json = {"type": "tool_use", "id": said.id, "name": said.name, "input": {}}
+            tool: Json = {"type": "tool_use", "id": call_identity(said.id), "name": said.name, "input": {}}
             return self._begin(_Block(tool, said.index, []))
         if said.kind == "arguments":
             return self._arguments(said)
