@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import ref
 
 if TYPE_CHECKING:
     from agentprod.call import Target
@@ -32,10 +33,10 @@ class Board:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a check may be collected, and forgotten, while it is held
         self._not_before: OrderedDict[str, float] = OrderedDict()
         self._latency: OrderedDict[str, float] = OrderedDict()
-        self._checks: tuple[Check, ...] = ()
+        self._checks: tuple[ref[Check], ...] = ()
 
     def cool(self, target: Target, until: float) -> None:
         """Send nothing to this account before `until` (monotonic); an earlier `until` never shortens it."""
@@ -72,17 +73,27 @@ class Board:
         return self._latency.get(target.endpoint)
 
     def post(self, check: Check) -> None:
-        """Let a layer answer `refuses` too; posting the same check again changes nothing."""
+        """Let a layer answer `refuses` too; posting the same check again changes nothing.
+
+        Args:
+            check: held weakly, so that a layer that is gone refuses nothing any more: the layer keeps it.
+        """
+        known = ref(check, self._forget)
         with self._lock:
-            if check not in self._checks:
-                self._checks = (*self._checks, check)
+            if known not in self._checks:
+                self._checks = (*self._checks, known)
+
+    def _forget(self, gone: ref[Check]) -> None:
+        with self._lock:
+            self._checks = tuple(each for each in self._checks if each is not gone)
 
     def refuses(self, target: Target, now: float) -> Refusal | None:
         """Say whether a call to `target` would be refused now, without claiming anything."""
         cooling = self.cooling(target, now)
         worst = Refusal("cooldown", cooling) if cooling > 0 else None
-        for check in self._checks:
-            refusal = check(target, now)
+        for known in self._checks:
+            check = known()
+            refusal = None if check is None else check(target, now)
             if refusal is not None and (worst is None or refusal.retry_after > worst.retry_after):
                 worst = refusal
         return worst

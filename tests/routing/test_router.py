@@ -213,7 +213,7 @@ def test_open_circuits_and_cooldowns_are_gone_around() -> None:
 def test_when_every_circuit_is_open_the_breaker_answers() -> None:
     """Being down is the breaker's to tell: the router does not invent an answer of its own."""
     breaker = ap.CircuitBreaker()
-    ask = chat(Router(MODELS, stages=[KEYWORDS]), breaker)
+    ask = chat(Router(MODELS, stages=[KEYWORDS]), breaker, clock=FakeClock())
     breaker.force_open()
     with pytest.raises(ap.CircuitOpen):
         ask("any", **user("hello"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import random
-import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -179,14 +178,13 @@ def _give_order(machine: BreakerMachine, state: BreakerState, now: float) -> Non
 
 
 class CircuitCheck:
-    """Answers for a breaker on the board, which outlives it and must not keep it alive."""
+    """Answers for a breaker on the board, which holds it weakly: a breaker that is gone refuses nothing."""
 
-    __slots__ = ("_circuits",)
+    __slots__ = ("__weakref__", "_circuits")
 
     def __init__(self, circuits: Circuits) -> None:
-        self._circuits = weakref.ref(circuits)
+        self._circuits = circuits
 
     def __call__(self, target: Target, now: float) -> Refusal | None:
-        """Say whether the target's circuit would refuse a call now; `None`, too, once the breaker is gone."""
-        circuits = self._circuits()
-        return None if circuits is None else circuits.refusal(target, now)
+        """Say whether the target's circuit would refuse a call now."""
+        return self._circuits.refusal(target, now)
