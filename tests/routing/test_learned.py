@@ -43,7 +43,7 @@ def test_a_saved_router_decides_as_before(router: LearnedRouter, tmp_path: Path)
     assert repr(again) == "LearnedRouter(models=('small', 'large'), rows=300)"
 
 
-@pytest.mark.parametrize("content", [b"", b"not a zip", None])
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 and no more", None])
 def test_other_files_are_refused(content: bytes | None, tmp_path: Path) -> None:
     """A missing or foreign file is an error that says what was expected."""
     path = tmp_path / "router.npz"
@@ -68,6 +68,68 @@ def test_files_with_pickles_or_of_other_versions_are_refused(router: LearnedRout
     np.savez(old, **arrays)
     with pytest.raises(ConfigError, match="fit the router again"):
         LearnedRouter.load(old)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("linear", np.zeros((2, 2))),
+        ("grams", np.zeros((4, 2))),
+        ("means", np.array([np.nan, 1.0])),
+        ("means", np.array(["a", "b"])),
+        ("scale", None),
+        ("mean", np.zeros(3)),
+    ],
+    ids=["shape", "buckets", "nan", "text", "missing", "features"],
+)
+def test_arrays_that_do_not_belong_together_are_refused(
+    name: str, value: Any, router: LearnedRouter, tmp_path: Path
+) -> None:
+    """A damaged or made-up file is an error when it is read, not when a call is routed."""
+    path = tmp_path / "router.npz"
+    router.save(path)
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files}
+    if value is None:
+        del arrays[name]
+    else:
+        arrays[name] = value
+    np.savez(path, **arrays)
+    with pytest.raises(ConfigError, match=r"router\.npz: expected a file written by LearnedRouter"):
+        LearnedRouter.load(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"thresholds": []}, {"recovered": [1.0]}, {"usd": [1.0]}, {"relative": ["x", "y"]}, {"cost_shares": None}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_policies_that_do_not_fit_are_refused(changes: dict[str, Any], router: LearnedRouter, tmp_path: Path) -> None:
+    """A table whose columns differ in length leads to no threshold."""
+    path = tmp_path / "router.npz"
+    router.save(path)
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files}
+    about = json.loads(arrays["about"].tobytes())
+    about["policy"].update(changes)
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    np.savez(path, **arrays)
+    with pytest.raises(ConfigError, match="expected a file"):
+        LearnedRouter.load(path)
+
+
+@pytest.mark.parametrize("models", ["small", [], [1, 2], {"a": 1}], ids=["text", "none", "numbers", "mapping"])
+def test_files_without_names_of_models_are_refused(models: Any, router: LearnedRouter, tmp_path: Path) -> None:
+    """Names are a list of texts, as many as there are columns."""
+    path = tmp_path / "router.npz"
+    router.save(path)
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files}
+    about = {**json.loads(arrays["about"].tobytes()), "models": models}
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    np.savez(path, **arrays)
+    with pytest.raises(ConfigError, match="expected a file"):
+        LearnedRouter.load(path)
 
 
 def test_costs_of_the_call_decide(router: LearnedRouter) -> None:

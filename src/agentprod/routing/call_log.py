@@ -19,6 +19,7 @@ from agentprod.call import Call, CallNext
 from agentprod.errors import ConfigError
 from agentprod.layer import Layer
 from agentprod.meta import Meta, meta
+from agentprod.order import Outside
 from agentprod.reply import End, Reply
 from agentprod.routing.ask import read_ask
 
@@ -66,6 +67,11 @@ class CallLog(Layer):
     """
 
     needs_usage = True
+    order = (
+        Outside("Router", "the log misses what the router decided"),
+        Outside("Cascade", "every leg is written as a call of its own"),
+        Outside("Retry", "every attempt is written as a call of its own"),
+    )
 
     def __init__(
         self,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from agentprod.errors import ConfigError
-from agentprod.routing.encoder import WAVE_HEIGHT, Encoder, Example, count_grams, gather, read_example
+from agentprod.routing.encoder import WAVE_HEIGHT, WAVES, Encoder, Example, count_grams, gather, read_example
+from agentprod.routing.features import BUCKETS, SURFACE
 from agentprod.routing.goal import Goal
 from agentprod.routing.policy import Policy
 
@@ -219,6 +222,7 @@ class LearnedRouter:
             about = json.loads(arrays["about"].tobytes())
             if about["format"] != _FORMAT:
                 raise ConfigError(f"{Path(path).name} was written by another version: fit the router again")
+            _check(arrays, about["models"])
             encoder = Encoder(arrays["mean"], arrays["scale"], arrays["rarity"].astype(np.float64))
             return cls(
                 about["models"],
@@ -230,7 +234,7 @@ class LearnedRouter:
                 policy=Policy.from_dict(about["policy"]),
                 about={name: value for name, value in about.items() if name not in ("format", "models", "policy")},
             )
-        except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
+        except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(f"{Path(path).name}: expected a file written by LearnedRouter.save") from error
@@ -257,3 +261,26 @@ class LearnedRouter:
     def _choice(self, best: int, values: list[float], threshold: float) -> Choice:
         qualities = dict(zip(self.models, values, strict=True))
         return Choice(self.models[best], qualities, values[-1] - values[0], threshold)
+
+
+def _check(arrays: Mapping[str, NDArray[Any]], models: Any) -> None:
+    """Refuse arrays that do not belong together: a file may come from anywhere.
+
+    Raises:
+        ValueError: what is wrong.
+    """
+    import numpy as np
+
+    if not isinstance(models, list) or not models or not all(isinstance(name, str) for name in models):
+        raise ValueError("models are a list of names")
+    width, count = len(arrays["mean"]), len(models)
+    shapes = {
+        "mean": (width,), "scale": (width,), "rarity": (BUCKETS,), "means": (count,), "linear": (width, count),
+        "waves": (WAVES, count), "grams": (BUCKETS, count),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        array = arrays[name]
+        if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise ValueError(f"{name} is not what it should be")
+    if width < len(SURFACE) or not (arrays["scale"] > 0).all():
+        raise ValueError("features do not fit")

@@ -144,10 +144,16 @@ class Policy:
 
         Args:
             data: the mapping.
+
+        Raises:
+            ValueError: its columns do not belong together.
         """
         usd = data["usd"]
-        columns = [tuple(data[name]) for name in ("relative", "thresholds", "recovered", "cost_shares")]
-        return cls(None if usd is None else tuple(usd), *columns)
+        columns = [tuple(map(float, data[name])) for name in ("relative", "thresholds", "recovered", "cost_shares")]
+        steps = {len(column) for column in columns[1:]}
+        if len(steps) != 1 or 0 in steps or (usd is not None and len(usd) != len(columns[0])):
+            raise ValueError("a policy has one entry for every model, and one for every threshold")
+        return cls(None if usd is None else tuple(map(float, usd)), *columns)
 
     def _at_cost(self, share: float) -> float:
         after = bisect_right(self.cost_shares, share)
