@@ -217,7 +217,8 @@ class LearnedRouter:
         import numpy as np
 
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here: numpy leaves a file open that turns out to be no archive.
+            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             about = json.loads(arrays["about"].tobytes())
             if about["format"] != _FORMAT:
