@@ -355,6 +355,14 @@ def test_bad_options(options: dict[str, Any]) -> None:
         ap.PromptCache(**options)
 
 
+def test_its_place_is_checked() -> None:
+    """Behind what cuts the history, and before what repeats attempts."""
+    with pytest.warns(ap.OrderWarning, match="ContextWindow belongs outside PromptCache"):
+        ap.Stack(ap.PromptCache(), ap.ContextWindow())
+    with pytest.warns(ap.OrderWarning, match="PromptCache belongs outside Retry"):
+        ap.Stack(ap.Retry(), ap.PromptCache())
+
+
 def test_options_are_shown() -> None:
     """`print(stack)` says what is unlike the default."""
     assert repr(ap.PromptCache(ttl="1h", warm_up=False)) == "PromptCache(ttl='1h', warm_up=False)"

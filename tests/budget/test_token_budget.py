@@ -511,6 +511,17 @@ def test_soft_warns_once(caplog: pytest.LogCaptureFixture) -> None:
     assert "u1" not in caplog.text
 
 
+def test_records_tell_the_tightest_limit() -> None:
+    """So that monitor, alerts and metrics see a budget run out."""
+    budget = ap.TokenBudget(ap.Limit(usd=10, per="total"), ap.Limit(calls=4, per="hour"))
+    ask, _ = asks(budget)
+    with ap.record() as calls:
+        ask()
+        ask()
+    told = [(record.budget, record.budget_used) for record in calls]
+    assert told == [("global per hour", 0.25), ("global per hour", 0.5)]
+
+
 def test_soft_downgrades_before_the_limit() -> None:
     """From the soft part on a cheaper model is asked, while the limit itself still has room."""
     budget = ap.TokenBudget(

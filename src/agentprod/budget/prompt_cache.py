@@ -24,6 +24,7 @@ from agentprod.capabilities import capabilities
 from agentprod.errors import ConfigError
 from agentprod.identity import seconds
 from agentprod.layer import Layer
+from agentprod.order import Inside, Outside
 from agentprod.reply import End, Reply
 
 __all__ = ["PromptCache"]
@@ -62,6 +63,10 @@ class PromptCache(Layer):
     """
 
     needs_usage = True
+    order = (
+        Inside("ContextWindow", "the history is cut behind the marks, and the marked prefix is another one"),
+        Outside("Retry", "the marks are planned again for every attempt"),
+    )
 
     def __init__(
         self,
