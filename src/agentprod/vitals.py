@@ -13,7 +13,10 @@ class Part(Protocol):
     """Something whose state matters to whether this process is fit to answer."""
 
     def vitals(self) -> Mapping[str, Any]:
-        """Return any of `breakers` (state by name), `budgets` (used share by name), `alerts` (names that fire)."""
+        """Return any of `breakers` (state by name), `budgets` (used share by name), `alerts` (that fire), `layers`.
+
+        The last holds what a layer says of itself, under the name of its class: JSON-able, and fit to show.
+        """
         ...
 
 

@@ -89,6 +89,39 @@ def test_health_asks_the_parts_of_the_process() -> None:
 
 
 @pytest.mark.usefixtures("alone")
+def test_health_shows_the_layers() -> None:
+    """Circuits, limits, slots, retry budgets and dead letters, as JSON; names of people are not told."""
+    clock, caller = FakeClock(), Caller("sync")
+    layers = (
+        ap.DeadLetter(lambda record: None),
+        ap.Retry(attempts=2),
+        ap.Bulkhead(3, queue=4),
+        ap.RateLimit(requests=1000, by="user"),
+        ap.CircuitBreaker(min_calls=4, shadow=True),
+    )
+    seen: list[dict[str, Any]] = []
+
+    def ask() -> None:
+        seen.append(ap.health())
+        raise ConnectionResetError
+
+    fn = ap.Stack(*layers, clock=clock).decorate(ask, name="f")
+    with ap.context(user="ann"):
+        for _ in range(2):
+            assert caller.ask(fn).error is not None
+    found = json.loads(json.dumps(ap.health()))
+    key = f"function {__name__}.f"
+    assert (found["status"], found["breakers"], found["in_flight"]) == ("ok", {}, seen[0]["in_flight"] - 1)
+    assert seen[0]["layers"]["Bulkhead"] == [{"in_flight": 1, "max_in_flight": 3, "waiting": 0, "queue": 4}]
+    assert found["layers"]["Retry"] == [{"budget": {key: 18}}]
+    assert found["layers"]["DeadLetter"] == [{"written": 2, "lost": 0}]
+    ((group, limit),) = found["layers"]["RateLimit"][0].items()
+    assert (group, limit["limits"], limit["waiting"]) == ("one user 1", {"requests": 1000}, 0)
+    assert found["layers"]["CircuitBreaker"][0][key]["reason"] == "failure rate 1.00 of 4 calls"
+    assert "ann" not in json.dumps(found)
+
+
+@pytest.mark.usefixtures("alone")
 def test_a_budget_that_is_used_up() -> None:
     """What the calls met of budgets is part of the picture, refusals included."""
     ap.health()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from agentprod import draining
+from agentprod import draining, vitals
 from agentprod.call import Call, CallNext
 from agentprod.context import seconds
 from agentprod.errors import BulkheadFull, ConfigError
@@ -50,6 +50,7 @@ class Bulkhead(Layer):
             raise ConfigError("Bulkhead queue_timeout needs a queue: Bulkhead(10, queue=20, queue_timeout=5)")
         self.queue_timeout = None if queue_timeout is None else seconds(queue_timeout, "Bulkhead queue_timeout")
         self._slots = Slots(max_in_flight, queue)
+        vitals.report(self)
 
     @property
     def max_in_flight(self) -> int:
@@ -70,6 +71,10 @@ class Bulkhead(Layer):
     def waiting(self) -> int:
         """Calls in line now."""
         return self._slots.waiting
+
+    def vitals(self) -> dict[str, Any]:
+        """Return how full it is, for health checks."""
+        return {"layers": {"Bulkhead": self.snapshot()}}
 
     def snapshot(self) -> dict[str, int]:
         """Return `in_flight` and `waiting` calls, and how many of each there may be."""

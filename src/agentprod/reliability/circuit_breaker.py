@@ -114,8 +114,7 @@ class CircuitBreaker(Layer):
         self._own_store = store is not None
         if store is not None:
             self._circuits.share(open_store(store))
-        if not shadow:
-            vitals.report(self)
+        vitals.report(self)
 
     @property
     def needs_usage(self) -> bool:  # type: ignore[override]
@@ -314,7 +313,9 @@ class CircuitBreaker(Layer):
 
     def vitals(self) -> dict[str, Any]:
         """Return the state of every circuit, for health checks."""
-        return {"breakers": self._circuits.shown_states(self._now())}
+        circuits = self._circuits.scope.without_names(self.snapshot())
+        states = {} if self.shadow else {"breakers": self._circuits.shown_states(self._now())}
+        return {**states, "layers": {"CircuitBreaker": circuits}}
 
     def options(self) -> dict[str, Any]:
         """Return the options that differ from the defaults."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from agentprod import vitals
 from agentprod.call import Call, CallNext
 from agentprod.errors import ConfigError
 from agentprod.faults import Fault, classify
@@ -66,6 +67,7 @@ class DeadLetter(Layer):
         self._is_async = inspect.iscoroutinefunction(write)
         self._lock = threading.Lock()
         self._counts = {"written": 0, "lost": 0}
+        vitals.report(self)
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
@@ -129,6 +131,10 @@ class DeadLetter(Layer):
     def _count(self, name: str) -> None:
         with self._lock:
             self._counts[name] += 1
+
+    def vitals(self) -> dict[str, Any]:
+        """Return how many calls were kept and lost, for health checks."""
+        return {"layers": {"DeadLetter": self.snapshot()}}
 
     def snapshot(self) -> dict[str, int]:
         """Return how many calls were `written`, and how many were `lost` because the sink failed."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from agentprod import vitals
 from agentprod.call import Call, CallNext
 from agentprod.context import seconds
 from agentprod.errors import ConfigError, RateLimited
@@ -119,6 +120,7 @@ class RateLimit(Layer):
         self._now = monotonic
         self._own_store = store is not None
         self._store: Store | None = None if store is None else open_store(store)
+        vitals.report(self)
 
     @property
     def needs_usage(self) -> bool:  # type: ignore[override]
@@ -296,6 +298,10 @@ class RateLimit(Layer):
         if self._store is None:
             return LocalAccount(self._dimensions)
         return SharedAccount(self._store, key, self._dimensions, self._now)
+
+    def vitals(self) -> dict[str, Any]:
+        """Return where every limit stands, for health checks."""
+        return {"layers": {"RateLimit": self._scope.without_names(self.snapshot())}}
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Return where every limit stands, as JSON-able data by group.

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from agentprod import draining
+from agentprod import draining, vitals
 from agentprod.call import Call, CallNext
 from agentprod.callsite import outside_level
 from agentprod.context import seconds
@@ -117,6 +117,7 @@ class Retry(Layer):
         self._on_result = on_result
         self._random = _jitter if seed is None else random.Random(seed)
         self._warned: set[type] = set()
+        vitals.report(self)
 
     def attach(self, place: Place) -> None:
         """Warn of a method whose object retries by itself: that cannot be switched off from here."""
@@ -246,6 +247,10 @@ class Retry(Layer):
 
     def _past_deadline(self, call: Call, wait: float) -> bool:
         return call.deadline is not None and call.runtime.now() + wait + MIN_ATTEMPT > call.deadline
+
+    def vitals(self) -> dict[str, Any]:
+        """Return what is left of its budget, for health checks."""
+        return {"layers": {"Retry": self.snapshot()}}
 
     def snapshot(self) -> dict[str, Any]:
         """Return the tokens of the retry `budget` left by endpoint, where some are used; `None` without a budget."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from agentprod.errors import ConfigError
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from agentprod.call import Call, Target
 
 __all__ = ["By", "Scope"]
+
+T = TypeVar("T")
 
 By: TypeAlias = "str | Callable[[Call], str]"
 
@@ -68,6 +70,12 @@ class Scope:
                 f"write `with ap.context({self._by}=…):` around it, or bind the client with ap.bind"
             )
         return f"{self._by} {name}"
+
+    def without_names(self, found: Mapping[str, T]) -> dict[str, T]:
+        """Return what is known by group with groups that are named after people, or by the user, numbered instead."""
+        if self.of_target is not None:
+            return dict(found)
+        return {f"{self.shown(key)} {number}": each for number, (key, each) in enumerate(found.items(), start=1)}
 
     def shown(self, key: str) -> str:
         """Return what may stand in a log or a message: never the name of a person."""

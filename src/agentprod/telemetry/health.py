@@ -21,14 +21,19 @@ Message = MutableMapping[str, Any]
 def health() -> dict[str, Any]:
     """Return whether this process is fit to answer.
 
-    It asks every `CircuitBreaker` and `Alerts` of the process. The age of the last success, and how far budgets were
-    used by the calls of the last five minutes, are known from the first question on, so ask once at the start.
+    It asks every layer and every `Alerts` of the process that has something to say, without any I/O. The age of the
+    last success, and how far budgets were used by the calls of the last five minutes, are known from the first question
+    on, so ask once at the start.
 
     Returns:
-        `{"status", "reasons", "breakers", "budgets", "last_success_age", "draining", "alerts", "dropped"}`, JSON-able.
-        The status is `"failing"` when no call can be answered: every breaker is open, or the process drains;
-        `"degraded"` when a breaker is not closed, a budget is used up or an alert fires; else `"ok"`.
+        `{"status", "reasons", "breakers", "budgets", "last_success_age", "draining", "alerts", "dropped", "in_flight",
+        "layers"}`, JSON-able. The status is `"failing"` when no call can be answered: every breaker is open, or the
+        process drains; `"degraded"` when a breaker is not closed, a budget is used up or an alert fires; else `"ok"`.
+        `in_flight` counts the calls under way, open streams included; `layers` has the `snapshot()` of each
+        `CircuitBreaker`, `RateLimit`, `Bulkhead`, `Retry` and `DeadLetter`, by class, with groups that are named after
+        people numbered.
     """
+    layers: dict[str, list[Any]] = {}
     breakers: dict[str, str] = {}
     budgets = _seen.budgets()
     alerts: set[str] = set()
@@ -44,13 +49,16 @@ def health() -> dict[str, Any]:
         for name, used in found.get("budgets", {}).items():
             budgets[name] = max(used, budgets.get(name, 0.0))
         alerts.update(found.get("alerts", ()))
-    return assemble_health(
+        for name, snapshot in found.get("layers", {}).items():
+            layers.setdefault(name, []).append(snapshot)
+    judged = assemble_health(
         breakers=breakers,
         budgets=budgets,
         last_success_age=_seen.last_success_age(),
         draining=draining.begun,
         alerts=alerts,
     )
+    return {**judged, "in_flight": len(draining.in_flight), "layers": layers}
 
 
 _STATES = {"forced_open": "open", "disabled": "closed"}
