@@ -110,6 +110,9 @@ def aim(call: Call, goal: Goal) -> Call:
 
 def obstacle(call: Call, goal: Goal) -> str | None:
     """Return why this call cannot go there: what it asks and the place has no words for; `None` when it can."""
+    model = goal if isinstance(goal, str) else goal.model
+    if call.dialect.operation == "embeddings" and model not in (None, call.dialect.model(call.request)):
+        return "vectors of another model cannot be compared with those of the model asked for"
     if isinstance(goal, str):
         return f"{call.home} takes no model name" if call.dialect.operation == "function" else None
     find = getattr(goal.edge, "obstacle", None)

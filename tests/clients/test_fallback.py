@@ -126,6 +126,23 @@ def test_scenario_42_hanging_providers_share_the_deadline(kind: str, run: Run, p
     run(case())
 
 
+def test_embeddings_go_to_the_same_model_alone(provider: Provider) -> None:
+    """Vectors of two models have nothing in common; the same model at another client serves."""
+    with Provider() as there:
+        provider.script([b.error(500)])
+        home, away = plain_client("openai", "sync", provider), plain_client("openai", "sync", there)
+        same, another = ap.target(away, "text-embedding-3-small"), ap.target(away, "text-embedding-3-large")
+        client = ap.Stack(ap.Fallback("gpt-5-mini", another, same)).wrap(home)
+        made = client.embeddings.create(model="text-embedding-3-small", input="Hello")
+        assert made.data[0].embedding
+        assert [request.json["model"] for request in there.requests] == ["text-embedding-3-small"]
+        with pytest.raises(openai.InternalServerError) as caught:
+            client.embeddings.create(model="another", input="Hello")
+        assert "vectors of another model" in str(caught.value.__notes__)
+        home.close()
+        away.close()
+
+
 def test_a_chat_shaped_function_falls_back_to_a_client(provider: Provider) -> None:
     """Its arguments are a chat request; what comes back is what the function is said to return."""
     provider.script([b.ok("from the client")])
