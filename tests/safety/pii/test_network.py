@@ -123,3 +123,15 @@ def test_web_addresses_are_found_when_asked_for() -> None:
         ("URL", "https://example.org/a?b=c"),
         ("URL", "http://x.io"),
     ]
+
+
+@pytest.mark.parametrize("word", ["server", "driver", "prev", "intersection", "receiver", "rebuild", "webrelease"])
+def test_a_word_that_ends_like_version_hides_no_address(word: str) -> None:
+    """`server 10.0.0.12` is an address, `ver 10.0.0.12` is a version."""
+    assert found(f"{word} 10.0.0.12:8080") == [("IP", "10.0.0.12")]
+
+
+@pytest.mark.parametrize("word", ["ver", "version:", "build", "since v", "Release", "版本"])
+def test_a_version_of_four_parts_is_no_address(word: str) -> None:
+    """Behind such a word."""
+    assert found(f"{word} 10.0.0.12") == []

@@ -93,3 +93,27 @@ def test_the_nearest_word_decides() -> None:
 def test_digits_of_other_scripts_and_disguises_are_found(value: str) -> None:
     """Full-width, Arabic and Devanagari digits, other dashes and invisible characters do not hide a number."""
     assert found(f"联系{value}吧") == [("PHONE", value)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "τηλ. 210 1234567",
+        "मोबाइल 98765 43210",
+        "जन फोन: 98765 43210",
+        "هاتف 0501234567",
+        "נייד 054-1234567",
+        "โทร 02-123-4567",
+    ],
+)
+def test_words_of_more_languages_name_a_telephone(text: str) -> None:
+    """Greek, Hindi, Arabic, Hebrew and Thai."""
+    assert "PHONE" in entities(text)
+
+
+@pytest.mark.parametrize("word", ["Madrid", "Ingrid", "Astrid", "call anytime", "daytime"])
+def test_a_name_that_ends_like_an_identifier_hides_no_telephone(word: str) -> None:
+    """`userId 415-555-2671` is no telephone, `Ingrid 415-555-2671` is."""
+    assert found(f"{word} 415-555-2671") == [("PHONE", "415-555-2671")]
+    assert found("userId: 415-555-2671") == []
+    assert found("userid=13812345678") == []

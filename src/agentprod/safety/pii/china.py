@@ -103,7 +103,8 @@ _NUMBERED = re.compile(r"护照|護照|台胞证|通行证|passport", re.IGNOREC
 _NUMBERED_GATES = ("护照", "護照", "台胞证", "通行证", "assport", "ASSPORT")
 _GLUED_PASSPORT = re.compile(r"(?:passport|no|number|护照)\Z", re.IGNORECASE)
 _OTHER_CODE = re.compile(
-    r"(?:订单|单号|编号|型号|货号|批号|序列|车次|航班|房间|工号|学号|order|invoice|part|model|sku|serial|ref|ticket|room|batch)"
+    r"(?:订单|单号|编号|型号|货号|批号|序列|车次|航班|房间|工号|学号"
+    r"|(?<![a-z])(?:order|invoice|part|model|sku|serial|ref|ticket|room|batch))"
     r".{0,8}\Z|[=/#\\@$&]\Z",
     re.IGNORECASE,
 )

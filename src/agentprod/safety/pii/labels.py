@@ -67,8 +67,15 @@ _BEGINNINGS = {
 _ENDINGS = {
     PHONE: ("phone", "mobile", "fax", "tel", "phoneno", "phonenumber", "telno"),
     CARD: ("card", "cardno", "cardnumber"),
-    OTHER: ("time", "id", "size", "count", "offset", "stamp", "length", "version", "orderno", "index", "bytes"),
+    OTHER: ("time", "size", "count", "offset", "stamp", "length", "version", "orderno", "index", "bytes"),
 }
+# `userId` and `userid` name a number; Madrid and Ingrid do not.
+_ID_OWNERS = frozenset(
+    "user order trace request session device client customer transaction message event product item account task job "
+    "node process thread group open app android chat room tenant union parent child object record row file build "
+    "commit batch invoice payment ticket case page post article video song track shop store seller buyer member".split()
+)
+_TIMES_OF_DAY = frozenset("anytime daytime nighttime sometime lunchtime bedtime parttime fulltime overtime".split())
 _CHINESE = (
     (PHONE, ("电话", "手机", "座机", "固话", "传真", "热线", "联系方式", "致电", "来电", "拨打", "電話", "手機",
     "携帯", "同号", "号码是" )),
@@ -117,16 +124,20 @@ def label_before(text: str, start: int) -> str:
             if any(map(tail.endswith, stems)) or any(map(before[-8:].endswith, stems)):
                 return kind
         return ""
-    for word in reversed(_WORD.findall(core[-24:])):
-        word = word.lower()
+    for written in reversed(_WORD.findall(core[-24:])):
+        word = written.lower()
         if word in _NEUTRAL:
             continue
-        kind = _KINDS.get(word) or _compound(word)
+        kind = _KINDS.get(word) or _compound(word, written)
         return kind or (OTHER if assigned else "")
     return OTHER if assigned and (last.isalnum() or last == "_") else ""
 
 
-def _compound(word: str) -> str:
+def _compound(word: str, written: str) -> str:
+    if word in _TIMES_OF_DAY:
+        return ""
+    if word.endswith("id") and (written.endswith(("Id", "ID")) or word[:-2] in _ID_OWNERS):
+        return OTHER
     for kind, endings in _ENDINGS.items():
         if len(word) > 5 and word.endswith(endings):
             return kind

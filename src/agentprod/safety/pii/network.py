@@ -69,7 +69,7 @@ def _is_mailbox(text: str, begin: int, at: int, end: int) -> bool:
 
 _IPV4 = re.compile(r"[0-9](?<![0-9.][0-9])[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z]|\.[0-9])")
 _VERSION = re.compile(
-    r"(?:version|since|upgraded? to|ver|release|rev|revision|build|firmware|section|chapter|clause|oid|(?<![a-z])v"
+    r"(?:(?<![a-z])(?:version|since|upgraded? to|ver|release|rev|revision|build|firmware|section|chapter|clause|oid|v)"
     r"|版本号?|固件|章节?|第)"
     r"[\s:：=v.\"'(]{0,3}\Z|[a-z]/\Z|[a-z][=<>~]=\Z",
     re.IGNORECASE,

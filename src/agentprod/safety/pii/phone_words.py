@@ -12,9 +12,9 @@ _STRONG = (
     "phone telephone mobile cellphone cellular hotline landline whatsapp voicemail telefon teléfono télefon "
     "téléphone telefoon móvil celular cellulare "
     "telemóvel mobiltelefon mobiel rufnummer телефон мобильн 電話 携帯 ファックス 전화 핸드폰 휴대폰 연락처 电话 "
-    "手机 座机 固话 传真 热线 联系方式 致电 来电 拨打"
+    "τηλέφωνο मोबाइल फोन फ़ोन هاتف جوال טלפון נייד โทร điện 手机 座机 固话 传真 热线 联系方式 致电 来电 拨打"
 ).split()
-_STRONG_WHOLE = "tel cell mob fax sms handy portable gsm ph tél тел mobil movil fone".split()
+_STRONG_WHOLE = "tel cell mob fax sms handy portable gsm ph tél тел mobil movil fone τηλ".split()
 _WEAK = (
     "appelez appeler llám llam anruf erreich telefoni chiama ligar ligue answering zadzwo звон 联系 打给 打 找"
 ).split()
