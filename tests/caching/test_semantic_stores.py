@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -227,6 +228,45 @@ def test_four_processes_share_hits_invalidations_and_reports(redis_url: str) -> 
     finally:
         for process in processes:
             process.end()
+
+
+class Slow(MemoryStore):
+    """A store that does not answer before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.release = threading.Event()
+
+    async def aget(self, key: str, *, fresh: bool = False) -> Any:
+        """Wait for ever."""
+        await asyncio.sleep(3600)
+
+    def read_log(self, topic: str, after: int | None) -> Any:
+        """Block."""
+        self.release.wait(20)
+        return super().read_log(topic, after)
+
+
+def test_a_slow_store_is_a_miss_in_time() -> None:
+    """Each question put to the store ends after 50 ms; the call goes on, and the loop was never blocked."""
+    store = Slow()
+    cache = ap.SemanticCache(store=store)
+
+    @cache
+    async def answer(prompt: str) -> str:
+        return prompt
+
+    async def run() -> float:
+        begun = time.monotonic()
+        try:
+            assert await answer(FIRST) == FIRST
+            return time.monotonic() - begun
+        finally:
+            store.release.set()  # a loop waits for its threads when it is closed
+
+    with pytest.warns(ap.AgentprodWarning, match="TimeoutError"):
+        assert asyncio.run(run()) < 10
+    assert cache.stats().errors == 2
 
 
 def test_a_stopped_server_is_a_miss_in_time() -> None:
