@@ -117,3 +117,10 @@ def test_a_name_that_ends_like_an_identifier_hides_no_telephone(word: str) -> No
     assert found(f"{word} 415-555-2671") == [("PHONE", "415-555-2671")]
     assert found("userId: 415-555-2671") == []
     assert found("userid=13812345678") == []
+
+
+def test_an_assigned_number_in_groups_is_a_telephone() -> None:
+    """Programs assign bare digits; people write groups."""
+    assert found("contact = (415) 555-2671") == [("PHONE", "(415) 555-2671")]
+    assert found("size = 4155552671") == []
+    assert found("orderId = 415-555-2671") == []

@@ -93,7 +93,7 @@ _WORD = re.compile("[A-Za-z]+")
 _CURRENCY = "$€£¥￥₹"
 
 
-def label_before(text: str, start: int) -> str:
+def label_before(text: str, start: int, *, bare: bool = True) -> str:
     """Return what the number at `start` is called by the word or identifier right before it.
 
     Neutral words ("number", "no.", "is") are stepped over. An assignment to any identifier (`eventTime=`) is `"other"`
@@ -103,6 +103,9 @@ def label_before(text: str, start: int) -> str:
         text: folded text.
 
         start: offset of the number.
+
+        bare: whether it is written without separators, as programs write numbers; others are not known by an
+            assignment alone.
 
     Returns:
         `"phone"`, `"card"`, `"account"`, `"other"`, or `""` when there is no such word.
@@ -129,8 +132,8 @@ def label_before(text: str, start: int) -> str:
         if word in _NEUTRAL:
             continue
         kind = _KINDS.get(word) or _compound(word, written)
-        return kind or (OTHER if assigned else "")
-    return OTHER if assigned and (last.isalnum() or last == "_") else ""
+        return kind or (OTHER if assigned and bare else "")
+    return OTHER if assigned and bare and (last.isalnum() or last == "_") else ""
 
 
 def _compound(word: str, written: str) -> str:

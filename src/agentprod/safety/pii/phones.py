@@ -178,7 +178,9 @@ def _shaped(text: str, begin: int, at: int) -> Span | None:
     if match.start() > 1 and text[match.start() - 1] == ":" and text[match.start() - 2].isdigit():
         # Seconds of a time, with their fraction.
         return None
-    if _is_amount(text, match.start(), match.end()) or label_before(text, match.start()) in _OTHER:
+    if _is_amount(text, match.start(), match.end()):
+        return None
+    if label_before(text, match.start(), bare=value.isdigit()) in _OTHER:
         return None
     return Span(match.start(), match.end(), "PHONE", 0.8)
 
