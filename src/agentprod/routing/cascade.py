@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from agentprod.call import Call, CallNext
+from agentprod.call import Call, CallNext, Target
 from agentprod.errors import (
     AllUnavailable,
     Blocked,
@@ -71,7 +71,7 @@ class Cascade(Layer):
 
     def __init__(
         self,
-        models: Iterable[Any],
+        models: Iterable[str | Target | Callable[..., Any]],
         *,
         checks: Check | Sequence[Check] = (),
         agree: int | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from agentprod.call import Call, CallNext
+from agentprod.call import Call, CallNext, Target
 from agentprod.errors import ConfigError
 from agentprod.layer import Layer, Place
 from agentprod.reply import End, Reply
@@ -70,11 +70,11 @@ class Router(Layer):
 
     def __init__(
         self,
-        models: Iterable[Any],
+        models: Iterable[str | Target | Callable[..., Any]],
         *,
-        stages: Sequence[Any] | None = None,
+        stages: Sequence[Stage | Callable[[Ask], str | None]] | None = None,
         goal: Goal | None = None,
-        require: Any = (),
+        require: constraints.Requirement | Sequence[constraints.Requirement] = (),
         sticky: bool | str | Callable[[Call], str | None] | Sticky | None = None,
     ) -> None:
         self._options = options_of(models, "Router")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from agentprod.errors import ConfigError
 from agentprod.routing.ask import Ask
 from agentprod.routing.decision import Opinion, Question
 from agentprod.routing.heuristic import LABELS, classify
 
-__all__ = ["Rules", "spread"]
+__all__ = ["Condition", "Rules", "spread"]
+
+Condition: TypeAlias = "str | re.Pattern[str] | Callable[[Ask], Any]"
+"""What may stand in a rule: a text, a pattern, or a function of what is asked."""
 
 
 class Rules:
@@ -41,7 +44,7 @@ class Rules:
 
     name = "rules"
 
-    def __init__(self, rules: Sequence[tuple[Any, str]] | Mapping[str, str] | None = None) -> None:
+    def __init__(self, rules: Sequence[tuple[Condition, str]] | Mapping[str, str] | None = None) -> None:
         self._labels: Mapping[str, str] | None = None
         self._pairs: list[tuple[Callable[[Ask], bool], str, str]] = []
         self._spreads = rules is None
