@@ -10,7 +10,7 @@ from typing import Any
 
 import openai
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import agentprod as ap
@@ -349,6 +349,40 @@ def test_a_cancelled_call_counts_no_longer(clock: FakeClock) -> None:
     with pytest.raises(KeyboardInterrupt):
         case.ask()
     assert case.balance.in_flight == {"one": 0}
+
+
+OUTCOMES = {
+    "fine": "fine",
+    "busy": BUSY,
+    "down": openai_error(500),
+    "full": anthropic_error(529),
+    "bad": openai_error(400),
+}
+PLANS = st.lists(st.lists(st.sampled_from(sorted(OUTCOMES)), min_size=1, max_size=4), min_size=1, max_size=3)
+
+
+@settings(max_examples=40)
+@given(
+    PLANS, st.lists(st.sampled_from([0.0, 1.0, 4.0, 400.0]), min_size=1, max_size=6), st.booleans(), st.integers(0, 9)
+)
+def test_all_kinds_of_callables_are_balanced_alike(
+    plans: list[list[str]], pauses: list[float], retries: bool, seed: int
+) -> None:
+    """Sync, async and streams, with the same draws: same choices, same moves, same ends; and all calls come back."""
+    logs = []
+    for mode in MODES:
+        clock = FakeClock()
+        scripts = {f"d{n}": tuple(OUTCOMES[name] for name in plan) for n, plan in enumerate(plans)}
+        inner = (ap.Retry(wait=0.5),) if retries else ()
+        case = Case(Caller(mode), clock, *inner, options={"seed": seed}, **scripts)
+        log = []
+        for pause in pauses:
+            clock.advance(pause)
+            told = case.ask()
+            log.append((told.log, chosen(told), chosen(told, "moved")))
+        assert set(case.balance.in_flight.values()) == {0}
+        logs.append((log, case.calls, clock.slept))
+    assert all(log == logs[0] for log in logs)
 
 
 # With other layers, and clients
