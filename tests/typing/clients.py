@@ -20,6 +20,8 @@ assert_type(stack.wrap(openai.AzureOpenAI()), openai.AzureOpenAI)
 assert_type(ap.bind(client, user="u1"), openai.OpenAI)
 assert_type(ap.unwrap(client), openai.OpenAI)
 assert_type(ap.stack_of(client), ap.Stack)
+assert_type(ap.standard(budget=ap.Limit(usd=5, per="day"), cache=3600, pii=True).wrap(openai.OpenAI()), openai.OpenAI)
+assert_type(ap.standard(fallback=["gpt-5-nano"], retry=ap.Retry(attempts=2), breaker=None), ap.Stack)
 
 assert_type(client.chat.completions.create(model="m", messages=[]), ChatCompletion)
 assert_type(client.chat.completions.create(model="m", messages=[], stream=True), openai.Stream[ChatCompletionChunk])
