@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 import warnings
@@ -298,3 +299,71 @@ def test_an_asynchronous_embedder_needs_an_asynchronous_client() -> None:
         return [await answer(FIRST), await answer(SIMILAR)]
 
     assert asyncio.run(run()) == [FIRST, FIRST]
+
+
+def test_a_service_that_fails_in_its_time() -> None:
+    """What it raises on its thread is counted, and a call's own deadline ends the wait sooner."""
+    asked: list[str] = []
+
+    def fails(texts: Sequence[str]) -> Any:
+        asked.extend(texts)
+        raise ConnectionError
+
+    cache = ap.SemanticCache(embedder=ap.embedders.of(fails, threshold=0.9, remote=True), embed_within=5)
+    answer = answering(cache)
+    with ap.context(deadline=10), pytest.warns(ap.AgentprodWarning, match="ConnectionError"):
+        told = ask_all(answer, FIRST, *(f"What is the answer to {number}?" for number in range(5)))
+    assert {why for _, why in told} == {("miss", "no_vector")}
+    assert len(asked) == 3
+
+
+def test_a_large_cache_is_searched_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that takes milliseconds holds up nobody else."""
+    monkeypatch.setattr("agentprod.caching.questions._LARGE", 1)
+    cache = ap.SemanticCache()
+
+    @cache
+    async def answer(prompt: str) -> str:
+        return prompt
+
+    async def run() -> list[str]:
+        return [await answer(FIRST), await answer(SIMILAR)]
+
+    assert asyncio.run(run()) == [FIRST, FIRST]
+
+
+def test_a_loaded_vector_that_is_none(tmp_path: Any) -> None:
+    """An entry whose vector cannot be read is found word for word."""
+    cache = ap.SemanticCache()
+    answering(cache)(FIRST)
+    path = tmp_path / "answers.jsonl"
+    cache.dump(path)
+    head, line = path.read_text().splitlines()
+    row = json.loads(line)
+    row["question"][2] = "AAAA"
+    path.write_text(f"{head}\n{json.dumps(row)}\n")
+    again = ap.SemanticCache()
+    with pytest.warns(ap.AgentprodWarning, match="learning an entry"):
+        assert again.load(path) == 1
+    answer = answering(again)
+    assert answer(FIRST) == FIRST
+    assert reason(ap.last()) == ("hit_exact", "same")
+    assert answer(SIMILAR) == SIMILAR
+
+
+def test_announcements_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of partitions that nobody asks about, the oldest announcements are forgotten."""
+    monkeypatch.setattr("agentprod.caching.exchange._MOST_ANNOUNCED", 3)
+    monkeypatch.setattr("agentprod.caching.exchange._TOPICS", 1)
+    monkeypatch.setattr("agentprod.caching.exchange._MOST_HOMES", 2)
+    store = MemoryStore()
+    one, two = ap.SemanticCache(store=store), ap.SemanticCache(store=store)
+    for number in range(6):
+        with ap.context(tenant=f"t{number}"):
+            answering(one)(FIRST)
+    found = []
+    for number in range(6):
+        with ap.context(tenant=f"t{number}"):
+            answering(two)(SIMILAR)
+            found.append(reason(ap.last())[0])
+    assert found == ["miss"] * 3 + ["hit_semantic"] * 3
