@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentprod.budget import encodings
+from agentprod.budget import encodings, exact_counts
 from agentprod.budget.encodings import load
 from agentprod.budget.estimate import estimate_tokens
+from agentprod.budget.exact_counts import count_by_provider
 from agentprod.budget.message_tokens import REPLY, count_messages, count_tools
 from agentprod.budget.model_names import plain_name
 from agentprod.budget.token_factors import TokenFactors
@@ -61,11 +62,11 @@ _memos: dict[tuple[str, bool], _Memo] = {(name, real): _Memo() for name in encod
 _factors = TokenFactors()
 
 
-def count_tokens(messages: object, model: str, tools: object = None) -> int:
+def count_tokens(messages: object, model: str, tools: object = None, *, client: Any = None) -> int:
     """Count the tokens of a text, or of messages with their tools and images.
 
-    Never raises for what it is given, never uses the network. Inside a running event loop the first calls are
-    estimates, while the encoding loads on a thread; `load()` at start-up avoids that.
+    Without a client it never raises for what it is given, and never uses the network. Inside a running event loop the
+    first calls are estimates, while the encoding loads on a thread; `load()` at start-up avoids that.
 
     Args:
         messages: a text, or a list of messages as they go over the wire: OpenAI chat, Responses items, Anthropic.
@@ -74,9 +75,14 @@ def count_tokens(messages: object, model: str, tools: object = None) -> int:
 
         tools: the request's tools.
 
+        client: a synchronous `anthropic` or `openai` client whose counting endpoint is to be asked instead, which is
+            exact, takes a request, and may raise; what was counted before is not asked again.
+
     Returns:
         Tokens: exact for a text and an OpenAI model whose encoding is loaded, an estimate otherwise.
     """
+    if client is not None:
+        return count_by_provider(client, messages, model, tools)
     return measure(messages, model, tools).tokens
 
 
@@ -174,5 +180,6 @@ def forget() -> None:
     """Forget learned factors, counted texts and loaded encodings."""
     _factors.clear()
     encodings.forget()
+    exact_counts.forget()
     for key in _memos:
         _memos[key] = _Memo()
