@@ -32,7 +32,7 @@ class SharedBreaker:
         refresh: seconds between two looks at what others changed.
     """
 
-    def __init__(self, machine: BreakerMachine, store: Store, key: str, *, refresh: float = 1.0) -> None:
+    def __init__(self, machine: BreakerMachine, store: Store, key: str, *, refresh: float = 0.5) -> None:
         self.machine = machine
         self.is_alone = False
         """Whether the store did not answer when it was last asked."""
