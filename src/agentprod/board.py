@@ -27,9 +27,10 @@ Check = Callable[["Target", float], "Refusal | None"]
 
 
 class Board:
-    """Cooldowns by account, latency by endpoint, and the checks that breakers and limiters post.
+    """Cooldowns by model and account, latency by endpoint, and the checks that breakers and limiters post.
 
-    Bounded to 1,024 accounts and endpoints; the least recently touched go first.
+    Providers limit each model on its own, so another model of a refused account may well answer; a used-up quota is
+    the account's. Bounded to 1,024 of each; the least recently touched go first.
     """
 
     def __init__(self) -> None:
@@ -38,25 +39,35 @@ class Board:
         self._latency: OrderedDict[str, float] = OrderedDict()
         self._checks: tuple[ref[Check], ...] = ()
 
-    def cool(self, target: Target, until: float) -> None:
-        """Send nothing to this account before `until` (monotonic); an earlier `until` never shortens it."""
+    def cool(self, target: Target, until: float, *, account: bool = False) -> None:
+        """Send nothing to this model of this account before `until` (monotonic); an earlier `until` never shortens it.
+
+        Args:
+            target: who refused.
+
+            until: monotonic seconds.
+
+            account: whether that holds for every model of the account.
+        """
         with self._lock:
-            key = target.account
+            key = target.account if account else _model(target)
             self._not_before[key] = max(self._not_before.get(key, 0.0), until)
             self._not_before.move_to_end(key)
             if len(self._not_before) > _MOST:
                 self._not_before.popitem(last=False)
 
     def warm(self, target: Target) -> None:
-        """Forget the cooldown of this account."""
+        """Forget the cooldown of this model, and of its account."""
         with self._lock:
+            self._not_before.pop(_model(target), None)
             self._not_before.pop(target.account, None)
 
     def cooling(self, target: Target, now: float) -> float:
-        """Return the seconds this account still cools down; 0 when it does not."""
+        """Return the seconds this model of this account still cools down; 0 when it does not."""
         if not self._not_before:
             return 0.0
-        return max(0.0, self._not_before.get(target.account, 0.0) - now)
+        until = max(self._not_before.get(_model(target), 0.0), self._not_before.get(target.account, 0.0))
+        return max(0.0, until - now)
 
     def observe(self, target: Target, seconds: float) -> None:
         """Fold the time to first content of one attempt into the endpoint's moving average."""
@@ -97,3 +108,7 @@ class Board:
             if refusal is not None and (worst is None or refusal.retry_after > worst.retry_after):
                 worst = refusal
         return worst
+
+
+def _model(target: Target) -> str:
+    return f"{target.account} {target.model or ''}"

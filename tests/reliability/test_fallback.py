@@ -243,6 +243,20 @@ def provider() -> Any:
         yield running
 
 
+def test_another_model_of_a_refused_account_may_answer(provider: Provider) -> None:
+    """Providers limit each model on its own: the smaller one is asked at once, though the account is the same."""
+    clock = FakeClock()
+    provider.script(lambda request: b.ok("small") if request.json["model"] == "small" else b.rate_limit(retry_after=90))
+    home = plain_client("openai", "sync", provider)
+    client = ap.Stack(ap.Fallback("small"), ap.Retry(), ap.RateLimit(), clock=clock).wrap(home)
+    for _ in range(2):
+        made = client.chat.completions.create(model="large", messages=[{"role": "user", "content": "Hi"}])
+        assert made.choices[0].message.content == "small"
+    assert clock.slept == []
+    assert [request.json["model"] for request in provider.requests] == ["large", "small", "small"]
+    home.close()
+
+
 # Which faults
 
 

@@ -143,7 +143,7 @@ class Deployments:
                 cap=_LONGEST_REST.get(fault),
             )
             if fault in (Fault.RATE_LIMIT, Fault.QUOTA):
-                call.board.cool(attempt.target, until)
+                call.board.cool(attempt.target, until, account=fault is Fault.QUOTA)
         elif self._penalised and attempt.outcome == "ok":
             self._penalties.success(_key(call, place), call.runtime.now(), sent_at=attempt.started)
 

@@ -251,9 +251,10 @@ class RateLimit(Layer):
     def _rest(self, call: Call, attempt: Attempt) -> float:
         """Let a refused account rest, also where the provider did not say for how long; return for how long it does."""
         now, target = call.runtime.now(), attempt.target
+        model = f"{target.account} {target.model or ''}"  # providers limit each model on its own
         if attempt.fault is Fault.RATE_LIMIT:
             hint = attempt.retry_after
-            until = self._cooldowns.hit(target.account, now, hint=hint, sent_at=attempt.started)
+            until = self._cooldowns.hit(model, now, hint=hint, sent_at=attempt.started)
         elif attempt.fault is Fault.QUOTA:
             until = self._cooldowns.hit(
                 target.account,
@@ -265,9 +266,10 @@ class RateLimit(Layer):
             )
         else:
             if attempt.outcome == "ok":
-                self._cooldowns.success(target.account, now, sent_at=attempt.started)
+                for name in (model, target.account):
+                    self._cooldowns.success(name, now, sent_at=attempt.started)
             return 0.0
-        call.board.cool(target, until)
+        call.board.cool(target, until, account=attempt.fault is Fault.QUOTA)
         return until - now
 
     async def _learn(
