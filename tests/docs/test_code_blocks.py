@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import gc
 import io
 import logging
 import re
 import sys
 import textwrap
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
@@ -89,6 +91,7 @@ def run_page(page: Path, blocks: list[Block], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, module.__name__, module)
     _use_provider(NOWHERE, NOWHERE, monkeypatch)
     with asyncio.Runner() as runner, ExitStack() as providers:
+        providers.callback(_forget, module)
         for block in blocks:
             if block.provider is not None:
                 from agentprod.testing import Provider
@@ -106,6 +109,14 @@ def run_page(page: Path, blocks: list[Block], monkeypatch: pytest.MonkeyPatch) -
                     runner.run(awaitable)
             if block.prints is not None:
                 assert printed.getvalue().rstrip() == block.prints.rstrip(), f"{page}:{block.line} prints otherwise"
+
+
+def _forget(module: ModuleType) -> None:
+    """Let go of a page's clients now: pages close none, and their sockets would be complained of in a later test."""
+    vars(module).clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def _use_provider(openai_url: str, anthropic_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
