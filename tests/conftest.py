@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -46,6 +47,15 @@ def no_asyncio_complaint() -> Iterator[None]:
     yield
     logger.removeHandler(handler)
     assert not complaints, complaints
+
+
+@pytest.fixture(autouse=True)
+def no_health_check_left_listening() -> Iterator[None]:
+    """Let `ap.health()`, which listens from its first question on, begin anew with each test."""
+    yield
+    health = sys.modules.get("agentprod.telemetry.health")
+    if health is not None:
+        health._seen.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -17,7 +17,7 @@ import pytest
 import agentprod as ap
 from agentprod import vitals
 from agentprod.telemetry.drops import drops
-from agentprod.telemetry.health import _seen, asgi_app, assemble_health, prometheus_text, wsgi_app
+from agentprod.telemetry.health import asgi_app, assemble_health, prometheus_text, wsgi_app
 from agentprod.testing import FakeClock
 from tests.callers import Caller, Script
 
@@ -56,11 +56,9 @@ def test_dropped_telemetry_is_shown() -> None:
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process without the parts of other tests."""
     monkeypatch.setattr(vitals, "_parts", WeakSet())
-    yield
-    _seen.forget()
 
 
 @pytest.mark.usefixtures("alone")
