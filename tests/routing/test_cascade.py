@@ -341,6 +341,22 @@ def test_tool_calls_are_checked_against_the_tools_offered() -> None:
     assert ask("any", **user("right"), tools=tools) == said["right"]
 
 
+def test_a_budget_that_downgrades_gets_the_best_answer_it_can_pay_for() -> None:
+    """When the dear model is beyond what is left, the cheap one's answer is kept though it fails its checks."""
+    budget = ap.TokenBudget(usd=0.002, per="total", on_exceeded="downgrade")
+    models = Models(**{"gpt-5-nano": "I don't know", "gpt-5": "42"})
+    ask = ap.Stack(budget, Cascade(["gpt-5-nano", "gpt-5"])).decorate(models.function())
+    assert ask("any", **user("q"), max_completion_tokens=800) == "I don't know"
+    assert models.asked == ["gpt-5-nano", "gpt-5-nano"]
+    meta = ap.last()
+    assert meta is not None
+    assert [note.data["reason"] for note in meta.notes if (note.layer, note.event) == ("Cascade", "served")] == [
+        "budget"
+    ]
+    rich = ap.Stack(ap.TokenBudget(usd=1, per="total"), Cascade(["gpt-5-nano", "gpt-5"])).decorate(models.function())
+    assert rich("any", **user("q"), max_completion_tokens=800) == "42"
+
+
 def test_vectors_do_not_cascade() -> None:
     """Embeddings pass as they are."""
 

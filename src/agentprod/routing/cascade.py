@@ -23,7 +23,8 @@ from agentprod.routing.answer import Answer, read_answer
 from agentprod.routing.ask import read_ask
 from agentprod.routing.checks import DEFAULT
 from agentprod.routing.held import hold
-from agentprod.routing.options import Option, answer_limit, options_of
+from agentprod.routing.options import Option, answer_limit, expected_usage, options_of, price_of
+from agentprod.spending_cap import spending_cap
 from agentprod.targets import aim, check_kinds
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Cascade(Layer):
     the same call, counted, budgeted and traced; an answer that is not kept reaches nobody.
 
     A model that cannot take the request, or whose circuit is open, is passed over; one that fails is as good as one
-    whose answer does not do.
+    whose answer does not do. When a budget that downgrades cannot pay for the last leg, the dearest one before it that
+    it can pay for answers, unchecked.
 
     Streams: a leg that is to be checked is read to its end first, and delivered only when it is kept; the last leg
     streams as it comes. So with a check the first token takes as long as the whole cheap answer, and nothing that was
@@ -107,8 +109,9 @@ class Cascade(Layer):
         """Go from leg to leg until an answer does."""
         if call.operation not in _CASCADED:
             return await call_next(call)
-        *earlier, last = self._legs
-        reason = "last"
+        cap = spending_cap(call)
+        *earlier, last = self._legs if cap is None else self._affordable(call, cap)
+        reason = "last" if cap is None else "budget"
         for leg in earlier:
             kept = await self._try(call, call_next, leg)
             if isinstance(kept, str):
@@ -123,6 +126,17 @@ class Cascade(Layer):
         reply = await call_next(aim(call, final.destination))
         self._served(call, final, reason)
         return reply
+
+    def _affordable(self, call: Call, usd: float) -> list[tuple[Option, ...]]:
+        """Return the legs left when a budget could not pay for one: not the last, and none beyond its cap."""
+        usage = expected_usage(read_ask(call.request), call.request, None)
+        pricer = call.ledger.environment.pricer
+
+        def fits(option: Option) -> bool:
+            price = price_of(option, call.home, pricer, usage)
+            return price is None or price <= usd
+
+        return [leg for leg in self._legs[:-1] if all(map(fits, leg))] or [self._legs[0]]
 
     async def _try(self, call: Call, call_next: CallNext, leg: tuple[Option, ...]) -> Reply | str:
         """Return the reply to keep, or in a word why there is none."""
