@@ -48,7 +48,7 @@ def _ask(chance: random.Random, shape: str) -> Any:
 def _exchange(chance: random.Random, shape: str) -> list[Any]:
     ids = [f"call_{chance.getrandbits(40)}" for _ in range(chance.randint(1, 3))]
     results = [text(chance, 120) for _ in ids]
-    arguments = json.dumps({"q": text(chance, 4)})
+    arguments = json.dumps({"q": " ".join(chance.choices(WORDS, k=3))})  # must stay, so it must be able to fit
     if shape == "chat":
         calls = [{"id": id, "type": "function", "function": {"name": "f", "arguments": arguments}} for id in ids]
         answered = [{"role": "tool", "tool_call_id": id, "content": r} for id, r in zip(ids, results, strict=True)]
