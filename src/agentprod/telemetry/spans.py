@@ -128,6 +128,10 @@ class Operation:
             if here is not self._context:
                 known.context = here  # a generator keeps spans of its own open while it waits
             known.leave()
+        else:
+            # The reply of a stream that is shared learns of its attempt only once that has ended.
+            for attempt in reversed(self._attempts.values()):
+                attempt.leave()
         token, self._token = self._token, None
         if token is not None:
             detach(token)
