@@ -34,7 +34,7 @@ class Task:
 
 TASKS = {
     "quickstart": Task("run examples/quickstart.py", ("examples/quickstart.py",), extras=("openai", "anthropic")),
-    "test": Task("run the tests", ("-m pytest",), groups=("test",)),
+    "test": Task("run the tests", ("-m pytest -n auto --dist worksteal",), groups=("test",)),
     "lint": Task("check style and format", ("-m ruff check", "-m ruff format --check"), groups=("lint",)),
     "types": Task("check types", ("-m mypy", "-m pyright"), groups=("test", "types")),
     "docs": Task("build the documentation into site/", ("-m mkdocs build --strict --quiet",), groups=("docs",)),

@@ -226,7 +226,6 @@ def test_arguments_that_come_with_the_start_of_a_block_are_taken() -> None:
         ),
         (MESSAGES, [{"type": "content_block_delta", "delta": {"type": "citations_delta"}}], "reply.citations"),
     ],
-    ids=str,
 )
 def test_what_has_no_words_is_named(there: Dialect, events: list[Any], lost: str) -> None:
     """Nothing is left out in silence."""

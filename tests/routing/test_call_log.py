@@ -222,7 +222,6 @@ def test_feedback_on_a_result_that_carries_its_account(tmp_path: Path) -> None:
         (object(), {"score": 1}, "nothing is known of this object"),
         ("id", {"score": 0}, "no CallLog is open"),
     ],
-    ids=str,
 )
 def test_feedback_that_cannot_be_meant_is_an_error(result: Any, options: dict[str, Any], said: str) -> None:
     """Scores out of range, texts instead of ids, and feedback without any log are told."""

@@ -80,7 +80,6 @@ def test_directions_have_strategies_of_their_own() -> None:
         ("ann@x.org", True), ("ANN@X.ORG", True), ("ａｎｎ@x.org", True), ("@x.org", True), ("@org", True), ("@y.org", False), (re.compile(r"ann@.*"), True), (re.compile("ann"), False),
         (lambda entity, value: entity == "EMAIL", True), (lambda entity, value: False, False),
     ],
-    ids=str,
 )  # fmt: skip
 def test_allowed_values_stay(allow: Any, kept: bool) -> None:
     """By the value itself, its mail domain, a pattern of all of it, or a callable."""
