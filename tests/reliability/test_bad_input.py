@@ -101,7 +101,9 @@ def test_a_cost_above_the_burst_is_served_alone(mode: str, shared: bool, monkeyp
     assert caller.ask(caller.decorate(refusing, Script("fine"), name="f"), "x" * 250).value == "fine"
 
 
-@pytest.mark.parametrize("url", ["redus://:secret@localhost", "", "secret@localhost:6379", "memory", "redis://:secret@host:port"])
+@pytest.mark.parametrize(
+    "url", ["redus://:secret@localhost", "", "secret@localhost:6379", "memory", "redis://:secret@host:port"]
+)
 @pytest.mark.parametrize("layer", ["CircuitBreaker", "RateLimit", "Stack"])
 def test_a_store_that_there_is_not(layer: str, url: str) -> None:
     """An unknown URL is an error when the layer is built, and the URL, which may hold a password, is not in it."""
