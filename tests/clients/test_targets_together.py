@@ -59,7 +59,8 @@ class Together:
     def check(self) -> None:
         """Every call was answered, and what was held has been given back."""
         assert sum(self.served.values()) == 80
-        assert set(self.served) == {"openai/m", "other", "backup"}
+        # Whether both deployments fail one call three times in a row is chance; then the backup serves it.
+        assert {"openai/m", "other"} <= set(self.served) <= {"openai/m", "other", "backup"}
         assert set(self.balance.in_flight.values()) == {0}
         assert (self.bulkhead.in_flight, self.bulkhead.waiting) == (0, 0)
 
