@@ -67,7 +67,7 @@ def _run() -> Generator[Any, Any, None]:
 
 
 def _start() -> Any:
-    runner = _run()
+    runner: Any = _run()
     runner.send(None)
     return runner
 
