@@ -28,6 +28,7 @@ class Service:
     """One object of each layer, around functions of every kind; every tenth attempt fails."""
 
     def __init__(self, *, slots: int = 8) -> None:
+        self.streams_before = set(open_streams())
         self.bulkhead = ap.Bulkhead(slots, queue=10_000)
         self.limit = ap.RateLimit(requests=1e9, output_tokens=1e9, by="global")
         self.breaker = ap.CircuitBreaker(by="global", failure_rate=0.9, window=3600)
@@ -99,7 +100,7 @@ class Service:
         assert limit["waiting"] == 0
         assert not gcra.reservations
         assert [bucket.in_flight for bucket in gcra.buckets] == [0, 0]
-        assert not open_streams()
+        assert not set(open_streams()) - self.streams_before
 
     @property
     def counted(self) -> int:
