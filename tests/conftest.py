@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 from opentelemetry import trace
+
+from agentprod.stream import open_streams
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -34,6 +37,18 @@ def no_span_left_current() -> Iterator[None]:
     """Fail a test that leaves a span current: it would become the parent of whatever is traced next."""
     yield
     assert not trace.get_current_span().get_span_context().is_valid, "a span was left current"
+
+
+@pytest.fixture(autouse=True)
+def no_stream_left_open() -> Iterator[None]:
+    """Fail a test that leaves a stream open: it would be under way for ever."""
+    before = set(open_streams())
+    yield
+    left = set(open_streams()) - before
+    if left:
+        gc.collect()  # what is garbage may end
+        left = set(open_streams()) - before
+    assert not left, "streams were left open"
 
 
 @pytest.fixture(autouse=True)

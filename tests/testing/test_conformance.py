@@ -13,6 +13,7 @@ import agentprod as ap
 from agentprod.dialects.anthropic_messages import MESSAGES
 from agentprod.dialects.openai_chat import CHAT
 from agentprod.stores import MemoryStore, SqliteStore
+from agentprod.stream import open_streams
 from agentprod.testing import FakeClock, conformance
 from agentprod.testing.conformance import Check, NotConforming, Sample
 from tests.clients.platforms import CHAT as CHAT_BODY
@@ -230,8 +231,11 @@ FAULTY = [
 @pytest.mark.parametrize(("make", "name"), FAULTY, ids=lambda value: getattr(value, "__name__", value))
 def test_a_check_finds_the_layer_that_breaks_it(make: Any, name: str) -> None:
     """A layer with one fault fails the check that is for it; an honest one passes all."""
+    before = set(open_streams())
     with pytest.raises((NotConforming, ap.SuspendedError)):
         _find(conformance.layer_checks(make), name)()
+    for stream in set(open_streams()) - before:  # one of them forgets its streams
+        stream.drop()
 
 
 def _find(checks: list[Check], name: str) -> Check:
