@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -44,11 +45,11 @@ def no_stream_left_open() -> Iterator[None]:
     """Fail a test that leaves a stream open: it would be under way for ever."""
     before = set(open_streams())
     yield
-    left = set(open_streams()) - before
-    if left:
-        gc.collect()  # what is garbage may end
-        left = set(open_streams()) - before
-    assert not left, "streams were left open"
+    until = time.monotonic() + 2
+    while set(open_streams()) - before and time.monotonic() < until:
+        gc.collect()  # what is garbage may end, on a thread
+        time.sleep(0.01)
+    assert not set(open_streams()) - before, "streams were left open"
 
 
 @pytest.fixture(autouse=True)
