@@ -71,6 +71,21 @@ RETRIED = frozenset(
 )
 """Faults that another try may cure."""
 
+OF_ENDPOINT = frozenset(
+    {
+        Fault.CONNECTION,
+        Fault.TIMEOUT,
+        Fault.SERVER,
+        Fault.OVERLOADED,
+        Fault.TRUNCATED,
+        Fault.IDLE,
+    }
+)
+"""Faults of the endpoint. The rest are the caller's, an account's, or nobody knows whose."""
+
+OF_PROVIDER = OF_ENDPOINT | {Fault.RATE_LIMIT, Fault.QUOTA, Fault.AUTH}
+"""Faults of the endpoint or of the account there, not of the request: another provider may do better."""
+
 THROTTLED = frozenset({Fault.RATE_LIMIT, Fault.OVERLOADED})
 """Faults that say: less, and later."""
 

@@ -6,9 +6,12 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentprod.usage import Usage
+
+if TYPE_CHECKING:
+    from agentprod.caching.shelf import Shelf
 
 __all__ = ["CacheStats", "Counts"]
 
@@ -97,8 +100,10 @@ class Counts:
         with self._lock:
             self._decided[reason] += 1
 
-    def stats(self, **more: Any) -> CacheStats:
-        """Return everything counted so far, with what others know."""
+    def stats(self, shelf: Shelf, *, shared: bool) -> CacheStats:
+        """Return everything counted so far, with what the shelf knows; in a shared store it holds only a part."""
         with self._lock:
-            more["bypassed"], more["refused"] = dict(self._bypassed), dict(self._refused)
-            return CacheStats(**{**self._numbers, **more}, decided=dict(self._decided))
+            more: dict[str, Any] = {"bypassed": dict(self._bypassed), "refused": dict(self._refused)}
+            more |= {"evicted": shelf.evicted, "expired": shelf.expired, "decided": dict(self._decided)}
+            more |= {"entries": None if shared else len(shelf), "bytes": None if shared else shelf.bytes}
+            return CacheStats(**{**self._numbers, **more})

@@ -294,14 +294,7 @@ class Cache(Stock, Layer):
 
     def stats(self) -> CacheStats:
         """Return what this cache did so far."""
-        shelf = self._shelf
-        mine = self._tiers.store is None
-        return self._counts.stats(
-            entries=len(shelf) if mine else None,
-            bytes=shelf.bytes if mine else None,
-            evicted=shelf.evicted,
-            expired=shelf.expired,
-        )
+        return self._counts.stats(self._shelf, shared=self._tiers.store is not None)
 
     def options(self) -> dict[str, Any]:
         """Return the options that differ from the defaults."""

@@ -102,19 +102,19 @@ class _PlainEvent:
 _events: dict[type, type[Any]] = {}
 
 
-def decoder_for(sdk: Any, streaming: Any) -> Any:
+def decoder_for(own: Any, sdk: str) -> Any:
     """Return a decoder in place of an SDK's; for one of another format, one that reads either.
 
     Args:
-        sdk: the SDK's decoder.
+        own: the SDK's decoder.
 
-        streaming: the SDK's module of streams and decoders.
+        sdk: name of the SDK's package.
     """
-    kind = type(sdk)
+    kind = type(own)
     if kind.__name__ != "SSEDecoder":
-        return EitherDecoder(sdk, streaming.SSEDecoder())
+        return EitherDecoder(own, sys.modules[f"{sdk}._streaming"].SSEDecoder())
     event = _events.get(kind)
     if event is None:
-        own = sys.modules[kind.__module__].ServerSentEvent
-        event = _events[kind] = type(own.__name__, (_PlainEvent, own), {"_load": staticmethod(json_loader())})
-    return EventDecoder(sdk, event)
+        plain = sys.modules[kind.__module__].ServerSentEvent
+        event = _events[kind] = type(plain.__name__, (_PlainEvent, plain), {"_load": staticmethod(json_loader())})
+    return EventDecoder(own, event)

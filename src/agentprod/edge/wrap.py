@@ -86,7 +86,7 @@ class SyncWrapped:
         )
 
     def _make_sse_decoder(self) -> Any:
-        return decoder_for(super()._make_sse_decoder(), _streaming(self))  # type: ignore[misc]
+        return decoder_for(super()._make_sse_decoder(), self.__dict__[_BINDING].edge.errors.sdk)  # type: ignore[misc]
 
     def copy(self, **changes: Any) -> Any:
         """Return a copy of this client with other options, in the same stack."""
@@ -131,7 +131,7 @@ class AsyncWrapped:
         )
 
     def _make_sse_decoder(self) -> Any:
-        return decoder_for(super()._make_sse_decoder(), _streaming(self))  # type: ignore[misc]
+        return decoder_for(super()._make_sse_decoder(), self.__dict__[_BINDING].edge.errors.sdk)  # type: ignore[misc]
 
     def copy(self, **changes: Any) -> Any:
         """Return a copy of this client with other options, in the same stack."""
@@ -141,13 +141,6 @@ class AsyncWrapped:
 
     async def close(self) -> None:
         """Do nothing: the HTTP client belongs to the original."""
-
-
-def _streaming(client: Any) -> Any:
-    """Return the SDK's module of streams and decoders."""
-    found = base_client(client)
-    assert found is not None
-    return sys.modules[f"{found[0].__module__.partition('.')[0]}._streaming"]
 
 
 async def _through(
@@ -312,9 +305,7 @@ def rebound(client: C, context: Any) -> C:
     if binding is None:
         raise ConfigError(f"this {type(client).__name__} is not wrapped; write stack.wrap(client) first")
     copy = copy_client(client, type(client))
-    copy.__dict__[_BINDING] = Binding(binding.stack, binding.entry.bind(context), binding.edge, binding.original)
-    if hasattr(copy, "_build_middleware_chain"):
-        copy._middleware_chain = copy._build_middleware_chain()
+    _bind(copy, Binding(binding.stack, binding.entry.bind(context), binding.edge, binding.original))
     return copy  # type: ignore[no-any-return]
 
 

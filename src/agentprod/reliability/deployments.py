@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from agentprod.faults import Fault, rate_limit_resets
+from agentprod.faults import OF_PROVIDER, Fault, rate_limit_resets
 from agentprod.reliability.cooldown import Cooldowns
 from agentprod.targets import Goal
 
@@ -25,19 +25,6 @@ _BY_WEIGHT_ALONE = 0.05
 """Share of the calls for which only weights count, so that an old latency does not stand for ever."""
 _LEAST_HEADROOM = 0.05
 
-_PENALISED = frozenset(
-    {
-        Fault.CONNECTION,
-        Fault.TIMEOUT,
-        Fault.SERVER,
-        Fault.OVERLOADED,
-        Fault.RATE_LIMIT,
-        Fault.QUOTA,
-        Fault.AUTH,
-        Fault.TRUNCATED,
-        Fault.IDLE,
-    }
-)
 _FIRST_REST = {Fault.QUOTA: 300.0, Fault.AUTH: 300.0}  # seconds
 _LONGEST_REST = {Fault.QUOTA: 3600.0, Fault.AUTH: 3600.0}
 
@@ -131,7 +118,7 @@ class Deployments:
         fault = attempt.fault
         if attempt.headers:
             self._look(place, attempt.headers, call.runtime.now(), call)
-        if fault in _PENALISED:
+        if fault in OF_PROVIDER:
             now = call.runtime.now()
             self._penalised = True
             until = self._penalties.hit(

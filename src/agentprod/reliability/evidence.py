@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentprod.faults import Fault, classify
+from agentprod.faults import OF_ENDPOINT, Fault, classify
 from agentprod.reliability.breaker_terms import Outcome
 
 if TYPE_CHECKING:
@@ -12,18 +12,6 @@ if TYPE_CHECKING:
     from agentprod.ledger import Attempt
 
 __all__ = ["judge_error", "time_per_token"]
-
-_UNHEALTHY = frozenset(
-    {
-        Fault.CONNECTION,
-        Fault.TIMEOUT,
-        Fault.SERVER,
-        Fault.OVERLOADED,
-        Fault.TRUNCATED,
-        Fault.IDLE,
-    }
-)
-"""Faults of the endpoint. The rest are the caller's, an account's, or nobody knows whose."""
 
 
 def judge_error(call: Call, error: BaseException) -> tuple[Outcome, Fault]:
@@ -33,7 +21,7 @@ def judge_error(call: Call, error: BaseException) -> tuple[Outcome, Fault]:
     """
     error = getattr(error, "carried", error)
     fault = classify(error, call.classify, wall=call.runtime.wall).fault
-    return (Outcome.FAILURE if fault in _UNHEALTHY else Outcome.NEUTRAL), fault
+    return (Outcome.FAILURE if fault in OF_ENDPOINT else Outcome.NEUTRAL), fault
 
 
 def time_per_token(attempt: Attempt) -> float | None:

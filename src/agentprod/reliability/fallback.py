@@ -10,10 +10,10 @@ from typing import Any
 from agentprod.call import Call, CallNext, Target
 from agentprod.callsite import outside_level
 from agentprod.errors import AgentprodWarning, ConfigError, DeadlineExceeded
-from agentprod.faults import Fault
+from agentprod.faults import OF_PROVIDER, Fault
 from agentprod.layer import Layer, Place
 from agentprod.reliability.conditions import Condition, make_condition
-from agentprod.reliability.passing_on import OF_CREDENTIAL, PASSED_ON, Candidates, fault_of, is_refusal, rests
+from agentprod.reliability.passing_on import OF_CREDENTIAL, Candidates, fault_of, is_refusal, rests
 from agentprod.reply import Reply
 from agentprod.targets import Goal, as_goals, check_kinds, shown_goal
 
@@ -150,7 +150,7 @@ class Fallback(Layer):
         assert isinstance(fault, Fault)
         if fault is Fault.AUTH:
             _log.error("%s refused the credential it was given; check the key of that client", tried.target)
-        if fault in PASSED_ON or fault in (Fault.CONTEXT_OVERFLOW, Fault.CONTENT_POLICY) or is_refusal(error):
+        if fault in OF_PROVIDER or fault in (Fault.CONTEXT_OVERFLOW, Fault.CONTENT_POLICY) or is_refusal(error):
             return True
         if isinstance(error, DeadlineExceeded):
             return False

@@ -12,22 +12,7 @@ from agentprod.targets import Goal, aim, obstacle, shown_goal
 if TYPE_CHECKING:
     from agentprod.call import Call, Target
 
-__all__ = ["OF_CREDENTIAL", "PASSED_ON", "WORTH_WAITING", "Candidates", "fault_of", "is_refusal"]
-
-PASSED_ON = frozenset(
-    {
-        Fault.CONNECTION,
-        Fault.TIMEOUT,
-        Fault.SERVER,
-        Fault.OVERLOADED,
-        Fault.RATE_LIMIT,
-        Fault.QUOTA,
-        Fault.AUTH,
-        Fault.TRUNCATED,
-        Fault.IDLE,
-    }
-)
-"""Faults of a provider, not of the request."""
+__all__ = ["OF_CREDENTIAL", "WORTH_WAITING", "Candidates", "fault_of", "is_refusal"]
 
 OF_CREDENTIAL = frozenset({Fault.QUOTA, Fault.AUTH})
 """Faults that every call with the same credential meets."""
