@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -10,7 +12,11 @@ import openai
 import pytest
 
 import agentprod as ap
+from agentprod.stores import LayeredStore, MemoryStore, RedisStore, SqliteStore, Store
 from agentprod.testing import Provider
+from tests.servers import redis_url
+
+__all__ = ["redis_url"]
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +58,19 @@ def provider() -> Iterator[Provider]:
     """Return a running provider that answers every request."""
     with Provider() as running:
         yield running
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis", "layered"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, redis_url: str) -> Iterator[Store]:
+    """Return a fresh store of each kind."""
+    made: Store
+    if request.param == "memory":
+        made = MemoryStore()
+    elif request.param == "sqlite":
+        made = SqliteStore(tmp_path / "store.db")
+    elif request.param == "redis":
+        made = RedisStore(redis_url, prefix=f"test-{uuid.uuid4().hex}:", lookup_timeout=5, timeout=5)
+    else:
+        made = LayeredStore(MemoryStore(), SqliteStore(tmp_path / "store.db"))
+    yield made
+    made.close()

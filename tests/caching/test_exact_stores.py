@@ -7,8 +7,7 @@ import json
 import random
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +25,6 @@ __all__ = ["redis_url"]
 OpenAIWith = Callable[..., openai.OpenAI]
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
 SECRET = "a secret of many letters"
-KINDS = ("memory", "sqlite", "redis", "layered")
-
-
-@pytest.fixture(params=KINDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path, redis_url: str) -> Iterator[Store]:
-    """Return a fresh store of each kind."""
-    made: Store
-    if request.param == "memory":
-        made = MemoryStore()
-    elif request.param == "sqlite":
-        made = SqliteStore(tmp_path / "store.db")
-    elif request.param == "redis":
-        made = RedisStore(redis_url, prefix=f"test-{uuid.uuid4().hex}:", lookup_timeout=5, timeout=5)
-    else:
-        made = LayeredStore(MemoryStore(), SqliteStore(tmp_path / "store.db"))
-    yield made
-    made.close()
 
 
 def ask(client: Any, **options: Any) -> str | None:

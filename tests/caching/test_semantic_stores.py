@@ -11,15 +11,13 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import agentprod as ap
 from agentprod.context import current_context
-from agentprod.stores import LayeredStore, MemoryStore, RedisStore, SqliteStore, Store
+from agentprod.stores import LayeredStore, MemoryStore, RedisStore, Store
 from agentprod.testing import FakeClock
 from tests.caching.semantic_callers import FIRST, SIMILAR, answering, reason
 from tests.servers import redis_url, valkey
@@ -27,23 +25,6 @@ from tests.servers import redis_url, valkey
 __all__ = ["redis_url"]
 
 SECRET = "a secret of many letters"
-KINDS = ("memory", "sqlite", "redis", "layered")
-
-
-@pytest.fixture(params=KINDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path, redis_url: str) -> Iterator[Store]:
-    """Return a fresh store of each kind."""
-    made: Store
-    if request.param == "memory":
-        made = MemoryStore()
-    elif request.param == "sqlite":
-        made = SqliteStore(tmp_path / "store.db")
-    elif request.param == "redis":
-        made = RedisStore(redis_url, prefix=f"test-{uuid.uuid4().hex}:", lookup_timeout=5, timeout=5)
-    else:
-        made = LayeredStore(MemoryStore(), SqliteStore(tmp_path / "store.db"))
-    yield made
-    made.close()
 
 
 def test_caches_on_one_store_share_hits_and_invalidations(store: Store) -> None:
