@@ -245,7 +245,8 @@ def test_scenario_50_killed_in_the_middle_of_a_write(tmp_path: Path) -> None:
     for writer in writers:
         writer.kill()
         writer.communicate()
-    lines = path.read_bytes().splitlines()
+    # A writer that looks while another is still writing begins a new line to be safe, which leaves an empty one.
+    lines = [line for line in path.read_bytes().splitlines() if line]
     whole = list(ap.DeadLetter.read(path))
     assert len(whole) >= len(lines) - 2
     for name in "01":
