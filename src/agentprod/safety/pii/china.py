@@ -6,10 +6,10 @@ All boundaries are set between ASCII letters and digits only: a Chinese characte
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from agentprod.safety.pii.checksums import cn_id_ok, cn_uscc_ok, valid_date
-from agentprod.safety.pii.numbers import Run, compact, starts_clean
+from agentprod.safety.pii.numbers import Run, compact, lettered, starts_clean
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["cn_ids", "cn_old_ids", "cn_passports", "cn_plates", "cn_usccs"]
@@ -56,8 +56,7 @@ def cn_old_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
 
 
 _USCC = re.compile(
-    r"[0-9](?<=[159ANYany][0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y][0-9])[0-9]{5}[0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y]{10}"
-    r"(?![0-9A-Za-z])"
+    r"[159ANYany][0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y][0-9]{6}[0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y]{10}(?![0-9A-Za-z])"
 )
 _GLUED_USCC = re.compile(r"(?:uscc|code|no)\Z", re.IGNORECASE)
 _USCC_WORD = re.compile(
@@ -66,21 +65,28 @@ _USCC_WORD = re.compile(
 _ORGANISATION_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 
 
-def cn_usccs(text: str, start: int = 0) -> Iterator[Span]:
-    """Yield unified social credit codes (GB 32100-2015).
+def cn_usccs(text: str, runs: Iterable[Run]) -> Iterator[Span]:
+    """Yield unified social credit codes (GB 32100-2015), found from the six digits of the region inside them.
 
     One in 31 numbers of 18 digits passes the check character by chance, so a code of digits alone must also hold the
     organisation code inside it (GB 11714) or stand behind words like 信用代码.
     """
-    for match in _USCC.finditer(text, start):
-        begin = match.start() - 2
-        code = text[begin : match.end()].upper()
-        if begin < start or not cn_uscc_ok(code) or not starts_clean(text, begin, _GLUED_USCC):
-            continue
-        if code.isdigit() and not _organisation_ok(code[8:17]):
-            if not _USCC_WORD.search(text, max(0, begin - 40), begin):
-                continue
-        yield Span(begin, match.end(), "CN_USCC", 1.0)
+    for run in runs:
+        for at in run.starts:
+            match = text[at : at + 6].isdigit() and (
+                _USCC.match(text, at)
+                # One or two letters before the digits, which only the first group of a run can have.
+                or (at == run.start and (_USCC.match(text, at - 1) or _USCC.match(text, at - 2)))
+            )
+            if match and _is_uscc(text, match.start(), match[0].upper()):
+                yield Span(match.start(), match.end(), "CN_USCC", 1.0)
+
+
+def _is_uscc(text: str, start: int, code: str) -> bool:
+    if not cn_uscc_ok(code) or not starts_clean(text, start, _GLUED_USCC):
+        return False
+    by_chance = code.isdigit() and not _organisation_ok(code[8:17])
+    return not by_chance or _USCC_WORD.search(text, max(0, start - 40), start) is not None
 
 
 def _organisation_ok(code: str) -> bool:
@@ -88,11 +94,8 @@ def _organisation_ok(code: str) -> bool:
     return "0X987654321"[total % 11] == code[8].upper()
 
 
-_PASSPORT = re.compile(
-    r"[0-9](?:(?<=[EGPSDHMCWLTKJegpsdhmcwltkj][0-9])|(?<=[EDSPMCKHedspmckh][A-Za-z][0-9]))[0-9]{6,9}"
-    r"(?![0-9A-Za-z]|[\-.][0-9])"
-)
-_BARE_PASSPORT = re.compile(r"[0-9](?<![0-9.][0-9])[0-9]{7,9}(?![0-9A-Za-z]|[\-.,][0-9])")
+_PASSPORT_DIGITS = re.compile(r"[0-9]{7,10}(?![0-9A-Za-z]|[\-.][0-9])")
+_BARE_PASSPORT = re.compile(r"(?<!\.)[0-9]{8,10}(?![0-9A-Za-z]|[\-.,][0-9])")
 _MAINLAND = re.compile(r"[EG][0-9]{8}|E[A-Z][0-9]{7}|[DSP][0-9]{8}|[DSP][0-9]{7}|(?:SE|DE|PE)[0-9]{7}")
 _PERMIT = re.compile(r"[HMCWLT][0-9]{8}|[HM][0-9]{10}|C[A-Z][0-9]{7}|[KHJ][0-9]{8}|K[A-Z][0-9]{7}|M[AB][0-9]{7}")
 _PASSPORT_WORD = re.compile(
@@ -110,35 +113,40 @@ _OTHER_CODE = re.compile(
 )
 
 
-def cn_passports(text: str, start: int = 0) -> Iterator[Span]:
+def cn_passports(text: str, runs: Sequence[Run]) -> Iterator[Span]:
     """Yield numbers of Chinese passports and of travel permits for Hong Kong, Macao and Taiwan.
 
     There is no check digit. `E12345678`, `G12345678` and `EA1234567` in capitals are taken unless a word like 订单
     precedes them; every other form needs a word like 护照, 通行证 or "passport" within 40 characters before.
     """
-    for match in _PASSPORT.finditer(text, start):
-        begin = match.start() - 1
-        if begin > start and text[begin - 1].isascii() and text[begin - 1].isalpha():
-            begin -= 1
-        number = text[begin : match.end()]
-        capitals = number.upper()
-        if begin < start or not starts_clean(text, begin, _GLUED_PASSPORT):
+    for run, begin in lettered(text, runs):
+        digits = _PASSPORT_DIGITS.match(text, run.start)
+        if not digits or not starts_clean(text, begin, _GLUED_PASSPORT):
             continue
+        number = text[begin : digits.end()]
+        capitals = number.upper()
         if not _MAINLAND.fullmatch(capitals) and not _PERMIT.fullmatch(capitals):
             continue
         before = text[max(0, begin - 40) : begin]
         if _PASSPORT_WORD.search(before):
-            yield Span(begin, match.end(), "CN_PASSPORT", 0.85)
+            yield Span(begin, digits.end(), "CN_PASSPORT", 0.85)
         elif number[0] in "EG" and _MAINLAND.fullmatch(number) and not _OTHER_CODE.search(before):
-            yield Span(begin, match.end(), "CN_PASSPORT", 0.6)
+            yield Span(begin, digits.end(), "CN_PASSPORT", 0.6)
     if any(map(text.__contains__, _NUMBERED_GATES)):
-        for match in _BARE_PASSPORT.finditer(text, start):
-            number = match[0]
-            near = _NUMBERED.search(text, max(0, match.start() - 16), match.start())
-            if near and (
-                (number[:2] in ("14", "15") and len(number) == 9) or (len(number) in (8, 10) and near[0] == "台胞证")
-            ):
-                yield Span(match.start(), match.end(), "CN_PASSPORT", 0.6)
+        yield from _bare_passports(text, runs)
+
+
+def _bare_passports(text: str, runs: Iterable[Run]) -> Iterator[Span]:
+    for run in runs:
+        for at in run.starts:
+            digits = _BARE_PASSPORT.match(text, at)
+            near = digits and _NUMBERED.search(text, max(0, at - 16), at)
+            if not digits or not near:
+                continue
+            number = digits[0]
+            old = number[:2] in ("14", "15") and len(number) == 9
+            if old or (len(number) in (8, 10) and near[0] == "台胞证"):
+                yield Span(at, digits.end(), "CN_PASSPORT", 0.6)
 
 
 _PROVINCE = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 
 from agentprod.safety.pii.checksums import base58check_version, bech32_prefix
-from agentprod.safety.pii.keywords import has_long_word
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["crypto_addresses"]
@@ -19,19 +18,19 @@ _BECH32 = re.compile(r"(?:bc|ltc|tb)1[02-9ac-hj-np-z]{11,85}", re.IGNORECASE)
 _HEX = re.compile(r"0x[0-9A-Fa-f]{40}")
 
 
-def crypto_addresses(text: str, start: int = 0) -> Iterator[Span]:
+def crypto_addresses(text: str, start: int, words: str) -> Iterator[Span]:
     """Yield Bitcoin, Litecoin, Dogecoin, Dash and Tron addresses, and the `0x` addresses of Ethereum's family.
 
     The mixed-case checksum of `0x` addresses (EIP-55) needs Keccak-256, which the standard library lacks, and is not
     checked; 40 hexadecimal digits behind `0x` are enough.
     """
-    if not has_long_word(text, start, 26):
-        return
-    for match in _LONG_WORD.finditer(text, start):
-        word = match[0]
+    end = start
+    for word in _LONG_WORD.findall(words):
+        at = text.find(word, end)
+        end = at + len(word)
         if _HEX.fullmatch(word):
-            yield Span(match.start(), match.end(), "CRYPTO", 0.85)
+            yield Span(at, end, "CRYPTO", 0.85)
         elif (_BASE58.fullmatch(word) and base58check_version(word) in _VERSIONS) or (
             _BECH32.fullmatch(word) and bech32_prefix(word)
         ):
-            yield Span(match.start(), match.end(), "CRYPTO", 1.0)
+            yield Span(at, end, "CRYPTO", 1.0)

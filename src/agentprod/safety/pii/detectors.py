@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from agentprod.safety.pii import birth, cards, china, crypto, identity, names, network, phones, secrets
+from agentprod.safety.pii.keywords import long_words
 from agentprod.safety.pii.numbers import Run, number_runs
 from agentprod.safety.pii.spans import Span
 
@@ -20,11 +21,12 @@ class Detector(NamedTuple):
     Args:
         entities: what it can report.
 
-        needs: when to run it. `"runs"` when there are runs of six digits, `"digit"` when the text has a
-            digit, `"wide digit"` when it also is not ASCII, `""` always, anything else when the text contains it.
+        needs: when to run it. `"runs"` when there are runs of six digits, `"long words"` when there are words of 15
+            characters, `"digit"` when the text has a digit, `"wide digit"` when it also is not ASCII, `""` always,
+            anything else when the text contains it.
 
-        find: `(text, start)`, or `(text, runs)` for `"runs"`. It reports nothing that begins before `start`, but may
-            look at 48 characters before it.
+        find: `(text, start)`, `(text, runs)` for `"runs"`, `(text, start, words)` for `"long words"`. It reports
+            nothing that begins before `start`, but may look at 48 characters before it.
     """
 
     entities: frozenset[str]
@@ -40,18 +42,18 @@ _BUILT_IN = tuple(
         ("CREDIT_CARD CN_BANK_CARD", "runs", cards.cards),
         ("US_SSN", "runs", identity.us_ssns),
         ("PHONE", "runs", phones.phones),
-        ("CN_USCC", "digit", china.cn_usccs),
-        ("CN_PASSPORT", "digit", china.cn_passports),
+        ("CN_USCC", "runs", china.cn_usccs),
+        ("CN_PASSPORT", "runs", china.cn_passports),
         ("CN_PLATE", "wide digit", china.cn_plates),
         ("IBAN", "digit", identity.ibans),
-        ("HK_ID", "digit", identity.hk_ids),
-        ("TW_ID", "digit", identity.tw_ids),
+        ("HK_ID", "runs", identity.hk_ids),
+        ("TW_ID", "runs", identity.tw_ids),
         ("DATE_OF_BIRTH", "digit", birth.birth_dates),
-        ("CRYPTO", "digit", crypto.crypto_addresses),
+        ("CRYPTO", "long words", crypto.crypto_addresses),
         ("EMAIL", "@", network.emails),
         ("IP", "digit", network.ip_addresses),
         ("MAC", "digit", network.mac_addresses),
-        ("SECRET", "", secrets.issued_secrets),
+        ("SECRET", "long words", secrets.issued_secrets),
         ("SECRET", "", secrets.assigned_secrets),
         ("SECRET", "-----BEGIN", secrets.private_keys),
         ("SECRET", "://", secrets.url_passwords),
@@ -69,6 +71,10 @@ def built_in(entities: Iterable[str]) -> tuple[Detector, ...]:
     return tuple(detector for detector in _BUILT_IN if detector.entities & wanted)
 
 
+_SURE = 0.95
+"""Score of a checksum with an issuer or a date: no telephone number outweighs it."""
+
+
 def find_spans(text: str, detectors: Iterable[Detector], start: int = 0) -> list[Span]:
     """Return what the detectors find in folded text, in no order and with overlaps.
 
@@ -83,13 +89,27 @@ def find_spans(text: str, detectors: Iterable[Detector], start: int = 0) -> list
     has_digit = any(map(tail.__contains__, _DIGITS))
     wide = has_digit and not text.isascii()
     runs: list[Run] | None = None
+    words: str | None = None
     found: list[Span] = []
     for _, needs, find in detectors:
         if needs == "runs":
             if runs is None:
                 runs = number_runs(text, start) if has_digit else []
             if runs:
-                found += find(text, runs)
+                spans = list(find(text, runs))
+                found += spans
+                runs = _undecided(runs, spans)
+        elif needs == "long words":
+            if words is None:
+                words = long_words(text, start)
+            if words:
+                found += find(text, start, words)
         elif not needs or (needs == "digit" and has_digit) or (needs == "wide digit" and wide) or needs in tail:
             found += find(text, start)
     return found
+
+
+def _undecided(runs: list[Run], spans: list[Span]) -> list[Run]:
+    """Return the runs without those of which all is known to be one number."""
+    ends = {span.start: span.end for span in spans if span.score >= _SURE}
+    return [run for run in runs if ends.get(run.start, -1) < run.end] if ends else runs

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from agentprod.safety.pii.checksums import hk_id_ok, iban_ok, tw_id_ok
-from agentprod.safety.pii.numbers import Run, compact, starts_clean
+from agentprod.safety.pii.numbers import Run, compact, lettered, starts_clean
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["hk_ids", "ibans", "open_iban", "tw_ids", "us_ssns"]
@@ -84,19 +84,17 @@ def open_iban(text: str, start: int) -> int:
     return size
 
 
-_HK_ID = re.compile(r"[0-9](?<=[A-Za-z][0-9])[0-9]{5}[ ]?[(（]?[0-9Aa][)）]?")
+_HK_ID = re.compile(r"[0-9]{6}[ ]?[(（]?[0-9Aa][)）]?")
 _HK_WORD = re.compile(
     r"香港身份证|香港身分證|香港.{0,6}证|hk\s?id|hong kong (?:identity|id)|身份證|身分證", re.IGNORECASE
 )
 
 
-def hk_ids(text: str, start: int = 0) -> Iterator[Span]:
+def hk_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     """Yield Hong Kong identity card numbers: `A123456(3)`; without its brackets only behind words like "HKID"."""
-    for match in _HK_ID.finditer(text, start):
-        begin = match.start() - 1
-        if begin > start and text[begin - 1].isascii() and text[begin - 1].isalpha():
-            begin -= 1
-        if begin < start or not starts_clean(text, begin):
+    for run, begin in lettered(text, runs):
+        match = _HK_ID.match(text, run.start)
+        if not match or not starts_clean(text, begin):
             continue
         bracketed = match[0][-1] in ")）" and ("(" in match[0] or "（" in match[0])
         ends = bracketed or not text[match.end() : match.end() + 1].isalnum()
@@ -106,14 +104,14 @@ def hk_ids(text: str, start: int = 0) -> Iterator[Span]:
             yield Span(begin, match.end(), "HK_ID", 0.85 if bracketed else 0.6)
 
 
-_TW_ID = re.compile(r"[1289](?<=[A-Za-z][1289])[0-9]{8}(?![0-9A-Za-z])")
+_TW_ID = re.compile(r"[A-Za-z][1289][0-9]{8}(?![0-9A-Za-z])")
 _TW_WORD = re.compile(r"身分證|身份證|身份证|统一编号|統一編號|taiwan|national id|arc no", re.IGNORECASE)
 
 
-def tw_ids(text: str, start: int = 0) -> Iterator[Span]:
+def tw_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     """Yield national identity numbers of Taiwan whose check digit holds, behind words like 身分證."""
-    for match in _TW_ID.finditer(text, start):
-        begin = match.start() - 1
-        if begin >= start and starts_clean(text, begin) and tw_id_ok(text[begin : match.end()]):
+    for _, begin in lettered(text, runs):
+        match = _TW_ID.match(text, begin)
+        if match and starts_clean(text, begin) and tw_id_ok(match[0]):
             if _TW_WORD.search(text, max(0, begin - 40), begin):
                 yield Span(begin, match.end(), "TW_ID", 0.7)

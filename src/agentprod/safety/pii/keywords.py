@@ -5,22 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["Keywords", "has_long_word", "lower"]
+__all__ = ["Keywords", "long_words", "lower"]
 
-_LONG_WORDS: dict[int, re.Pattern[str]] = {}
+_SHORTEST = 15
+_LONG = re.compile(f"[!-~]{{{_SHORTEST},}}")
 
 
-def has_long_word(text: str, start: int, size: int) -> bool:
-    """Tell whether the text has, from `start` on, `size` ASCII characters in a row without a space.
+def long_words(text: str, start: int) -> str:
+    """Return the words of the text, from `start` on, that have 15 ASCII characters or more, in one string.
 
-    A cheap test in front of searches for long values; ordinary prose seldom passes it.
+    A cheap sieve in front of searches for long values: ordinary prose leaves little in it, or nothing.
     """
     if text.isascii():
-        return max(map(len, text[start:].split()), default=0) >= size
-    pattern = _LONG_WORDS.get(size)
-    if pattern is None:
-        pattern = _LONG_WORDS[size] = re.compile(f"[!-~]{{{size}}}")
-    return pattern.search(text, start) is not None
+        return " ".join([word for word in text[start:].split() if len(word) >= _SHORTEST])
+    return " ".join(_LONG.findall(text, start))
 
 
 def lower(text: str) -> str:

@@ -122,9 +122,8 @@ def label_before(text: str, start: int, *, bare: bool = True) -> str:
     if last in _CURRENCY:
         return OTHER
     if not last.isascii():
-        tail = core[-6:]
         for kind, stems in _CHINESE:
-            if any(map(tail.endswith, stems)) or any(map(before[-8:].endswith, stems)):
+            if core.endswith(stems) or before.endswith(stems):
                 return kind
         return ""
     for written in reversed(_WORD.findall(core[-24:])):

@@ -67,7 +67,8 @@ def _is_mailbox(text: str, begin: int, at: int, end: int) -> bool:
     return not (before.endswith(":") and "://" in before.rsplit(None, 1)[-1])
 
 
-_IPV4 = re.compile(r"[0-9](?<![0-9.][0-9])[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z]|\.[0-9])")
+_THREE_OCTETS = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9A-Za-z]|\.[0-9])")
+_FIRST_OCTET = re.compile(r"[0-9]{1,3}(?![0-9.])")
 _VERSION = re.compile(
     r"(?:(?<![a-z])(?:version|since|upgraded? to|ver|release|rev|revision|build|firmware|section|chapter|clause|oid|v)"
     r"|版本号?|固件|章节?|第)"
@@ -82,17 +83,21 @@ _GLUED_IP = re.compile(r"(?:ip|addr|address|host)\Z", re.IGNORECASE)
 def ip_addresses(text: str, start: int = 0) -> Iterator[Span]:
     """Yield IPv4 and IPv6 addresses (RFC 791, RFC 4291); four-part version numbers are told by what precedes them."""
     if text.count(".", start) >= 3:
-        for match in _IPV4.finditer(text, start):
-            octets = match[0].split(".")
-            if all((len(octet) == 1 or octet[0] != "0") and int(octet) < 256 for octet in octets):
-                before = text[max(0, match.start() - 20) : match.start()]
+        for match in _THREE_OCTETS.finditer(text, start):
+            at, end = match.span()
+            first = _FIRST_OCTET.match(text[max(start, at - 4) : at][::-1])
+            begin = at - first.end() if first else at
+            if begin < at and all(
+                (len(octet) == 1 or octet[0] != "0") and int(octet) < 256 for octet in text[begin:end].split(".")
+            ):
+                before = text[max(0, begin - 20) : begin]
                 glued = before[-1:].isascii() and (before[-1:].isalnum() or before[-1:] == "_")
                 if (
                     not (glued and not _GLUED_IP.search(before))
                     and not _VERSION.search(before)
                     and not _DECIMAL.search(before)
                 ):
-                    yield Span(match.start(), match.end(), "IP", 0.9)
+                    yield Span(begin, end, "IP", 0.9)
     if text.count(":", start) >= 2:
         yield from _ipv6_addresses(text, start)
 

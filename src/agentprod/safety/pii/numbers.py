@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-__all__ = ["SEPARATORS", "Run", "compact", "number_runs", "starts_clean"]
+__all__ = ["SEPARATORS", "Run", "compact", "lettered", "number_runs", "starts_clean"]
 
 SEPARATORS = " .\\-/()（）+"
 """Body of a character class: what may stand between the digits of one number."""
@@ -48,6 +49,16 @@ def number_runs(text: str, start: int = 0) -> list[Run]:
         if digits >= 6:
             runs.append(Run(lo, hi, tuple([group.start() for group in _GROUP.finditer(text, lo, hi)]), digits))
     return runs
+
+
+def lettered(text: str, runs: Iterable[Run]) -> Iterator[tuple[Run, int]]:
+    """Yield the runs that touch one or two ASCII letters, as codes begin, each with the offset of the first letter."""
+    for run in runs:
+        begin = run.start
+        while begin > run.start - 2 and text[begin - 1 : begin].isascii() and text[begin - 1 : begin].isalpha():
+            begin -= 1
+        if begin < run.start:
+            yield run, begin
 
 
 def compact(value: str) -> str:

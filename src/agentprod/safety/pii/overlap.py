@@ -55,9 +55,10 @@ def resolve(text: str, spans: Iterable[Span]) -> list[Span]:
 
 
 def _resolve_cluster(text: str, cluster: list[Span]) -> list[Span]:
-    ranked = sorted(
-        cluster, key=lambda span: (-span.score, span.start - span.end, _RANK.get(span.entity, 99), span.start)
-    )
+    best = min(cluster, key=_rank)
+    if all(best.start <= span.start and span.end <= best.end for span in cluster):
+        return [best]
+    ranked = sorted(cluster, key=_rank)
     winners: list[Span] = []
     for span in ranked:
         first = bisect_right(winners, span.start, key=lambda winner: winner.end)
@@ -78,6 +79,10 @@ def _resolve_cluster(text: str, cluster: list[Span]) -> list[Span]:
                 end = winner.end
             winners[place] = winner._replace(start=start, end=end)
     return winners
+
+
+def _rank(span: Span) -> tuple[float, int, int, int]:
+    return -span.score, span.start - span.end, _RANK.get(span.entity, 99), span.start
 
 
 def _readable(text: str, start: int, end: int) -> int:

@@ -179,7 +179,9 @@ class Scrubber:
         failure = ""
         try:
             found += (
-                span for span in self._find_spans(folded.text, self._detectors, begin) if span.entity in self.entities
+                span
+                for span in self._find_spans(folded.text, self._detectors, begin)
+                if span.entity in self.entities and span.start >= begin
             )
         except Exception as error:
             failure = f"the built-in detectors failed with {type(error).__name__}"

@@ -1,7 +1,6 @@
 """Formats of issued credentials, as their vendors document them: a literal beginning, then what follows it.
 
-The literal is looked for with `str.find`; only where it stands is the pattern tried, so a text without any of them
-costs one substring search per entry.
+The literal is looked for with `str.find`; only where it stands is the pattern tried.
 """
 
 from __future__ import annotations
@@ -149,10 +148,12 @@ _TABLE = (
     ("ddp_", f"{_A}{{36}}"),
 )
 
-FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (prefix, re.compile(re.escape(prefix) + rest + "(?![A-Za-z0-9])")) for prefix, rest in _TABLE
-)
-"""Literal beginning and the pattern of the whole credential."""
+FORMATS: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+"""Literal beginning and the pattern of the whole credential, by the first two characters."""
+
+for _prefix, _rest in _TABLE:
+    _pattern = re.compile(re.escape(_prefix) + _rest + "(?![A-Za-z0-9])")
+    FORMATS.setdefault(_prefix[:2], []).append((_prefix, _pattern))
 
 SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     (

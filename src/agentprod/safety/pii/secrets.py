@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from math import log2
 
-from agentprod.safety.pii.keywords import Keywords, has_long_word, lower
+from agentprod.safety.pii.keywords import Keywords, lower
 from agentprod.safety.pii.secret_formats import FORMATS, SHAPES
 from agentprod.safety.pii.spans import Span
 
@@ -22,16 +22,14 @@ __all__ = [
     "url_passwords",
 ]
 
-_SHORTEST = 15
-"""Characters of the shortest credential with a vendor's mark."""
+_BEGINNING = re.compile("(?<![A-Za-z0-9_])[A-Za-z0-9_]{2}")
 _TOKEN_LEFT = re.compile(r"[A-Za-z0-9_~.\-:]{0,80}")
 
 
-def issued_secrets(text: str, start: int = 0) -> Iterator[Span]:
-    """Yield credentials that carry their vendor's mark: about 200 formats, JWT included."""
-    if not has_long_word(text, start, _SHORTEST):
-        return
-    for prefix, pattern in FORMATS:
+def issued_secrets(text: str, start: int, words: str) -> Iterator[Span]:
+    """Yield credentials that carry their vendor's mark: about 200 formats, JWT included. None is below 15 long."""
+    possible = [entry for beginning in {*_BEGINNING.findall(words)} for entry in FORMATS.get(beginning, ())]
+    for prefix, pattern in possible:
         at = text.find(prefix, start)
         while at >= 0:
             before = text[at - 1 : at]
@@ -40,6 +38,8 @@ def issued_secrets(text: str, start: int = 0) -> Iterator[Span]:
                 yield Span(at, match.end(), "SECRET", 0.95)
             at = text.find(prefix, match.end() if match else at + 1)
     for literal, pattern in SHAPES:
+        if literal not in words:
+            continue
         at = text.find(literal, start)
         while at >= 0:
             match = pattern.match(text, at)
@@ -144,12 +144,12 @@ _NOT_SECRET_SUFFIX = re.compile(
     r"required|enabled|arn|ref|param|column|space|word_?manager|board|note|map|set|frame|vault|provider|ids?\Z)",
     re.IGNORECASE,
 )
-_NOT_SECRET_PREFIX = re.compile(
-    r"(?:next|page|paging|continuation|sync|lock|eos|bos|pad|unk|stop|max|min|total|num|input|output|prompt|completion|public(?:[_\-]?key)?|foreign|"
-    r"primary|partition|sort|cache|object|row|dict|registry|hot|idempotency|shortcut|group|lookup|sub)[_\-. ]?\Z"
-    r"|arn:[^\s\"']*\Z",
-    re.IGNORECASE,
+_NOT_SECRET_PREFIXES = tuple(
+    "next page paging continuation sync lock eos bos pad unk stop max min total num input output prompt completion "
+    "public publickey public_key public-key foreign primary partition sort cache object row dict registry hot "
+    "idempotency shortcut group lookup sub".split()
 )
+_IN_ARN = re.compile(r"arn:[^\s\"']*\Z", re.IGNORECASE)
 # A space assigns behind a command line flag, in a Dockerfile, and after `Bearer`.
 _SPACE_ASSIGNS = re.compile(r"(?:^|\s)(?:--?[A-Za-z0-9_\-]*|(?:ENV|ARG|set|setx|export) [A-Za-z0-9_\-]*)\Z")
 _WORDS = frozenset(
@@ -160,13 +160,15 @@ _WORDS = frozenset(
     "key apikey api_key bearer basic digest oauth oauth2 n/a todo tbd unknown invalid incorrect wrong "
     "expired missing".split()
 )
-_DUMMY = re.compile(
-    r"example|sample|dummy|placeholder|changeme|change[_\-]me|your[_\-]|[_\-]here|insert|replace|redact|xxxx|\*\*\*|\.\.\.|……|"
-    r"^<|^\$|^%[({a-z]|\{\{|\}\}|\$\{|\$\(|^@|process\.env|environ|getenv|1234567890abcdef|abcdefghijkl|(.)\1{7}",
-    re.IGNORECASE,
+_DUMMIES = tuple(
+    "example sample dummy placeholder changeme change_me change-me your_ your- _here -here insert replace redact xxxx "
+    "*** ... …… {{ }} ${ $( process.env environ getenv 1234567890abcdef abcdefghijkl".split()
 )
+_VARIABLE = re.compile(r"[<$@]|%[({a-z]")
+_REPEATED = re.compile(r"(.)\1{7}")
 _REFERENCE = re.compile(r"[$%]?[A-Za-z_][A-Za-z_]*(?:(?:\.|->|::)[A-Za-z_][A-Za-z0-9_]*)*[.:]?")
 _TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~:!@#$%^*|]+")
+_PUNCTUATION = re.compile(r"[_\-./:]+")
 _WORD_PART = re.compile("[a-z]{5}")
 _PATH_LIKE = re.compile(r"(?:\.{0,2}/|[A-Za-z]:\\|https?:|file:|s3:|arn:|vault:|ssm:|env[.:])", re.IGNORECASE)
 
@@ -214,11 +216,18 @@ def _is_secret(text: str, stem: str, at: int, match: re.Match[str], end: int) ->
         return False
     if match["assign"] in (",", "->", "<=") and not (quoted and any(map(str.isdigit, value))):
         return False
-    if _NOT_SECRET_PREFIX.search(before) or text[end : end + 1] in ("(", "["):
+    if _names_no_secret(before) or text[end : end + 1] in ("(", "["):
         return False
     if stem in _PASSWORDS:
         return _is_password(value, quoted=quoted, prose=match["assign"].strip(" :：") == "is")
     return _is_token(value, strong=strong, quoted=quoted)
+
+
+def _names_no_secret(before: str) -> bool:
+    """Tell whether the name that goes on behind this is of something else, such as `next_page_token`."""
+    lowered = before.lower()
+    stem = lowered[:-1] if lowered[-1:] in ("_", "-", ".", " ") else lowered
+    return stem.endswith(_NOT_SECRET_PREFIXES) or ("arn:" in lowered and _IN_ARN.search(before) is not None)
 
 
 def _is_password(value: str, *, quoted: bool, prose: bool) -> bool:
@@ -246,7 +255,7 @@ def _is_token(value: str, *, strong: bool, quoted: bool) -> bool:
         return False
     if value.isdigit():
         return strong and len(value) >= 15
-    letters = [part for part in re.split(r"[_\-./:]+", value) if part]
+    letters = [part for part in _PUNCTUATION.split(value) if part]
     if all(part.isalpha() or (part.isdigit() and len(part) < 5) for part in letters) and len(letters) > 1:
         return False
     digits = sum(char.isdigit() for char in value)
@@ -261,7 +270,12 @@ def _is_token(value: str, *, strong: bool, quoted: bool) -> bool:
 
 
 def _is_reference(value: str) -> bool:
-    return bool(_DUMMY.search(value) or _PATH_LIKE.match(value)) or len(set(value)) <= 2
+    lowered = value.lower()
+    return (
+        any(map(lowered.__contains__, _DUMMIES))
+        or bool(_VARIABLE.match(lowered) or _PATH_LIKE.match(value) or _REPEATED.search(lowered))
+        or len(set(value)) <= 2
+    )
 
 
 def _is_dummy(value: str) -> bool:
@@ -271,4 +285,5 @@ def _is_dummy(value: str) -> bool:
 def entropy(value: str) -> float:
     """Return the Shannon entropy of the value in bits per character."""
     size = len(value)
-    return -sum(count / size * log2(count / size) for count in map(value.count, set(value)))
+    repeated = [count * log2(count) for count in map(value.count, set(value)) if count > 1]
+    return log2(size) - sum(repeated) / size
