@@ -48,7 +48,8 @@ def _ask(chance: random.Random, shape: str) -> Any:
 def _exchange(chance: random.Random, shape: str) -> list[Any]:
     ids = [f"call_{chance.getrandbits(40)}" for _ in range(chance.randint(1, 3))]
     results = [text(chance, 120) for _ in ids]
-    arguments = json.dumps({"q": " ".join(chance.choices(WORDS, k=3))})  # must stay, so it must be able to fit
+    asked_for = {"q": text(chance, 6)}
+    arguments = json.dumps(asked_for, ensure_ascii=False)
     if shape == "chat":
         calls = [{"id": id, "type": "function", "function": {"name": "f", "arguments": arguments}} for id in ids]
         answered = [{"role": "tool", "tool_call_id": id, "content": r} for id, r in zip(ids, results, strict=True)]
@@ -57,7 +58,7 @@ def _exchange(chance: random.Random, shape: str) -> list[Any]:
         thinking = (
             [{"type": "thinking", "thinking": text(chance, 20), "signature": "s"}] if chance.random() < 0.5 else []
         )
-        used = [{"type": "tool_use", "id": id, "name": "f", "input": {"q": 1}} for id in ids]
+        used = [{"type": "tool_use", "id": id, "name": "f", "input": asked_for} for id in ids]
         found = [
             {
                 "type": "tool_result",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentprod.budget.context_edits import clamp_text, edit_answers, edit_results, edit_user_texts, without_redundancy
 from agentprod.budget.tokens import unit_counter
+from agentprod.budget.transcript import retold
 from agentprod.budget.units import Unit, history_key, pin, split_history
 
 if TYPE_CHECKING:
@@ -25,10 +27,14 @@ _KEPT_RESULTS = 3
 _SHORT_RESULT = 200  # characters
 _REMARK = 40
 """Characters that the remark on what was left out takes."""
-_ROUNDS = 12
-_LOOKED_AT = 3
+_SHORTEST = 80
+"""Characters up to which a text is never clamped."""
+_LENGTHS = tuple(round(2 ** (step / 4)) for step in range(21, 89))
+"""Lengths of clamped texts, in steps: what was clamped stays the same while the conversation grows by little."""
 _LARGE = 0.25
 """Part of the room that one text may take before it is clamped."""
+_UNCLAMPED = 0.5
+"""Part of the room that reasoning and arguments of one exchange may take, for neither can be clamped."""
 
 
 class Reduction:
@@ -52,7 +58,7 @@ class Reduction:
 
         dropped: units left out, oldest first.
 
-        done: names of the stages that made it smaller.
+        done: names of the stages that made it smaller, and `"retell"` where calls became text.
     """
 
     def __init__(
@@ -65,8 +71,11 @@ class Reduction:
         count: Callable[[Any], int],
         wanted: Callable[[Any], bool] | None = None,
     ) -> None:
+        self._operation = operation
+        self._fixed = fixed
         self._count = count
         self._room = room
+        self._wanted = wanted
         self.units = split_history(items, operation)
         for unit in self.units:
             unit.tokens = sum(map(count, unit.items))
@@ -83,17 +92,18 @@ class Reduction:
             before = self.total
             getattr(self, f"_{stage}")()
             if self.total < before:
-                self.done.append(stage)
+                self._did(stage)
         if self.total > self._room * FULL and "clamp" in stages:
-            before = self.total
-            self._clamp_rest()
-            if self.total < before:
-                self.done = [*dict.fromkeys([*self.done, "clamp"])]
+            self._squeeze()
 
     @property
     def items(self) -> list[Any]:
         """What is left of the conversation."""
         return [item for unit in self.units for item in unit.items]
+
+    def _did(self, stage: str) -> None:
+        if stage not in self.done:
+            self.done.append(stage)
 
     def _goal(self) -> float:
         """Tokens to free: whole steps, which stay the same until the conversation has grown by another one."""
@@ -170,28 +180,49 @@ class Reduction:
                 if not unit.is_pinned:
                     self._edit(unit, lambda item: edit_user_texts(item, clamp))
 
-    def _clamp_rest(self) -> None:
-        """What must stay is still too large: shorten its largest texts, results first and answers last."""
-        for edit in (edit_results, edit_user_texts, edit_answers):
-            for _ in range(_ROUNDS):
-                over = self.total - self._room * FULL
-                if over <= 0:
-                    return
-                if not any(self._shorten(unit, over, edit) for unit in self._largest()):
-                    break
+    def _squeeze(self) -> None:
+        """What must stay is still too large: clamp all its texts, and retell calls of which too little can be."""
+        self._retell(over=self._room * _UNCLAMPED)
+        self._level(edit_results)
+        self._level(edit_user_texts)
+        self._level(edit_answers)
+        if self.total > self._room:
+            self._retell(over=0)
+            self._level(edit_user_texts)
 
-    def _largest(self) -> list[Unit]:
+    def _level(self, edit: Callable[[Any, Callable[[str], str]], Any]) -> None:
+        """Clamp texts of one kind to one length, the greatest at which the conversation fits."""
+        if self.total <= self._room * FULL:
+            return
         units = [unit for unit in self.units if unit.kind != "system"]
-        return sorted(units, key=lambda unit: -unit.tokens)[:_LOOKED_AT]
+        others = self.total - sum(unit.tokens for unit in units)
 
-    def _shorten(self, unit: Unit, over: float, edit: Callable[[Any, Callable[[str], str]], Any]) -> int:
-        part = max(0.0, 1 - over * 1.1 / unit.tokens) if unit.tokens else 0.0
+        def clamped(item: Any, length: int) -> Any:
+            longest, kept = max(length, _SHORTEST), max(length - _REMARK, 0)
+            return edit(item, lambda text: text if len(text) <= longest else clamp_text(text, kept))
 
-        def shorten(text: str) -> str:
-            kept = int(len(text) * part) - _REMARK
-            return text if len(text) < 2 * _REMARK else clamp_text(text, max(kept, 0))
+        def total(length: int) -> int:
+            return others + sum(self._count(clamped(item, length)) for unit in units for item in unit.items)
 
-        return self._edit(unit, lambda item: edit(item, shorten))
+        fitting = bisect_right(_LENGTHS, self._room * FULL, key=total) - 1
+        length = _LENGTHS[max(fitting, 0)]
+        if sum(self._edit(unit, lambda item: clamped(item, length)) for unit in units):
+            self._did("clamp")
+
+    def _retell(self, over: float) -> None:
+        """Tell calls whose reasoning and arguments take more than so many tokens as text, which can be clamped."""
+        closed = [unit for unit in self.units if unit.kind == "exchange" and not unit.is_open]
+        for unit in sorted(closed, key=lambda unit: -unit.tokens):
+            if self.total <= self._room * FULL:
+                return
+            is_wanted = self._wanted is not None and any(map(self._wanted, unit.items))
+            if is_wanted or sum(self._count(edit_results(item, lambda _: "")) for item in unit.items) <= over:
+                continue
+            self.units = retold(self.units, self.units.index(unit), self._operation)
+            for changed in (each for each in self.units if not each.tokens):
+                changed.tokens = sum(map(self._count, changed.items))
+            self.total = self._fixed + sum(each.tokens for each in self.units)
+            self._did("retell")
 
     def _drop(self) -> None:
         """Leave out the oldest units: whole turns before the last ask, exchanges after it."""

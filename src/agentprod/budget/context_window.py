@@ -36,8 +36,10 @@ class ContextWindow(Layer):
     away from the growing conversation until it is full again, so that the provider's prompt cache goes on working.
     A tool call and its results are one: they stay or go together. Always kept are system prompts, tools, the last ask
     of the user, and calls that have no result yet; what is left begins with an ask. Only if that alone does not fit
-    are the largest texts in it clamped, answers of the model last of all. Reasoning
-    and the arguments of calls are never changed: where those of the last exchange alone do not fit, nothing helps.
+    are the longest texts in it clamped, answers of the model last of all. Reasoning and the arguments of calls are
+    never changed; calls of which they take half of the room are told to the model as a text of the user's, with
+    their results and without their reasoning. What is left over the room then, such as a system prompt longer than
+    the window, is sent as it is, and the provider refuses it.
 
     Sizes are counted as `ap.count_tokens` counts, and corrected by what the provider reports.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import logging
 import threading
 from collections import OrderedDict
@@ -12,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agentprod.budget.context_edits import clamp_text
+from agentprod.budget.transcript import transcript
 from agentprod.budget.units import Unit
-from agentprod.dialects.messages import input_messages
 from agentprod.errors import ConfigError, Rejected
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ Summarize: TypeAlias = "str | Callable[[str], str] | Callable[[str], Awaitable[s
 _MOST_KEPT = 256
 _MOST_CHARACTERS = 200_000
 _MOST_TOKENS = 1000
-_RESULT = 500
 _INSTRUCTION = (
     "Summarise the conversation below for the assistant that goes on with it: the user's goals and constraints, "
     "decisions, facts, names, numbers, file paths, and what is still open. At most 300 words, in the conversation's "
@@ -60,7 +58,7 @@ class Summaries:
 
     async def of(self, units: Sequence[Unit], call: Call, call_next: CallNext) -> str | None:
         """Return the summary of dropped units; `None` when it could not be had: the call goes on without."""
-        text = clamp_text(_transcript(units, call.operation), _MOST_CHARACTERS)
+        text = clamp_text(transcript(units, call.operation), _MOST_CHARACTERS)
         key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         with self._lock:
             known = self._known.get(key)
@@ -128,28 +126,6 @@ def with_summary(items: Sequence[Any], summary: str, operation: str) -> list[Any
     if operation == "messages":
         said.append({"role": "assistant", "content": "Thank you, I go on from there."})
     return [*items[:start], *said, *items[start:]]
-
-
-def _transcript(units: Sequence[Unit], operation: str) -> str:
-    items = [item for unit in units for item in unit.items]
-    messages = input_messages({"input" if operation == "responses" else "messages": items})
-    return "\n".join(f"{message['role']}: {_said(part)}" for message in messages for part in message.get("parts", ()))
-
-
-def _said(part: Mapping[str, Any]) -> str:
-    kind = part.get("type")
-    if kind in ("text", "reasoning"):
-        return str(part.get("content"))
-    if kind == "tool_call":
-        return f"[calls {part.get('name')} with {_short(part.get('arguments'))}]"
-    if kind == "tool_call_response":
-        return f"[result: {_short(part.get('response'))}]"
-    return f"[{kind}]"
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return clamp_text(text, _RESULT)
 
 
 def _is_system(item: Any) -> bool:
