@@ -76,7 +76,9 @@ async def ask(client: Any, api: str, streamed: bool, messages: list[Any], guard:
         options = {"model": "gpt-5-mini", "messages": messages, "tools": guard.openai}
         if not streamed:
             return await result(client.chat.completions.create(**options))
-        return await final(client.chat.completions.stream(**options), "get_final_completion")
+        # The oldest openai's helper takes strict tools only.
+        strict = [{**tool, "function": {**tool["function"], "strict": True}} for tool in guard.openai]
+        return await final(client.chat.completions.stream(**{**options, "tools": strict}), "get_final_completion")
     if api == "responses":
         options = {"model": "gpt-5-mini", "input": messages, "tools": guard.responses, "store": False}
         if not streamed:

@@ -441,9 +441,10 @@ def test_errors_are_of_the_callers_own_sdk(
 
     async def case() -> None:
         elsewhere = Elsewhere(sdk, kind, provider)
-        expected = getattr(ERRORS[sdk], openai_class if sdk == "openai" else anthropic_class)
-        with pytest.raises(expected) as caught:
+        with pytest.raises(ERRORS[sdk].APIStatusError) as caught:
             await elsewhere.ask()
+        # By name: the oldest anthropic makes OverloadedError, but does not export it.
+        assert type(caught.value).__name__ == (openai_class if sdk == "openai" else anthropic_class)
         assert isinstance(caught.value.__cause__, ERRORS[OTHER[sdk]].APIStatusError)
         assert caught.value.status_code == status
         assert ap.meta(caught.value).attempts[0].status == status
