@@ -13,7 +13,7 @@ import unicodedata
 from typing import NamedTuple
 
 from agentprod.errors import ConfigError
-from agentprod.safety.injection_signals import signals
+from agentprod.safety.injection_signals import all_words, signals
 from agentprod.safety.pii.folding import INVISIBLE, INVISIBLE_TAGS
 
 __all__ = ["InjectionReport", "InjectionScorer", "score_injection"]
@@ -21,8 +21,9 @@ __all__ = ["InjectionReport", "InjectionScorer", "score_injection"]
 _HEAD, _TAIL = 20_000, 4_000
 _INVISIBLE = re.compile(f"(?:[{INVISIBLE}]|[{INVISIBLE_TAGS}])")
 _TAGS = re.compile(f"[{INVISIBLE_TAGS}]{{4,}}")
-_SPACE = re.compile(r"[ \t\u00a0]+")
-_QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "`": "'", "，": ",", "：": ":", "。": "."})
+_SPACE = re.compile(r"[ \t\u00a0]{2,}|[\t\u00a0]")
+# `str.replace` is many times faster here than `str.translate`. NFKC has made ASCII of the full-width comma and colon.
+_QUOTES = (("’", "'"), ("‘", "'"), ("“", '"'), ("”", '"'), ("`", "'"), ("。", "."))
 
 
 class InjectionReport(NamedTuple):
@@ -76,9 +77,10 @@ class InjectionScorer:
         if hidden:
             seen["hidden characters"] = 0.7 if untrusted else 0.6
         for view in _views(text, hidden):
-            for name, weight, untrusted_weight, words, pattern in signals():
+            there = {word for word in all_words() if word in view}
+            for name, weight, untrusted_weight, words, pattern in signals() if there else ():
                 counted = untrusted_weight if untrusted else weight
-                if counted > seen.get(name, 0.0) and any(map(view.__contains__, words)) and pattern.search(view):
+                if counted > seen.get(name, 0.0) and not words.isdisjoint(there) and pattern.search(view):
                     seen[name] = counted
         doubt = 1.0
         for weight in seen.values():
@@ -104,7 +106,9 @@ def _views(text: str, hidden: str) -> list[str]:
 
 def _normalise(text: str) -> str:
     if not text.isascii():
-        text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_QUOTES)
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+        for mark, plain in _QUOTES:
+            text = text.replace(mark, plain)
     return _SPACE.sub(" ", text.lower())
 
 

@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["Signal", "signals"]
+__all__ = ["Signal", "all_words", "signals"]
 
 
 class Signal(NamedTuple):
@@ -32,7 +32,7 @@ class Signal(NamedTuple):
     name: str
     weight: float
     untrusted: float
-    words: tuple[str, ...]
+    words: frozenset[str]
     pattern: re.Pattern[str]
 
 
@@ -135,6 +135,12 @@ _TABLE: tuple[tuple[str, float, float, str, str], ...] = (
 def signals() -> tuple[Signal, ...]:
     """Return all signals, compiled on first use. Of several with one name the heaviest counts."""
     return tuple(
-        Signal(name, weight, untrusted, tuple(words.split("|")), re.compile(pattern, re.DOTALL))
+        Signal(name, weight, untrusted, frozenset(words.split("|")), re.compile(pattern, re.DOTALL))
         for name, weight, untrusted, words, pattern in _TABLE
     )
+
+
+@lru_cache(maxsize=1)
+def all_words() -> tuple[str, ...]:
+    """Return the words of all signals, each once."""
+    return tuple(sorted({word for signal in signals() for word in signal.words}))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from agentprod.safety.pii.json_text import JsonEditor, Leaf, edit_json, is_json, quote
@@ -58,7 +58,7 @@ class Scrubs(Protocol):
         ...
 
     def replace(
-        self, text: str, spans: Iterable[Span], vault: Vault, *, direction: Direction = "input", form: Form = "text"
+        self, text: str, spans: Sequence[Span], vault: Vault, *, direction: Direction = "input", form: Form = "text"
     ) -> Scrubbed:
         """Replace the spans of a text."""
         ...

@@ -46,10 +46,9 @@ class Keywords:
     def find(self, lowered: str, start: int = 0) -> list[tuple[int, int, str]]:
         """Return `(end, start, word)` of every occurrence, sorted by end."""
         found: list[tuple[int, int, str]] = []
-        for word in self._words:
+        # `in` costs a fifth of `find` where the word is not there, and most are not.
+        for word in [word for word in self._words if word in lowered]:
             at = lowered.find(word, start)
-            if at < 0:
-                continue
             whole, width = word in self._whole, len(word)
             while at >= 0:
                 end = at + width

@@ -13,8 +13,8 @@ from agentprod.safety.pii.spans import Span
 
 __all__ = ["Memo"]
 
-_SHORTEST = 64
-"""Characters; below, looking up costs as much as searching again."""
+_SHORTEST = 16
+"""Characters; below, there is little to search."""
 
 
 class Memo:

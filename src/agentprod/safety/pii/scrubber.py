@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +31,9 @@ Allow = str | re.Pattern[str] | Callable[[str, str], bool]
 subdomains, a pattern that matches all of it, or a callable `(entity, value) -> bool`."""
 
 _UNREADABLE = "[UNREADABLE]"
+_LONGEST_NAME = 14
+_NAME = re.compile("[A-Za-z_]*")
+"""Roles, types and keys: without a digit or a sign, and this short, nothing has the look of a value."""
 
 
 class Scrubber:
@@ -79,7 +82,7 @@ class Scrubber:
         allow: Iterable[Allow] = (),
         threshold: float = 0.5,
         on_error: OnError = "block",
-        memo: int = 4096,
+        memo: int = 16_384,
     ) -> None:
         self.entities = frozenset([entities] if isinstance(entities, str) else entities)
         unknown = sorted(self.entities - ALL)
@@ -156,6 +159,8 @@ class Scrubber:
         Raises:
             Blocked: a recogniser failed, and `on_error` is `"block"`.
         """
+        if not (before or self.recognizers) and len(text) <= _LONGEST_NAME and _NAME.fullmatch(text):
+            return []
         remembered = self._memo.get(text, before)
         if remembered is None:
             spans, _ = self.examine(before + text, len(before))
@@ -260,9 +265,11 @@ class Scrubber:
         return self.replace(text, spans, vault, direction=direction, form=form)
 
     def replace(
-        self, text: str, spans: Iterable[Span], vault: Vault, *, direction: Direction = "input", form: Form = "text"
+        self, text: str, spans: Sequence[Span], vault: Vault, *, direction: Direction = "input", form: Form = "text"
     ) -> Scrubbed:
         """Replace the spans of a text, which must be disjoint and in order."""
+        if not spans:
+            return Scrubbed(text, (), vault)
         policy = self._policies[direction]
         out: list[str] = []
         pieces: list[Piece] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from agentprod.safety.pii.scrubbed import Scrubbed
 from agentprod.safety.pii.scrubber import Direction, Scrubber
@@ -43,7 +43,7 @@ class Tally:
         return self._counted(self._scrubber.scrub(text, vault, direction=direction, before=before, form=form))
 
     def replace(
-        self, text: str, spans: Iterable[Span], vault: Vault, *, direction: Direction = "input", form: Form = "text"
+        self, text: str, spans: Sequence[Span], vault: Vault, *, direction: Direction = "input", form: Form = "text"
     ) -> Scrubbed:
         """Replace the spans, and count them."""
         return self._counted(self._scrubber.replace(text, spans, vault, direction=direction, form=form))
