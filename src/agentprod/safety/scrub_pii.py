@@ -152,6 +152,14 @@ class ScrubPII(Layer):
         }
         self._shown = {name: value for name, (value, default) in given.items() if value != default}
 
+    def scrub_text(self, text: str) -> str:
+        """Return a text as telemetry may show it, with what is found named, as in `[EMAIL]`.
+
+        Spans, logs and audit files of this layer's stack use it for the text of exceptions, for what tools are called
+        with and what they return, and for names of users.
+        """
+        return self._view.scrub(text, direction="output").text
+
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Scrub the request, send it, and put the values back into the reply."""
         if call.operation == "other" and not call.request:

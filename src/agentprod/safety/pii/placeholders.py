@@ -21,9 +21,12 @@ _CLOSE = r"(?:\\?\]|&#(?:93|x5[dD]);|&r(?:brack|sqb);|］|】|〕|⟧)"
 # A name has at most five parts of 16 characters; a bounded name is what lets a stream know when to stop waiting.
 _NAME = r"[A-Za-z][A-Za-z0-9]{0,15}?(?:(?:\\?_|[ \-])[A-Za-z0-9]{1,16}?){0,4}?"
 _MARKS = r"[ *`]{0,3}"
+_AS_WRITTEN = r"\[\[([A-Z][A-Z0-9]{0,15}(?:_[A-Z0-9]{1,16}){0,4}?)_([1-9][0-9]{0,6})\]\]"
+"""How it nearly always comes back; read first, since that takes half the time."""
 _PLACEHOLDER = re.compile(
-    rf"{_OPEN}[ ]?(?:{_OPEN})?{_MARKS}({_NAME})(?:\\?_|[ \-#]){{0,2}}([1-9][0-9]{{0,6}}){_MARKS}{_CLOSE}(?:[ "
-    rf"]?{_CLOSE})?"
+    rf"{_AS_WRITTEN}"
+    rf"|{_OPEN}[ ]?(?:{_OPEN})?{_MARKS}({_NAME})(?:\\?_|[ \-#]){{0,2}}([1-9][0-9]{{0,6}})"
+    rf"{_MARKS}{_CLOSE}(?:[ ]?{_CLOSE})?"
 )
 _OPENERS = "[［【〔⟦&"
 _PART_OF_BRACKET = r"\\|&[#a-zA-Z0-9]{0,6}"
@@ -64,7 +67,9 @@ def find_placeholders(text: str, start: int = 0) -> Iterator[Found]:
     if not any(map(text.__contains__, _OPENERS)):
         return
     for match in _PLACEHOLDER.finditer(text, start):
-        yield Found(match.start(), match.end(), _NOT_LETTER.sub("_", match[1]).upper(), int(match[2]))
+        name, number, changed_name, changed_number = match.groups()
+        entity = name or _NOT_LETTER.sub("_", changed_name).upper()
+        yield Found(match.start(), match.end(), entity, int(number or changed_number))
 
 
 def open_placeholder(text: str, start: int = 0) -> int:

@@ -47,10 +47,13 @@ def in_url(text: str, at: int) -> bool:
     if "<" in window and "=" in window and (attribute := _ATTRIBUTE.search(window)):
         value = attribute[0].partition("=")[2].lstrip(" \n\t\"'").lower()
         return not value.startswith(_HARMLESS)
-    if "(" in window and _CSS.search(window):
+    if "(" in window and _CSS.search(window[window.rfind(")") + 1 :]):
         return True
-    reversed_run = _URL_RUN.match(window[::-1])
-    run = window[len(window) - reversed_run.end() :].lower() if reversed_run else ""
+    if not window or window[-1].isspace():
+        return False
+    word = window.rsplit(None, 1)[-1]
+    reversed_run = _URL_RUN.match(word[::-1])
+    run = word[len(word) - reversed_run.end() :].lower() if reversed_run else ""
     if "://" in run or run.startswith(("//", "www.")):
         return True
     return ("/" in run or "?" in run) and _BARE_HOST.search(run) is not None
