@@ -359,6 +359,34 @@ def test_force_open_refuses_in_shadow_mode_too() -> None:
     assert circuit.refusal(0.0) is not None
 
 
+def test_a_success_without_a_permit_counts_as_one_with_a_permit_does() -> None:
+    """It can be the tenth of ten calls that opens the circuit; one that began before a change does not count."""
+    circuit = machine()
+    steady = circuit.steady
+    for _ in range(3):
+        circuit.succeeded(steady, 0.0)
+    assert circuit.snapshot(0.0)["calls"] == 3
+    call(circuit, FAIL, 1.0, 5)
+    circuit.succeeded(steady, 1.0)
+    assert circuit.state(1.0) is CLOSED
+    circuit.succeeded(steady, 1.0)
+    assert circuit.state(1.0) is OPEN
+    assert circuit.steady == 0
+    circuit.reset(2.0)
+    circuit.succeeded(steady, 2.0)
+    assert circuit.snapshot(2.0)["calls"] == 0
+
+
+def test_successes_without_permits_leave_the_window_like_others() -> None:
+    """A minute later none of them is in it."""
+    circuit = machine()
+    circuit.succeeded(circuit.steady, 0.0)
+    circuit.succeeded(circuit.steady, 30.0)
+    assert circuit.snapshot(30.0)["calls"] == 2
+    circuit.succeeded(circuit.steady, 75.0)
+    assert circuit.snapshot(75.0)["calls"] == 2
+
+
 def test_listeners_are_told_of_every_change_outside_the_lock() -> None:
     """They may ask the circuit itself; what one raises reaches neither the call nor the next listener."""
     seen: list[BreakerChange] = []
@@ -367,10 +395,10 @@ def test_listeners_are_told_of_every_change_outside_the_lock() -> None:
     def broken(change: BreakerChange) -> None:
         raise RuntimeError("listener")
 
-    circuit = machine()
-    circuit.listen(broken)
-    circuit.listen(seen.append)
-    circuit.listen(lambda change: states.append(circuit.state(change.at)))
+    def look(change: BreakerChange) -> None:
+        states.append(circuit.state(change.at))
+
+    circuit = BreakerMachine(rng=lambda: 0.5, listeners=(broken, seen.append, look))
     call(circuit, FAIL, 0.0, 10)
     call(circuit, OK, 15.0, 2)
     assert [(change.old, change.new) for change in seen] == [(CLOSED, OPEN), (OPEN, HALF_OPEN), (HALF_OPEN, CLOSED)]

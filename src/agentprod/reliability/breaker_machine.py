@@ -85,8 +85,8 @@ class BreakerMachine:
         self._leases: dict[str, float] = {}
         self._successes = 0
         self._ramp = Ramp(self.policy.ramp, self.policy.ramp_for)
-        # The generation while everything is admitted, else 0: one attribute, which admission reads without the lock.
-        self._steady = 1
+        self.steady = 1
+        """The generation while every call is admitted, else 0; read without the lock."""
 
     def admit(self, now: float, *, lease: float | None = None) -> Permit | BreakerRefusal:
         """Ask for leave to make one call.
@@ -99,7 +99,7 @@ class BreakerMachine:
         Returns:
             A permit to give to `record`, or why not.
         """
-        if steady := self._steady:
+        if steady := self.steady:
             return Permit(steady)
         with self._lock:
             answer = self._decide(now, self.policy.lease if lease is None else lease)
@@ -166,12 +166,18 @@ class BreakerMachine:
             changes = self._taken_changes()
         self._tell(changes)
 
-    def renew(self, permit: Permit, now: float, *, lease: float | None = None) -> bool:
-        """Give a test call that makes progress, such as a stream, another lease from now on.
+    def succeeded(self, generation: int, now: float) -> None:
+        """Record a success that nobody timed, of a call that `steady` admitted without a permit."""
+        window = self._window
+        with self._lock:
+            failed = window.failures != window.old_failures or window.slow != window.old_slow
+            if generation == self._generation and now < window.ends and not failed:
+                window.calls += 1
+                return
+        self.record(Permit(generation), Outcome.SUCCESS, now)
 
-        Returns:
-            Whether the permit is a test call's and still counts.
-        """
+    def renew(self, permit: Permit, now: float, *, lease: float | None = None) -> bool:
+        """Give a test call that makes progress, as a stream does, another lease from now; return whether it is one."""
         with self._at(now):
             if permit.lease is None or permit.lease not in self._leases:
                 return False
@@ -187,7 +193,7 @@ class BreakerMachine:
 
     def refusal(self, now: float) -> BreakerRefusal | None:
         """Say what `admit` would refuse now, without claiming anything; a ramp's share is not foretold."""
-        if self._steady:
+        if self.steady:
             return None
         with self._at(now):
             refusal = self._refusal(now)
@@ -210,11 +216,6 @@ class BreakerMachine:
             counts = self._window.counts()
             return not counts["failures"] and not counts["slow_calls"]
 
-    def listen(self, listener: BreakerListener) -> None:
-        """Call `listener` with every change from now on."""
-        with self._lock:
-            self._listeners = (*self._listeners, listener)
-
     def force_open(self, now: float, *, reason: str = "forced") -> None:
         """Refuse everything until `reset`."""
         self._order(BreakerState.FORCED_OPEN, now, reason)
@@ -234,12 +235,11 @@ class BreakerMachine:
         through `adopt`.
         """
         with self._lock:
-            window = self._window
-            window.turn(now)
+            self._window.turn(now)
             standing = (self._state, self._era, self._reason, self._fault, self._since, self._until)
             progress = (self._reopened, self._leases, self._successes, self._ramp.started)
             known = BreakerSnapshot(*standing, *progress)
-            return known.to_dict(now) | window.counts()
+            return known.to_dict(now) | self._window.counts()
 
     def adopt(self, snapshot: Mapping[str, Any], now: float, *, age: float = 0.0) -> None:
         """Take over what another process's `snapshot` says of the circuit.
@@ -322,9 +322,9 @@ class BreakerMachine:
         if self._state is BreakerState.CLOSED and self._ramp.is_over(now):
             self._ramp.start(None)
             self._reopened, self._fault, self._error = 0, None, None
-            self._steady = self._generation
+            self.steady = self._generation
         else:
-            self._steady = 0
+            self.steady = 0
 
     def _expire(self, now: float) -> None:
         if self._leases and (end := min(self._leases.values())) <= now:

@@ -144,42 +144,41 @@ class CircuitBreaker(Layer):
         if call.ledger.environment is not self._environment:
             self._environment = call.ledger.environment
             call.board.post(self._check)
-        runtime, circuits = call.runtime, self._circuits
-        key = circuits.scope.key(call)
-        now = runtime.now()
-        circuit = circuits.get(key, now)
-        lease = call.limits.attempt or self._lease
-        shared = circuit.shared
+        now = call.runtime.now
+        key = self._circuits.scope.key(call)
+        circuit = self._circuits.get(key, now())
+        machine = circuit.machine
+        permit = None
+        steady = 0 if circuit.shared is not None else machine.steady
+        if not steady:
+            permit = await self._admitted(call, circuit, key)
+        try:
+            reply = await call_next(call)
+        except BaseException as error:
+            await self._failed(call, circuit, permit or Permit(steady), error)
+            raise
+        if reply.stream is not None:
+            self._follow(call, circuit, permit or Permit(steady), reply)
+        elif permit is not None or self._per_token:
+            outcome, details = self._answered(reply)
+            await self._record(call, circuit, permit or Permit(steady), outcome, **details)
+        elif reply.attempt is not None:  # without, nobody was asked
+            before, ended = machine.revision, now()
+            machine.succeeded(steady, ended)
+            if machine.revision != before:
+                _note_change(call, circuit, before, ended)
+        return reply
+
+    async def _admitted(self, call: Call, circuit: Circuit, key: str) -> Permit:
+        """Return leave to make the call, or raise; note what is special about it."""
+        now, lease, shared = call.runtime.now(), call.limits.attempt or self._lease, circuit.shared
         answer: Permit | BreakerRefusal
         if shared is None:
             answer = circuit.machine.admit(now, lease=lease)
         else:
-            answer = await runtime.run(lambda: shared.admit(now, lease=lease), lambda: shared.aadmit(now, lease=lease))
-        if type(answer) is Permit and answer.lease is None and answer.would_refuse is None:
-            permit = answer
-        else:
-            permit = self._told(call, key, answer)
-        try:
-            reply = await call_next(call)
-        except BaseException as error:
-            await self._failed(call, circuit, permit, error)
-            raise
-        if reply.stream is not None:
-            self._follow(call, circuit, permit, reply)
-        elif shared is None and not self._per_token:
-            outcome = Outcome.SUCCESS if reply.attempt is not None else Outcome.NEUTRAL  # without, nobody was asked
-            machine = circuit.machine
-            before, now = machine.revision, runtime.now()
-            machine.record(permit, outcome, now)
-            if machine.revision != before:
-                _note_change(call, circuit, before, now)
-        else:
-            outcome, details = self._answered(reply)
-            await self._record(call, circuit, permit, outcome, **details)
-        return reply
-
-    def _told(self, call: Call, key: str, answer: Permit | BreakerRefusal) -> Permit:
-        """Raise a refusal; note what is special about a permit."""
+            answer = await call.runtime.run(
+                lambda: shared.admit(now, lease=lease), lambda: shared.aadmit(now, lease=lease)
+            )
         if isinstance(answer, BreakerRefusal):
             call.ledger.note("CircuitBreaker", "refused", rejected=True, **_facts(answer))
             raise _refused(call, self._circuits.scope.shown(key), answer) from answer.error

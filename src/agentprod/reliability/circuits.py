@@ -81,10 +81,8 @@ class Circuits:
         self._rng = (_jitter if seed is None else random.Random(seed)).random
         self._ordered: BreakerState | None = None  # what a person ordered for all keys, those to come included
         self._known: Registry[Circuit] = Registry(self._make)
-
-    def get(self, key: str, now: float) -> Circuit:
-        """Return the circuit of a key, made if need be."""
-        return self._known.get(key, now)
+        self.get = self._known.get
+        """Returns the circuit of a key at a time, made if need be."""
 
     def share(self, store: Store) -> None:
         """Share every circuit with the processes that use the same store."""
