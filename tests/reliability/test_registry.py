@@ -61,7 +61,7 @@ def test_when_every_state_matters_a_new_key_gets_one_that_is_not_kept() -> None:
     assert len(registry) == 2
 
 
-def test_ten_thousand_models_leave_at_most_1024_circuits_and_the_open_ones() -> None:
+def test_scenario_52_ten_thousand_models_leave_at_most_1024_circuits_and_the_open_ones() -> None:
     """However many names come by."""
     registry = Registry(lambda _: BreakerMachine(BreakerPolicy()))
     for index in range(10_000):
