@@ -443,6 +443,18 @@ def test_observers_hear_of_attempts_and_events(caller: Caller) -> None:
     ]
 
 
+def test_an_observer_of_attempts_alone(caller: Caller) -> None:
+    """An observer that asks for no events hears of the attempt, and of nothing between its start and its end."""
+    heard: list[str] = []
+
+    async def watch(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        call.observe(lambda event, attempt, data: heard.append(event), events=False)
+        return await call_next(call)
+
+    assert caller.ask(caller.decorate(ap.Stack(watch), Script(["a", "b"] if caller.streams else "ab"))).value == "ab"
+    assert heard == ["attempt_start", "attempt_end"]
+
+
 def test_an_observer_that_fails(caller: Caller, caplog: pytest.LogCaptureFixture) -> None:
     """What an observer raises is logged, and the call does not feel it."""
 

@@ -178,6 +178,8 @@ class Call:
         self.limits = NO_LIMITS
         self.gates: tuple[Gate, ...] = ()
         self.observers: tuple[Callable[..., None], ...] = ()
+        self.followers: tuple[Callable[..., None], ...] = ()
+        """Those of the observers that are told of every event of a stream."""
 
     @property
     def id(self) -> str:
@@ -248,14 +250,17 @@ class Call:
         if (admit, settle) not in self.gates:
             self.gates = (*self.gates, (admit, settle))
 
-    def observe(self, fn: Callable[..., None]) -> None:
+    def observe(self, fn: Callable[..., None], *, events: bool = True) -> None:
         """Call `fn(event, attempt, data)` at `"attempt_start"`, `"attempt_end"` and for each stream `"event"`.
 
         `data` is the call at the start, the error or `None` at the end, the event's JSON for events.
-        What `fn` raises is logged and dropped.
+        What `fn` raises is logged and dropped. With `events=False` it hears of attempts only, and chunks of a stream
+        cost it nothing.
         """
         if fn not in self.observers:
             self.observers = (*self.observers, fn)
+            if events:
+                self.followers = (*self.followers, fn)
 
     def helper(self) -> AbstractContextManager[None]:
         """Return a context in which calls that a layer makes itself do not enter this call's stack again."""

@@ -60,7 +60,7 @@ class EventStream:
         self.limits = call.limits
         self.target = call.target
         self.ledger = call.ledger
-        self.observers = call.observers
+        self.observers, self.followers = call.observers, call.followers
         self.reply: Reply | None = None
         self.attempt: Attempt | None = None
         """The one that sent it; its edge says so."""
@@ -129,7 +129,7 @@ class EventStream:
                 self._raise_broken(error)
         if batch is None:
             return None
-        feed, observers = self.reader.feed, self.observers
+        feed, followers = self.reader.feed, self.followers
         for position, event in enumerate(batch):
             data = event.data
             if data is None:
@@ -137,7 +137,7 @@ class EventStream:
             elif feed(data):
                 self._failure = await self.source.error(event)
                 return batch[:position]
-            elif observers:
+            elif followers:
                 self._tell(data)
         return batch
 
@@ -146,8 +146,8 @@ class EventStream:
         self.reader.end()
 
     def _tell(self, data: Any) -> None:
-        for observer in self.observers:
-            notify(observer, "event", self.attempt, data)
+        for follower in self.followers:
+            notify(follower, "event", self.attempt, data)
 
     async def _guarded(self, alarm: Alarm) -> list[Event] | None:
         """Read one batch within the limits."""

@@ -230,7 +230,8 @@ class Fetcher:
         source = Joined(shared, call, leads=leads, copies=is_function(call) and not leads)
         stream = EventStream(source, call)
         if leads:
-            stream.observers = ()  # they have seen the events pass by on the way into the shared stream
+            # They have seen the events pass by on the way into the shared stream.
+            stream.observers = stream.followers = ()
         reply = Reply(call, shared.reply.native if leads else None, stream=stream)
         source.outer = reply
         return reply

@@ -49,7 +49,7 @@ class Refresher:
         ledger = Ledger(now, call.ledger.environment, call.context, call.ledger.listeners)
         ledger.note("Cache", "refresh")
         # Nobody waits for it, and the span of the call it belongs to will have ended.
-        anew = call.replace(ledger=ledger, deadline=None, limits=NO_LIMITS, observers=())
+        anew = call.replace(ledger=ledger, deadline=None, limits=NO_LIMITS, observers=(), followers=())
         call.runtime.spawn(self._refresh(anew, call_next, ticket, here))
 
     async def _refresh(self, call: Call, call_next: CallNext, ticket: Ticket, here: tuple[str, object]) -> None:

@@ -39,7 +39,7 @@ class Leg:
         self._race = race
         self.watch = _Watch(extra=number > 0)
         sent = call.replace()
-        sent.observe(self.watch)
+        sent.observe(self.watch, events=False)
         self._job: Job | None = call.runtime.spawn(self._run(sent, call_next))
 
     async def _run(self, call: Call, call_next: CallNext) -> None:

@@ -157,7 +157,7 @@ class RateLimit(Layer):
         begun = len(made)
         if self._side_by_side:
             made, begun, call = [], 0, call.replace()
-            call.observe(_Attempts(made))
+            call.observe(_Attempts(made), events=False)
         try:
             reply = await call_next(call)
         except BaseException as error:

@@ -100,7 +100,7 @@ class CallLog(Layer):
         if call.operation not in _LOGGED or not self._chosen(call):
             return await call_next(call)
         seen = _Seen(call)
-        call.observe(seen)
+        call.observe(seen, events=False)
         reply = await call_next(call)
         reply.on_end(lambda end: self._ended(call, seen, reply, end))
         return reply

@@ -81,7 +81,7 @@ class AuditLog(Layer):
         if self._blocks:
             await self._announce(call)
         sent = _Sent(call, self._own_salt)
-        call.observe(sent.observe)
+        call.observe(sent.observe, events=False)
         try:
             reply = await call_next(call)
         except BaseException as error:

@@ -64,7 +64,7 @@ class StreamWatch:
         """Monotonic time at which the stream was open: its first content has arrived then."""
 
     def seen(self) -> list[Any]:
-        """Return the first event and the last ones."""
+        """Return the first event and the last ones; of a short stream the first is among both."""
         return [self._first, *self._last]
 
     def events(self) -> list[Any]:
@@ -119,16 +119,13 @@ class StreamWatch:
 
     def feed(self, events: list[Event]) -> list[Event]:
         """Remember the first and the last events."""
-        for event in events:
-            data = event.data
-            if data is not None:
-                if self._first is None:
-                    self._first = data
-                else:
-                    self._last.append(data)
-                self.count += 1
-                if self._all is not None and self.count <= _MOST_EVENTS:
-                    self._all.append(data)
+        found = [event.data for event in events if event.data is not None]
+        if self._first is None and found:
+            self._first = found[0]
+        self._last.extend(found)
+        if self._all is not None and self.count < _MOST_EVENTS:
+            self._all.extend(found[: _MOST_EVENTS - self.count])
+        self.count += len(found)
         return events
 
     def finish(self) -> list[Event]:

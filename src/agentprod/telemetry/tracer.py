@@ -133,7 +133,7 @@ class Tracer(Layer):
             return None
         state[TRACED] = operation.span.get_span_context()
         if operation.recording:
-            call.observe(operation.observe)
+            call.observe(operation.observe, events=False)
         return operation
 
     def _find_tracer(self) -> trace.Tracer | None:
