@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from agentprod.errors import ConfigError
 from agentprod.telemetry.audit_chain import HEAD_BYTES, RECOVERED, Head, Verification, seal, verify
-from agentprod.telemetry.audit_recovery import Tail, read_tail
+from agentprod.telemetry.audit_recovery import read_tail
 from agentprod.telemetry.calls import CallRecord
 from agentprod.telemetry.file_lock import lock_file, unlock_file
 from agentprod.telemetry.forks import renew_after_fork
@@ -31,6 +31,8 @@ _MOST_ITEMS = 100
 _DEEPEST = 4
 _LONGEST_LINE = 65536
 _BINARY = getattr(os, "O_BINARY", 0)
+# A constant, for a union would be built anew for every value.
+_PLAIN = (bool, int, type(None))
 
 
 class AuditWriter:
@@ -84,6 +86,7 @@ class AuditWriter:
         self._interval = 0.0 if fsync == "always" else None if fsync == "never" else float(fsync)
         self._key, self._own_salt, self._now = key, salt, now
         self._files: tuple[int, int] | None = None
+        self._last: Head | None = None
         self.after_fork()
         renew_after_fork(self)
 
@@ -113,10 +116,11 @@ class AuditWriter:
         with self._lock:
             log, head = self._hold()
             try:
-                tail = self._ready(log, head)
+                last = self._ready(log, head)
                 if content:
                     cleaned = {**cleaned, "content": self._digests(content)}
-                return self._write(log, head, tail, event, cleaned)
+                self._last = self._write(log, head, last, event, cleaned)
+                return self._last
             finally:
                 unlock_file(head)
 
@@ -172,7 +176,7 @@ class AuditWriter:
         files, self._files = getattr(self, "_files", None), None
         for file in files or ():
             os.close(file)
-        self._tail: Tail | None = None
+        self._last = None
         self._salt = self._own_salt
         self._synced = float("-inf")
 
@@ -183,39 +187,43 @@ class AuditWriter:
         lock_file(self._files[1])
         return self._files
 
-    def _ready(self, log: int, head: int) -> Tail:
+    def _ready(self, log: int, head: int) -> Head:
         """Return where the chain ends, after repairing what a crash left behind."""
-        size = os.fstat(log).st_size
+        size = os.lseek(log, 0, os.SEEK_END)
         # If nobody wrote since, what is known is still right; that spares reading the head.
-        if self._tail is None or self._tail.head.size != size:
-            os.lseek(head, 0, os.SEEK_SET)
-            self._tail = read_tail(log, size, Head.from_bytes(os.read(head, HEAD_BYTES)), self._key)
-            if self._tail.bytes_missing:
-                _write_all(log, self._tail.bytes_missing)
-        is_new = self._tail.head.seq == 0
-        if self._tail.why is not None:
-            # Before anything else, for a torn line is accounted for by the line right behind it.
-            self._write(log, head, self._tail, RECOVERED, self._tail.account())
-        if is_new:
-            salt = "" if self._own_salt else secrets.token_hex(16)
-            digest = "hmac-sha256" if self._key else "sha256"
-            self._write(log, head, self._tail, _OPENED, {"version": 1, "chain": digest, "salt": salt})
+        if self._last is None or self._last.size != size:
+            self._last = self._continue(log, head, size)
         if self._salt is None:
             self._salt = _stored_salt(log)
-        return self._tail
+        return self._last
 
-    def _write(self, log: int, head: int, tail: Tail, event: str, data: Mapping[str, Any]) -> Head:
-        fields: dict[str, Any] = {"seq": tail.head.seq + 1, "ts": round(self._now(), 3), "event": event, "data": data}
-        line, digest = seal({**fields, "prev_hash": tail.head.hash}, self._key)
+    def _continue(self, log: int, head: int, size: int) -> Head:
+        """Find the end of a chain that others wrote to, or begin one."""
+        os.lseek(head, 0, os.SEEK_SET)
+        tail = read_tail(log, size, Head.from_bytes(os.read(head, HEAD_BYTES)), self._key)
+        last = tail.head
+        if tail.bytes_missing:
+            _write_all(log, tail.bytes_missing)
+        if tail.why is not None:
+            # Before anything else, for a torn line is accounted for by the line right behind it.
+            last = self._write(log, head, last, RECOVERED, tail.account())
+        if tail.head.seq == 0:
+            salt = "" if self._own_salt else secrets.token_hex(16)
+            digest = "hmac-sha256" if self._key else "sha256"
+            last = self._write(log, head, last, _OPENED, {"version": 1, "chain": digest, "salt": salt})
+        return last
+
+    def _write(self, log: int, head: int, last: Head, event: str, data: Mapping[str, Any]) -> Head:
+        seq = last.seq + 1
+        fields = {"seq": seq, "ts": round(self._now(), 3), "event": event, "data": data, "prev_hash": last.hash}
+        line, digest = seal(fields, self._key)
         if len(line) > _LONGEST_LINE:
-            fields["data"] = {"left_out_bytes": len(line)}
-            line, digest = seal({**fields, "prev_hash": tail.head.hash}, self._key)
+            line, digest = seal({**fields, "data": {"left_out_bytes": len(line)}}, self._key)
         _write_all(log, line)
         # The lock is ours, so nobody else wrote in between.
-        made = Head(tail.head.seq + 1, digest, tail.head.size + len(line))
+        made = Head(seq, digest, last.size + len(line))
         os.lseek(head, 0, os.SEEK_SET)
         _write_all(head, made.to_bytes())
-        self._tail = Tail(made)
         self._sync(log)
         return made
 
@@ -292,12 +300,12 @@ def _stored_salt(log: int) -> bytes:
 
 
 def _clean(value: Any, depth: int) -> Any:
-    if value is None or isinstance(value, bool | int):
+    if isinstance(value, str):
+        return value[:_LONGEST_TEXT]
+    if isinstance(value, _PLAIN):
         return value
     if isinstance(value, float):
         return value if isfinite(value) else str(value)
-    if isinstance(value, str):
-        return value[:_LONGEST_TEXT]
     if depth < _DEEPEST:
         if isinstance(value, Mapping):
             items = list(value.items())[:_MOST_ITEMS]
