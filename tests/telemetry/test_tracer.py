@@ -260,6 +260,7 @@ def test_notes_of_any_layer_become_attributes_but_never_text(traces: Traces) -> 
             call.ledger.note(
                 "MyLayer", "looked", score=Decimal("0.5"), kinds={"b", "a"}, text="x" * 200, thing=object()
             )
+            call.ledger.note("MyLayer", "counted", thing_of_many_bits=2**63, things_of_two_kinds={3, "a"})
             call.ledger.note("MyLayer", "gave_up")
             call.ledger.note("RateLimit", "waited", wait=1.0)
             call.ledger.note("RateLimit", "waited", wait=0.5)

@@ -44,6 +44,9 @@ def asked(traces: Traces, **request: Any) -> dict[str, Any]:
         ({"reasoning": {"effort": "high"}}, {"reasoning.level": "high"}),
         ({"reasoning": "high", "text": None}, {}),
         ({"previous_response_id": "resp_1"}, {"previous_response.id": "resp_1"}),
+        # An exporter has 64 bits for an integer, and would lose the whole batch over one that is longer.
+        ({"seed": 2**63, "max_tokens": float("inf"), "top_p": float("nan"), "n": 2**70}, {}),
+        ({"seed": 2**63 - 1}, {"seed": 2**63 - 1}),
     ],
 )
 def test_parameters_of_every_format(traces: Traces, request_: dict[str, Any], expected: dict[str, Any]) -> None:

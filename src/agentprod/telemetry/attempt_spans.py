@@ -22,7 +22,21 @@ if TYPE_CHECKING:
 
     from agentprod.ledger import Attempt
 
-__all__ = ["AttemptSpan", "attempt_identity"]
+__all__ = ["AttemptSpan", "attempt_identity", "end_span"]
+
+
+def end_span(span: Span, ended_at: int | None = None) -> None:
+    """End a span; what a span processor of the application raises is counted, and never felt by the call.
+
+    Args:
+        span: the span.
+
+        ended_at: POSIX time in nanoseconds; now by default.
+    """
+    try:
+        span.end(ended_at)
+    except Exception:
+        drops.count("tracer")
 
 
 class AttemptSpan:
@@ -68,7 +82,7 @@ class AttemptSpan:
                 self._span.set_status(Status(StatusCode.ERROR, self.attempt.error_type))
         except Exception:
             drops.count("tracer")
-        self._span.end(self._ended_at)
+        end_span(self._span, self._ended_at)
 
 
 def attempt_identity(attempt: Attempt) -> dict[str, Any]:
@@ -82,23 +96,20 @@ def attempt_identity(attempt: Attempt) -> dict[str, Any]:
 
 
 _ID = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
-
-
-def _id(found: str | None) -> str | None:
-    """Return what a header calls a request, when it is an id and not a text."""
-    return found if found is not None and _ID.fullmatch(found) else None
+"""What a header calls a request is shown when it is an id and not a text."""
 
 
 def _facts(attempt: Attempt, counts: bool) -> dict[str, Any]:
     found: dict[str, Any] = {name.ATTEMPT_OUTCOME: attempt.outcome}
     if attempt.hedged:
         found[name.ATTEMPT_HEDGED] = True
-    known = (
-        (name.STATUS_CODE, attempt.status),
-        (name.ATTEMPT_REQUEST_ID, _id(attempt.provider_request_id)),
-        (name.ATTEMPT_RETRY_AFTER, attempt.retry_after),
-    )
-    found.update({key: value for key, value in known if value is not None})
+    if attempt.status is not None:
+        found[name.STATUS_CODE] = attempt.status
+    if attempt.retry_after is not None:
+        found[name.ATTEMPT_RETRY_AFTER] = attempt.retry_after
+    request_id = attempt.provider_request_id
+    if request_id is not None and _ID.fullmatch(request_id):
+        found[name.ATTEMPT_REQUEST_ID] = request_id
     if attempt.fault is not None:
         found[name.ATTEMPT_FAULT] = attempt.fault.value
         found[name.ATTEMPT_RETRYABLE] = attempt.fault in RETRIED

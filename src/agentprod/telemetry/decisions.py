@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["decisions"]
 
 _LONGEST = 128
+_LARGEST = 2**63
+"""Integers of OTLP have 64 bits; one beyond that would cost a whole batch of spans."""
 
 _TOPICS = {
     "CircuitBreaker": "breaker",
@@ -108,18 +110,20 @@ def _add(note: Note, found: dict[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, bool | int | float):
+    if isinstance(value, int):
+        return value if -_LARGEST <= value < _LARGEST else None
+    if isinstance(value, float):
         return value
     if isinstance(value, str):
         return value if len(value) <= _LONGEST else None
     if isinstance(value, set | frozenset):
-        value = sorted(value)
+        value = sorted(value, key=str)
     if isinstance(value, list | tuple):
         short = all(isinstance(item, str) and len(item) <= _LONGEST for item in value)
         return list(value) if short else None
     try:
         return float(value)  # Decimal, numpy's numbers
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -23,7 +23,7 @@ from opentelemetry.context import create_key, get_value, set_value
 from opentelemetry.trace import get_current_span
 
 from agentprod.telemetry import attributes as name
-from agentprod.telemetry.duplicates import ended, follow, is_inference
+from agentprod.telemetry.duplicates import ended, follow, followed, is_inference
 from agentprod.telemetry.later import later
 from agentprod.usage import Usage
 
@@ -187,7 +187,10 @@ def _processor(base: Any) -> Any:
                 below.started(span.context.span_id)
 
         def on_end(self, span: Any) -> None:
-            below = _open.pop(span.context.span_id, None)
+            span_id = span.context.span_id
+            below = _open.pop(span_id, None)
+            if below is None and not followed(span_id):
+                return  # nearly all spans of a process, ours among them
             counts = any(key in span.attributes for key in _COUNTS)
             if ended(span, counts=counts, below=below is not None) and below is not None:
                 below.count()

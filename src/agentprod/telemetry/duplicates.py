@@ -13,7 +13,7 @@ from typing import Any
 
 from agentprod.telemetry import attributes as name
 
-__all__ = ["ended", "follow", "is_inference"]
+__all__ = ["ended", "follow", "followed", "is_inference"]
 
 _INFERENCE = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
 _OPENINFERENCE = frozenset({"LLM", "EMBEDDING"})
@@ -43,6 +43,11 @@ def follow(span_id: int, *, counted: bool = False) -> None:
         _chains[span_id] = _chains.get(span_id, False) or counted
         if len(_chains) > _MOST:
             _chains.popitem(last=False)
+
+
+def followed(span_id: int) -> bool:
+    """Whether the end of a span is looked at."""
+    return span_id in _chains
 
 
 def ended(span: Any, *, counts: bool, below: bool) -> bool:

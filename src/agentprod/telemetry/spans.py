@@ -11,7 +11,7 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from agentprod.telemetry import attributes as name
 from agentprod.telemetry import sinks
-from agentprod.telemetry.attempt_spans import AttemptSpan, attempt_identity
+from agentprod.telemetry.attempt_spans import AttemptSpan, attempt_identity, end_span
 from agentprod.telemetry.content import Content, emit_event
 from agentprod.telemetry.dedupe import Below, Shared, inference_around
 from agentprod.telemetry.drops import drops
@@ -211,7 +211,7 @@ class Operation:
         if self._below is not None:
             self._below.close()
         if not self.recording and self._instruments is None:
-            self.span.end()
+            end_span(self.span)
             return
         ending, ended_at = Ending(self._call, error, stream), time.time_ns()
         if self._takes_time():
@@ -236,7 +236,7 @@ class Operation:
             drops.count("tracer")
         for stopped in self._stopped:
             stopped.end(self._counts)
-        self.span.end(ended_at)
+        end_span(self.span, ended_at)
         # The call's observers lead here: a cycle through the whole call would wait for the garbage collector.
         del self._call
 

@@ -18,6 +18,7 @@ __all__ = ["identity", "parameters", "response_facts", "server", "span_name"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LONGEST = 256
+_LARGEST = 2**63
 # As OpenTelemetry's instrumentation of Anthropic writes them.
 _STOP_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_call"}
 _OUTPUT_TYPES = {"json_object": "json", "json_schema": "json", "text": "text"}
@@ -87,7 +88,8 @@ Read = Callable[[Any, dict[str, Any]], None]
 
 def _number(attribute: str, kind: Callable[[Any], Any]) -> Read:
     def read(value: Any, found: dict[str, Any]) -> None:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        # OTLP has 64 bits for an integer: one beyond that would cost a whole batch of spans.
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST:
             found[attribute] = kind(value)
 
     return read
@@ -108,8 +110,8 @@ def _stop(value: Any, found: dict[str, Any]) -> None:
 
 
 def _choices(value: Any, found: dict[str, Any]) -> None:
-    if isinstance(value, int) and value != 1:
-        found[name.CHOICES] = value
+    if value != 1:
+        _number(name.CHOICES, int)(value, found)
 
 
 def _format(value: Any, found: dict[str, Any]) -> None:
@@ -182,7 +184,7 @@ def _body_facts(body: dict[str, Any], found: dict[str, Any], reasons: dict[int, 
     for key, attribute in _NAMED:
         value = body.get(key)
         if value and isinstance(value, str):
-            found.setdefault(attribute, value)
+            found.setdefault(attribute, value[:_LONGEST])
     _stop_reason(body, reasons)
     choices = body.get("choices")
     if isinstance(choices, list | tuple):
