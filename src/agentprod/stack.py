@@ -116,7 +116,7 @@ class Stack:
             self._names,
             prices or default_pricer,
             default_estimator,
-            default_scrub,
+            next((found.scrub_text for found in layers if hasattr(found, "scrub_text")), default_scrub),
             classify,
             own_retries,
             self._id,

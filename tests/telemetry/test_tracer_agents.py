@@ -139,6 +139,28 @@ def test_arguments_and_result_are_recorded_only_scrubbed(traces: Traces, capture
         assert json.loads(attributes["gen_ai.tool.call.result"]) == {"sent": ["[EMAIL]"]}
 
 
+def test_recognisers_of_the_scrubber_look_at_tools_too(traces: Traces) -> None:
+    """What the stack's `ScrubPII` was taught to find is named in arguments, results and exceptions as in messages."""
+    tracer = ap.Tracer(capture="span", tracer_provider=traces.provider)
+    own = ap.Recognizer.regex("EMPLOYEE_ID", r"E-\d{6}")
+
+    @ap.Stack(tracer, ap.ScrubPII(recognizers=[own]))
+    def ask(model: str, messages: list[Any]) -> str:
+        raise ValueError("E-123456 is unknown, like ann@example.com")
+
+    ap.Stack(latest := ap.Tracer(capture="span", tracer_provider=traces.provider))  # a stack without a scrubber
+    with ToolCall("find", arguments={"who": "E-123456"}) as running:
+        running.result = "ann@example.com, E-123456"
+    with pytest.raises(ValueError, match="unknown"):
+        ask(MODEL, HELLO)
+    attributes: Any = traces.named("execute_tool find")[0].attributes
+    assert json.loads(attributes["gen_ai.tool.call.arguments"]) == {"who": "[EMPLOYEE_ID]"}
+    assert json.loads(attributes["gen_ai.tool.call.result"]) == "[EMAIL], [EMPLOYEE_ID]"
+    assert latest.capture
+    (failed,) = traces.operations()[1:]
+    assert failed.status.description == "[EMPLOYEE_ID] is unknown, like [EMAIL]"
+
+
 def test_without_an_sdk_nothing_is_attached() -> None:
     """A block without a collector runs as it is, and still counts for whoever asks."""
     tracer = ap.Tracer()

@@ -35,10 +35,12 @@ class Source(Protocol):
     capture: CaptureMode
     tracer_provider: TracerProvider | None
     meter_provider: MeterProvider | None
-    scrub: Callable[[str], str] | None
+    scrubs: tuple[Callable[[str], str], ...]
+    """How the stacks it is in scrub text."""
 
 
 _latest: Callable[[], Source | None] = lambda: None  # noqa: E731 - replaced by a weak reference
+_sources: weakref.WeakSet[Source] = weakref.WeakSet()
 _watching = False
 _lock = threading.Lock()
 
@@ -52,6 +54,7 @@ def trace_activities(source: Source) -> None:
     global _latest, _watching  # noqa: PLW0603 - one per process, by intent
     with _lock:
         _latest = weakref.ref(source)
+        _sources.add(source)
         if not _watching:
             activities.watch(_watched)
             hear_circuits(_circuit_changed)
@@ -132,12 +135,22 @@ class _Traced:
             found = {name.AGENT_LOOPS: activity.model_calls, name.AGENT_TOOL_CALLS: activity.tool_calls}
             told = {name.AGENT_OUTCOME: activity.outcome, name.AGENT_EXIT_REASON: activity.exit_reason}
             return {**found, **{key: value for key, value in told.items() if value is not None}}
-        if isinstance(activity, ToolCall) and self._source.capture and self._source.scrub is not None:
-            capture = Capture(self._source.scrub)
+        if isinstance(activity, ToolCall) and self._source.capture:
+            capture = Capture(_scrub)
             content = {name.TOOL_ARGUMENTS: activity.arguments, name.TOOL_RESULT: activity.result}
             made = {key: capture.value(value) for key, value in content.items() if value is not None}
             return {key: text for key, text in made.items() if text is not None}
         return {}
+
+
+def _scrub(text: str) -> str:
+    """Scrub a text as every stack of the process does: nothing tells which of them a tool's text comes from."""
+    scrubs = {scrub for source in list(_sources) for scrub in source.scrubs}
+    if not scrubs:
+        raise LookupError("nothing scrubs this text")
+    for scrub in scrubs:
+        text = scrub(text)
+    return text
 
 
 def _identity(activity: Activity) -> tuple[str, dict[str, Any]]:

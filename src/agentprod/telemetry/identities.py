@@ -19,20 +19,22 @@ _scrub: Callable[[str], str] | None = None
 
 
 def scrub_with(scrub: Callable[[str], str] | None) -> None:
-    """Say how the stacks of this process scrub text."""
+    """Say how the stack of the call that ends scrubs text."""
     global _scrub  # noqa: PLW0603 - one per process, by intent
-    if scrub is not _scrub:
-        _scrub = scrub
-        leaving.cache_clear()
+    _scrub = scrub
+
+
+def leaving(text: str) -> str:
+    """Return a name as logs and audit files may hold it, with personal data replaced by its kind."""
+    return text if _scrub is None else _scrubbed(text, _scrub)
 
 
 @lru_cache(maxsize=4096)
-def leaving(text: str) -> str:
-    """Return a name as logs and audit files may hold it, with personal data replaced by its kind."""
-    if _scrub is None or _PLAIN.fullmatch(text):
+def _scrubbed(text: str, scrub: Callable[[str], str]) -> str:
+    if _PLAIN.fullmatch(text):
         return text
     try:
-        return _scrub(text)
+        return scrub(text)
     except Exception:
         drops.count("capture")
         return "[dropped]"

@@ -80,7 +80,7 @@ class Tracer(Layer):
         self.capture = capture_mode(capture)
         self.tracer_provider = tracer_provider
         self.meter_provider = meter_provider
-        self.scrub: Callable[[str], str] | None = None
+        self.scrubs: tuple[Callable[[str], str], ...] = ()
         self._chunk_gaps = chunk_gaps
         self._tracer: trace.Tracer | None = None
         self._instruments: Instruments | None = None
@@ -91,7 +91,9 @@ class Tracer(Layer):
 
     def join_stack(self, stack: Any) -> None:
         """Scrub what tools are called with as the stack scrubs other text."""
-        self.scrub = stack.entry.sync.scrub
+        scrub = stack.entry.sync.scrub
+        if scrub not in self.scrubs:
+            self.scrubs = (*self.scrubs, scrub)
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Trace one call."""
