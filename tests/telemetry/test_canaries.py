@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -14,6 +15,8 @@ import pytest
 from opentelemetry import _logs
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 import agentprod as ap
 from agentprod.runs import ToolCall
@@ -21,7 +24,7 @@ from agentprod.telemetry.footer import format_footer
 from agentprod.telemetry.later import later
 from agentprod.telemetry.record_ring import Calls
 from agentprod.testing import Provider, behaviours
-from tests.telemetry.tracing import MODEL, Traces, openai_client, running
+from tests.telemetry.tracing import CLAUDE, MODEL, Traces, anthropic_client, openai_client, running
 
 CANARIES = {
     "mail": "ann.lee@corp-mail.com",
@@ -53,7 +56,12 @@ class Outlets:
         self.lines, self.debug = io.StringIO(), io.StringIO()
         self.audit = folder / "audit.jsonl"
         self.alerts: list[ap.Alert] = []
+        self.posted: list[Any] = []
+        self.metrics = InMemoryMetricReader()
+        self.meters = MeterProvider([self.metrics], shutdown_on_exit=False)
+        self.monitor = ap.Monitor(by=("model", "status"))
         self.calls: Calls | None = None
+        monkeypatch.setattr(ap.Webhook, "_post", lambda _, message: self.posted.append(message))
         logger = LoggerProvider()
         logger.add_log_record_processor(SimpleLogRecordProcessor(self.events))
         monkeypatch.setattr(_logs, "get_logger", logger.get_logger)
@@ -80,10 +88,23 @@ class Outlets:
             "debug log": self.debug.getvalue(),
             "audit": self.audit.read_text("utf-8"),
             "alerts": "\n".join(f"{alert} {alert.text}" for alert in self.alerts),
+            "webhook": json.dumps(self.posted, ensure_ascii=False),
+            "metrics": str(self.metrics.get_metrics_data()),
+            "monitor": f"{self.monitor.summary()} {self.monitor.by('model')} {self.monitor.by('status')}",
+            "health": json.dumps(ap.health(), ensure_ascii=False),
             "card": bundle["text/html"] + bundle["text/plain"],
             "footer": format_footer(self.calls),
             "records": "\n".join(map(repr, self.calls)),
         }
+
+    def tracer(self, capture: Any) -> ap.Tracer:
+        """Return a tracer into these outlets."""
+        return ap.Tracer(capture=capture, tracer_provider=self.traces.provider, meter_provider=self.meters)
+
+    def alerting(self) -> ap.Alerts:
+        """Return alerts into these outlets; each of the two rules fires."""
+        rules = [ap.Rule("calls", ">", 0), ap.Rule("tool_success_rate", "<", 0.9)]
+        return ap.Alerts(rules, [self.alerts.append, ap.Webhook("https://hooks.example/x")], timer=False)
 
 
 @pytest.fixture
@@ -95,6 +116,8 @@ def outlets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outlets
     ap.logs.setup("DEBUG", stream=made.lines)
     logger.addHandler(logging.StreamHandler(made.debug))
     yield made
+    made.monitor.close()
+    made.meters.shutdown()
     ap.logs.write_calls(False)
     logger.handlers[:], _, logger.propagate = before
     logger.setLevel(before[1])
@@ -125,6 +148,12 @@ def use(client: openai.OpenAI, provider: Provider) -> None:
     assert CANARIES["mail"] in str(caught.value)
 
 
+def leaked(found: dict[str, str]) -> dict[str, list[str]]:
+    """Return which canaries each outlet let through, of those that let any."""
+    seen = {outlet: [kind for kind, canary in CANARIES.items() if canary in text] for outlet, text in found.items()}
+    return {outlet: kinds for outlet, kinds in seen.items() if kinds}
+
+
 @pytest.mark.parametrize("scrubbing", [False, True], ids=["built-in scrub", "ScrubPII"])
 @pytest.mark.parametrize("capture", MODES)
 def test_nothing_leaves_with_an_sdk_client(outlets: Outlets, capture: Any, scrubbing: bool) -> None:
@@ -138,32 +167,102 @@ def test_nothing_leaves_with_an_sdk_client(outlets: Outlets, capture: Any, scrub
         behaviours.ok(chunks=pieces),
         behaviours.error(400, message=f"cannot say {ALL}", headers=headers),
     ]
-    tracer = ap.Tracer(capture=capture, tracer_provider=outlets.traces.provider)
     layers = [
-        tracer,
+        outlets.tracer(capture),
         ap.AuditLog(outlets.audit, salt=b"0123456789abcdef"),
         *([ap.ScrubPII(strategy={"SECRET": "redact"})] if scrubbing else []),
     ]
-    rules = [ap.Rule("calls", ">", 0), ap.Rule("tool_success_rate", "<", 0.9)]
-    with running(script) as provider, ap.Alerts(rules, [outlets.alerts.append], timer=False) as alerts:
+    with running(script) as provider, outlets.alerting() as alerts:
         client = ap.Stack(*layers, ap.Retry(attempts=1), ap.CircuitBreaker()).wrap(openai_client(provider))
         with ap.record() as outlets.calls:
             use(client, provider)
         alerts.evaluate()
         alerts.close()
     found = outlets.texts()
-    leaked = {outlet: [kind for kind, canary in CANARIES.items() if canary in text] for outlet, text in found.items()}
-    assert not any(leaked.values()), leaked
+    assert not leaked(found)
     # The outlets were open: the test would otherwise find nothing whatever was written.
     assert found["spans"].count("execute_tool lookup") == 1
     assert ("gen_ai.input.messages" in found["spans"]) == (capture in ("span", "both"))
     assert ("gen_ai.input.messages" in found["events"]) == (capture in ("event", "both"))
     assert found["log"].count('"llm.call"') == 4
     assert found["audit"].count('"llm.call"') == 4
-    assert len(outlets.alerts) == 2
+    assert len(outlets.alerts) == len(outlets.posted) == 2
+    assert "gen_ai.client.operation.duration" in found["metrics"]
+    assert "4 calls" in found["card"].replace("<b>", "").replace("</b>", "")
     if capture in ("span", "both"):
         for word in ("[EMAIL", "[CREDIT_CARD", "[SECRET"):
             assert word in found["spans"].replace("<", "[")
+
+
+def use_claude(client: Any) -> None:
+    """Put the canaries into the parts of Anthropic's wire form."""
+    used = {"type": "tool_use", "id": "t1", "name": "lookup", "input": {"q": ALL}}
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": ALL}]}
+    options: dict[str, Any] = {
+        "model": CLAUDE,
+        "max_tokens": 100,
+        "system": [{"type": "text", "text": f"You know {ALL}"}],
+        "tools": [{"name": "lookup", "description": f"Finds {ALL}", "input_schema": {"type": "object"}}],
+        "metadata": {"user_id": ALL},
+        "messages": [
+            {"role": "user", "content": f"I am {ALL}"},
+            {"role": "assistant", "content": [used]},
+            {"role": "user", "content": [result]},
+        ],
+    }
+    client.messages.create(**options)
+    for event in client.messages.create(**options, stream=True):
+        assert event
+
+
+async def use_responses(client: Any) -> None:
+    """Put the canaries into the parts of OpenAI's Responses, whole, streamed and refused."""
+    used = {"type": "function_call", "call_id": "c1", "name": "lookup", "arguments": json.dumps({"q": ALL})}
+    result = {"type": "function_call_output", "call_id": "c1", "output": ALL}
+    options: dict[str, Any] = {
+        "model": MODEL,
+        "instructions": f"You know {ALL}",
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": ALL}]}, used, result],
+        "safety_identifier": ALL,
+    }
+    await client.responses.create(**options)
+    async for event in await client.responses.create(**options, stream=True):
+        assert event
+    with pytest.raises(openai.InternalServerError):
+        await client.responses.create(**options)
+    await client.embeddings.create(model="text-embedding-3-small", input=[ALL])
+
+
+@pytest.mark.parametrize("scrubbing", [False, True], ids=["built-in scrub", "ScrubPII"])
+@pytest.mark.parametrize("capture", MODES)
+def test_nothing_leaves_with_other_apis(outlets: Outlets, capture: Any, scrubbing: bool) -> None:
+    """The same holds for Anthropic, and for Responses and embeddings of an asynchronous client."""
+    said = behaviours.ok(f"You are {ALL}", headers={"request-id": f"for {ALL}"})
+    failed = behaviours.error(500, message=f"cannot say {ALL}")
+    embedded = behaviours.ok("")
+    layers = [
+        outlets.tracer(capture),
+        ap.AuditLog(outlets.audit, salt=b"0123456789abcdef"),
+        *([ap.ScrubPII(strategy={"SECRET": "redact"})] if scrubbing else []),
+    ]
+    stack = ap.Stack(*layers, ap.Retry(attempts=1))
+
+    async def ask(provider: Provider) -> None:
+        client = openai.AsyncOpenAI(base_url=provider.openai_url, api_key="k")
+        await use_responses(stack.wrap(client))
+        await client.close()
+
+    with running([said] * 4 + [failed, embedded]) as provider, outlets.alerting() as alerts:
+        with ap.record() as outlets.calls:
+            use_claude(stack.wrap(anthropic_client(provider)))
+            asyncio.run(ask(provider))
+        alerts.evaluate()
+        alerts.close()
+    found = outlets.texts()
+    assert not leaked(found)
+    assert found["log"].count('"llm.call"') == found["audit"].count('"llm.call"') == 6
+    for outlet, mode in (("spans", "span"), ("events", "event")):
+        assert ("gen_ai.system_instructions" in found[outlet]) == (capture in (mode, "both"))
 
 
 def test_nothing_leaves_with_a_function(outlets: Outlets) -> None:
@@ -180,8 +279,7 @@ def test_nothing_leaves_with_a_function(outlets: Outlets) -> None:
     with ap.record() as outlets.calls, pytest.raises(ValueError, match="rejected"):
         ask(MODEL, [{"role": "user", "content": ALL}])
     found = outlets.texts()
-    leaked = {outlet: [kind for kind, canary in CANARIES.items() if canary in text] for outlet, text in found.items()}
-    assert not any(leaked.values()), leaked
+    assert not leaked(found)
     assert "rejected: mail [EMAIL]" in found["spans"]
     assert "rejected: mail [EMAIL]" in found["log"]
 
