@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -51,19 +50,12 @@ def find_programs(folder: Path) -> Path | None:
     given = os.environ.get("AGENTPROD_PROMETHEUS")
     if given:
         return Path(given)
-    found = shutil.which("prometheus")
-    if found:
-        return Path(found).parent
-    if not shutil.which("apt-get") or not shutil.which("dpkg"):
-        print("skipped: no prometheus in the path, no AGENTPROD_PROMETHEUS, and no apt-get to fetch Debian's package")
+    script = Path(__file__).parents[2] / "scripts" / "find_prometheus.py"
+    done = subprocess.run([sys.executable, script, folder], capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"skipped: {done.stderr.strip().splitlines()[-1]}")
         return None
-    done = subprocess.run(["apt-get", "download", "-q", "prometheus"], cwd=folder, check=False)
-    packages = list(folder.glob("prometheus_*.deb"))
-    if done.returncode or not packages:
-        print("skipped: apt-get could not download the package prometheus")
-        return None
-    subprocess.run(["dpkg", "-x", packages[0], folder / "unpacked"], check=True)
-    return folder / "unpacked" / "usr" / "bin"
+    return Path(done.stdout.strip())
 
 
 class Traffic:

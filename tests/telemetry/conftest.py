@@ -23,8 +23,8 @@ def promtool() -> Promtool:
     program = os.environ.get("AGENTPROD_PROMTOOL") or shutil.which("promtool")
     if program is None:
         pytest.skip(
-            "no promtool: install Prometheus, or unpack Debian's package (apt-get download prometheus && "
-            "dpkg -x prometheus_*.deb DIR) and set AGENTPROD_PROMTOOL=DIR/usr/bin/promtool"
+            "no promtool: install Prometheus, or set AGENTPROD_PROMTOOL to the promtool in the folder that "
+            "`python scripts/find_prometheus.py .cache/prometheus` prints, which needs apt-get"
         )
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

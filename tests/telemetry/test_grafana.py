@@ -14,9 +14,16 @@ from agentprod.telemetry.metric import Metric, prometheus_label
 from agentprod.telemetry.metric_names import METRICS
 from agentprod.telemetry.monitor import Monitor
 
+GOLDEN = Path(__file__).parent / "golden" / "dashboard.json"
+
 
 def queries(board: dict[str, Any]) -> list[str]:
     return [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+
+
+def test_the_shipped_dashboard_is_as_reviewed() -> None:
+    """A change of the exported dashboard shows as a change of this file."""
+    assert dashboard() == json.loads(GOLDEN.read_text("utf-8"))
 
 
 @pytest.mark.parametrize("semconv", ["current", "next"])
