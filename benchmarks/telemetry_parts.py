@@ -28,7 +28,7 @@ from agentprod.telemetry.alerts import Alerts
 from agentprod.telemetry.audit import AuditWriter, verify
 from agentprod.telemetry.calls import AttemptRecord, CallRecord
 from agentprod.telemetry.capture import Capture
-from agentprod.telemetry.card import html_card
+from agentprod.telemetry.card_html import html_card
 from agentprod.telemetry.logs import JsonFormatter, call_fields, log_call, logger
 from agentprod.telemetry.metrics import Instruments
 from agentprod.telemetry.monitor import Monitor

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentprod.telemetry.calls import AttemptRecord
-from agentprod.telemetry.card import call_table, html_card, text_card
+from agentprod.telemetry.card import call_table, text_card
+from agentprod.telemetry.card_bars import FAILED, LEGEND, share_bar, time_bar
+from agentprod.telemetry.card_html import html_card
 from agentprod.telemetry.record_ring import Calls
 from agentprod.usage import Usage
 from tests.telemetry.records import cached_call, call_record, failed_call, rejected_call
 
-TAGS = {"div", "span", "b", "table", "tr", "th", "td", "svg", "title", "polyline"}
+TAGS = {"div", "span", "b", "table", "tr", "th", "td", "svg", "title", "rect"}
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&`</td></table>"
 
 
@@ -129,13 +131,66 @@ def test_nothing_is_fetched_or_run() -> None:
 
 
 def test_it_reads_on_light_and_on_dark() -> None:
-    """Colour and background come from the page; a failure alone has a red of its own, fit for both."""
+    """Text and background take the page's colours; a failure and the bars have their own, fit for both."""
     html = html_card([call_record()] * 10)
     assert set(re.findall(r"(?<![-\w])color:([^;\"]+)", html)) == {"inherit"}
-    assert "color:#d9363e" in html_card([failed_call(model="error-model")])
-    assert html_card([failed_call(model="error-model")]).count("#d9363e") == 1
     assert set(re.findall(r"background:\s*([^;\"]+)", html)) == {"transparent"}
-    assert 'stroke="currentColor"' in html
+    assert set(re.findall(r'fill="([^"]+)"', html)) <= {colour for _, colour in LEGEND}
+    assert html_card([failed_call()]).count(f"color:{FAILED}") == 1
+
+
+def widths(svg: str) -> list[tuple[str, float]]:
+    """Return colour and width of the stretches of a bar."""
+    found = re.findall(r'width="([\d.]+)" height="[\d.]+" fill="([^"]+)"', svg)
+    return [(next(name for name, known in LEGEND if known == colour), float(width)) for width, colour in found]
+
+
+def test_a_bar_shows_where_the_time_went() -> None:
+    """Queue, failed attempt, wait, first token, answer and the rest, to scale and told in words."""
+    attempts = (
+        AttemptRecord(outcome="failed", error_type="429", duration=1.0),
+        AttemptRecord(backoff=2.0, ttft=1.5, duration=4.0),
+    )
+    record = call_record(duration=10.0, queue_wait=1.0, attempts=attempts)
+    svg = time_bar(record, 20.0, width=200)
+    assert widths(svg) == [
+        ("waiting", 10.0),
+        ("failed attempt", 10.0),
+        ("waiting", 20.0),
+        ("until the first token", 15.0),
+        ("answering", 25.0),
+        ("other", 20.0),
+    ]
+    told = "queued 1 s, failed: 429 1 s, waited to try again 2 s, first token 1.5 s, answer 2.5 s, other 2 s"
+    assert f"<title>{told}</title>" in svg
+    # Attempts side by side took longer together than the call did: the bar is no longer than the call.
+    hedged = call_record(duration=3.0, attempts=(AttemptRecord(duration=3.0), AttemptRecord(duration=2.0)))
+    assert widths(time_bar(hedged, 3.0, width=100)) == [("answering", 100.0)]
+    assert time_bar(call_record(duration=0.0), 0.0) == ""
+    assert widths(share_bar(0.5)) == [("answering", 30.0)]
+    assert share_bar(0.0) == ""
+
+
+def test_the_card_says_why_in_words() -> None:
+    """What made a call slow, cheap or partial stands beside its bar; the slowest and the dearest stand out."""
+    attempts = (AttemptRecord(outcome="failed", error_type="429"), AttemptRecord(backoff=2.0, duration=1.0))
+    records = [
+        call_record(duration=3.0, attempts=attempts, cost="0.002"),
+        call_record(duration=2.0, queue_wait=1.5, requested_model="gpt-5"),
+        call_record(duration=1.0, attempts=(AttemptRecord(ttft=0.9, duration=1.0),), stream_outcome="closed"),
+        cached_call(),
+    ]
+    html = html_card(records)
+    for words in (
+        "1× 429 · waited 2 s",
+        "instead of gpt-5 · queued 1.5 s",
+        "first token 900 ms · stream closed",
+        "hit_",
+    ):
+        assert words in html
+    assert "hit_exact" in html
+    assert "<b>3 s</b>" in html
+    assert "<b>$0.0020</b>" in html
 
 
 def test_chinese_names_line_up() -> None:
@@ -148,12 +203,14 @@ def test_chinese_names_line_up() -> None:
 
 
 def test_few_or_no_calls() -> None:
-    """An empty card says so, and a line of two points is not drawn."""
+    """An empty card says so, and durations over time are drawn from three calls on."""
+    history = "oldest first"
     assert text_card([]) == "0 calls"
     assert "<svg" not in html_card([])
-    assert "<svg" not in html_card([call_record(), call_record()])
-    assert "<svg" not in html_card([rejected_call()] * 5)
-    assert "<svg" in html_card([call_record(duration=0.0)] * 3)
+    assert history not in html_card([call_record(), call_record()])
+    assert "last call<" in html_card([call_record()])
+    assert history not in html_card([rejected_call()] * 5)
+    assert history in html_card([call_record(duration=0.0)] * 3)
 
 
 def test_a_notebook_gets_text_and_html() -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from agentprod.errors import ConfigError
 from agentprod.telemetry.calls import AttemptRecord, CallRecord, add_usd, reader
-from agentprod.telemetry.card import call_table, html_card, text_card
+from agentprod.telemetry.card import call_table, text_card
+from agentprod.telemetry.card_html import html_card
 from agentprod.telemetry.summary import Summary, summarize_calls
 from agentprod.usage import Usage
 
