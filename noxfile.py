@@ -106,7 +106,7 @@ def docs(session: nox.Session) -> None:
 
 MEASURING = (
     *("core", "reliability", "reliability_parts", "cache_speed", "cache_memory", "store_parts", "telemetry"),
-    *("telemetry_parts", "safety_speed", "budget", "router_speed"),
+    *("telemetry_parts", "telemetry_stack", "safety_speed", "budget", "router_speed"),
 )
 MEASURING_ON_DATA = ("router", "cache_quality", "cache_index_speed", "safety_quality")
 """What else is in benchmarks/ writes tables of the package, or is part of these."""
