@@ -94,6 +94,8 @@ def test_a_wrong_checksum_is_no_wallet(text: str) -> None:
     [
         ("She was born on 12 March 1985.", "12 March 1985"), ("DOB: 03/12/1985", "03/12/1985"), ("出生日期：1990年3月12日", "1990年3月12日"), ("生日1990-03-12", "1990-03-12"),
         ('"birthday": "1990-03-12"', "1990-03-12"), ("date of birth: March 3rd, 1985", "March 3rd, 1985"), ("出生于19900312", "19900312"), ("born on the 3rd of May, 1970", "3rd of May, 1970"),
+        ("> 出生日期：**1985.06.16**", "1985.06.16"), ("<p>date_of_birth: <b>1983-08-02</b></p>", "1983-08-02"), ("### dob\n01/01/1951\n", "01/01/1951"), (r'{\"dob\": \"2002/11/26\"}', "2002/11/26"),
+        ("张三，1990年7月26日出生，汉族", "1990年7月26日"),
     ],
 )  # fmt: skip
 def test_a_date_of_birth_is_found_behind_its_word(text: str, value: str) -> None:
@@ -110,6 +112,7 @@ def test_a_date_of_birth_is_found_behind_its_word(text: str, value: str) -> None
         "出生日期：1990-13-12",
         "生日快乐",
         "a new bond 1990-01-01",
+        "2001年10月1日及之前出生",
     ],
 )
 def test_other_dates_are_left_alone(text: str) -> None:

@@ -14,7 +14,7 @@ from agentprod.safety.pii.restore import restore
 
 FAMILIES = (
     "a.", "1-", ":", "(", "a@a.a.", "http://aaa", "1", "12-", "1.1.", "@", "://a:b", "password", "tel ", "京A", "-----BEGIN PRIVATE KEY-----", "eyJ", "[[EMAIL_", "ab:", "+1 ", "(010)",
-    "token=a", "key=", "GB82 ", "\u200b", "１", "4111 ", "born ", "王先生", "1 号", "ghp_", "Q~", "&#91;", "x[",
+    "token=a", "key=", "GB82 ", "\u200b", "１", "4111 ", "born ", "王先生", "1 号", "ghp_", "Q~", "&#91;", "x[", "%40", "%E4%BD", "a%40b.", "出生1990年", "护照", "born <b>",
 )  # fmt: skip
 
 

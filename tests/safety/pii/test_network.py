@@ -19,6 +19,8 @@ from tests.safety.pii.finding import entities, found
         ("ｚｈａｎｇ＠ｃｏｒｐ．ｃｏｍ", "ｚｈａｎｇ＠ｃｏｒｐ．ｃｏｍ"),
         ("zh\u200bang@co\u2060rp.com", "zh\u200bang@co\u2060rp.com"),
         ("x@xn--fiqs8s.xn--fiqz9s ok", "x@xn--fiqs8s.xn--fiqz9s"),
+        ("https://h.example/?to=ann%40corp.com&x=1", "ann%40corp.com"),
+        ("https://h.example/?a=b:c&to=ann@corp.com", "ann@corp.com"),
     ],
 )
 def test_an_email_address_is_found_whole(text: str, value: str) -> None:
@@ -71,6 +73,10 @@ def test_ip_addresses_of_both_versions_are_found(value: str) -> None:
 def test_an_address_glued_to_its_keyword_is_found() -> None:
     """`IP10.1.2.3` is how forms come out of a PDF."""
     assert found("IP10.1.2.3 ok") == [("IP", "10.1.2.3")]
+    assert found("IP2001:db8::fa10:c3ed已登记") == [("IP", "2001:db8::fa10:c3ed")]
+    assert found("ip:fe80:1ec9:a3c7::14a9.") == [("IP", "fe80:1ec9:a3c7::14a9")]
+    assert found("MACa8-f3-c6-6f-2f-39已登记") == [("MAC", "a8-f3-c6-6f-2f-39")]
+    assert found("device:A1:4A:16:A3:2A:B7,") == [("MAC", "A1:4A:16:A3:2A:B7")]
 
 
 @pytest.mark.parametrize(
@@ -122,6 +128,9 @@ def test_web_addresses_are_found_when_asked_for() -> None:
     assert found("见 https://example.org/a?b=c，谢谢 http://x.io.", weak=True) == [
         ("URL", "https://example.org/a?b=c"),
         ("URL", "http://x.io"),
+    ]
+    assert found("see https://example.org/a?q=3%20%28x%29 now", weak=True) == [
+        ("URL", "https://example.org/a?q=3%20%28x%29")
     ]
 
 

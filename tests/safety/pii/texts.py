@@ -15,6 +15,7 @@ FRAGMENTS = (
     "0431 35 06 90-Office", "12345678 bytes", "2001:db8::1", "a@b.co", "https://u:pw12@h.io/x", 'api_key = "', "ghp_" + "a1" * 18, "转 12", "分机", "（010）", "\u200b", "12345678", "：", "【", "x",
     "eyJhbGciOi.eyJzdWIiOjEyMw.abcdefghij", "123-45-6789", "00:1a:2b:3c:4d:5e", "SSN 123 45 6789", "fax", "785 8949", "\t", "年", "1990 年 3 月 12 日", "出生日期", "A123456(3)", "\u00ad", "#5",
     "x818", "curl -u a:", "密码", ".", "-", "E12345678", "护照", "银行卡", "６２２２", "😀", "\ud800", "the", "of", "1", "+", "-----BEGIN",
+    "ann%40example.org", "%20", "+44%2020%207946%200958", "%4", "%E4%BA%ACA12345", "②", "1990年3月12日", "出生", "mac", "IP", "(978)%20645-9740%29",
 )  # fmt: skip
 
 fragments = st.lists(st.sampled_from(FRAGMENTS), max_size=10).map("".join)

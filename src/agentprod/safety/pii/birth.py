@@ -17,26 +17,31 @@ MONTHS = (
 ).split()
 _MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
 _STEMS = Keywords(("birth", "d.o.b", "出生", "生日", "生于"), whole=("born", "dob"))
-_BIRTH = re.compile(
-    r"(?: on| in|[ _\-]?(?:date|day)|年月日?|日期|时间|于)?\.?"
-    r"[\"')）]{0,2}[ ]{0,2}(?:[:：=是为]|is|was|on|the)?[ ]{0,2}[\"'(（]?(?:on |the )?"
-    r"(?P<date>"
-    r"[0-9]{4}[\-/. ][0-9]{1,2}[\-/. ][0-9]{1,2}(?![0-9])"
+_DATE = (
+    r"(?:[0-9]{4}[\-/. ][0-9]{1,2}[\-/. ][0-9]{1,2}(?![0-9])"
     r"|[0-9]{1,2}[\-/. ][0-9]{1,2}[\-/. ](?:[0-9]{4}|[0-9]{2})(?![0-9])"
     r"|[0-9]{4}[ ]?年[ ]?[0-9]{1,2}[ ]?月(?:[ ]?[0-9]{1,2}[ ]?[日号])?"
     r"|(?:19|20)[0-9]{6}(?![0-9])"
     rf"|[0-9]{{1,2}}(?:st|nd|rd|th)?[ \-](?:of )?(?:{_MONTH})\.?,?[ \-][0-9]{{4}}"
-    rf"|(?:{_MONTH})\.?[ ][0-9]{{1,2}}(?:st|nd|rd|th)?,?[ ][0-9]{{4}}"
-    r")",
+    rf"|(?:{_MONTH})\.?[ ][0-9]{{1,2}}(?:st|nd|rd|th)?,?[ ][0-9]{{4}})"
+)
+_MARKUP = r"(?:[^\w]{0,6}<[A-Za-z][^<>]{0,30}>|[^\w\n]{0,6}\n)?[^\w]{0,6}"
+"""Signs, a tag or the end of a line between the words and the date."""
+_BIRTH = re.compile(
+    rf"(?: on| in|[ _\-]?(?:date|day)|年月日?|日期|时间|于)?{_MARKUP}(?:[是为]|is|was|on|the)?{_MARKUP}(?:on |the )?"
+    rf"(?P<date>{_DATE})",
     re.IGNORECASE,
 )
+_BIRTH_AFTER = re.compile(rf"(?<![0-9])(?P<date>{_DATE})\Z", re.IGNORECASE)
 _ISO = re.compile(r"([0-9]{4})[^0-9]?([0-9]{2})[^0-9]?([0-9]{2})")
 
 
 def birth_dates(text: str, start: int = 0) -> Iterator[Span]:
-    """Yield dates right behind "born", "DOB", "date of birth", 出生日期, 生日 …; the words stay readable."""
-    for end, _, _ in _STEMS.find(lower(text), max(0, start - 64)):
+    """Yield dates right behind "born", "DOB", "date of birth", 出生日期 …, or before 出生; the words stay readable."""
+    for end, at, stem in _STEMS.find(lower(text), max(0, start - 64)):
         match = _BIRTH.match(text, end)
+        if not match and stem == "出生":
+            match = _BIRTH_AFTER.search(text, max(0, at - 24), at)
         if match:
             begin, end = match.span("date")
             iso = _ISO.fullmatch(match["date"])

@@ -45,9 +45,8 @@ _CHINESE = ("62", "81", "9558", "9559", "9843", "6013", "6016", "603367", "621",
 
 _GLUED = re.compile(r"(?:card|visa|amex|cc|no|number|mastercard|acct|account|pan)\.?\Z", re.IGNORECASE)
 _CARD_WORD = re.compile(
-    r"(?:card|visa|master ?card|amex|american express|maestro|(?<![a-z])cc(?![a-z])|credit|debit|tarjeta|carte"
-    r"|karte|carta|"
-    r"cart[aã]o|kaart|карт|カード|카드|卡)",
+    r"(?:card|visa|master ?card|amex|american express|maestro|(?<![a-z])(?:cc|pan)(?![a-z])|credit|debit|tarjeta|carte"
+    r"|karte|carta|cart[aã]o|kaart|карт|カード|카드|卡)",
     re.IGNORECASE,
 )
 _BANK_WORD = re.compile(

@@ -108,7 +108,7 @@ _GLUED_PASSPORT = re.compile(r"(?:passport|no|number|护照)\Z", re.IGNORECASE)
 _OTHER_CODE = re.compile(
     r"(?:订单|单号|编号|型号|货号|批号|序列|车次|航班|房间|工号|学号"
     r"|(?<![a-z])(?:order|invoice|part|model|sku|serial|ref|ticket|room|batch))"
-    r".{0,8}\Z|[=/#\\@$&]\Z",
+    r".{0,8}\Z|[=#\\@$&]\Z|[!-~]/\Z",
     re.IGNORECASE,
 )
 

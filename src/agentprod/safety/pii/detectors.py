@@ -58,7 +58,6 @@ _BUILT_IN = tuple(
         ("SECRET", "-----BEGIN", secrets.private_keys),
         ("SECRET", "://", secrets.url_passwords),
         ("SECRET", ":", secrets.curl_passwords),
-        ("URL", "://", network.urls),
         ("PERSON", "", names.people),
         ("ADDRESS", "digit", names.addresses),
     )

@@ -2,7 +2,8 @@
 
 Full-width forms, the decimal digits of every script, mathematical letters, dashes and spaces are replaced one for one,
 so offsets stand. Characters that have no width (zero-width spaces, soft hyphens, bidirectional controls, tag
-characters, variation selectors) are dropped; an index map is built only then. ASCII text is returned as it is.
+characters, variation selectors) are dropped; an index map is built only then. Percent-encoded characters (RFC 3986,
+UTF-8) are read as what they mean. Other ASCII text is returned as it is.
 
 Nothing is rewritten in what the user sends: detectors read the folded text, replacements are made in the original.
 Source of the character sets: Unicode 15.1, general category Nd, blocks "Halfwidth and Fullwidth Forms" and
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 __all__ = ["INVISIBLE", "INVISIBLE_TAGS", "Folded", "fold", "strip_invisible"]
@@ -74,11 +77,14 @@ class Folded(NamedTuple):
         places: folded offsets behind which characters were dropped, ascending; empty when offsets are equal.
 
         dropped: how many characters were dropped up to and including each place.
+
+        encoded: where a percent-encoded character ends, by where it begins, in original offsets.
     """
 
     text: str
     places: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
+    encoded: Mapping[int, int] = MappingProxyType({})
 
     def offset(self, index: int) -> int:
         """Return the original offset of the folded character at `index`."""
@@ -91,7 +97,30 @@ class Folded(NamedTuple):
         """Return the original offsets of the folded range; what was dropped inside it is covered, at its rims not."""
         if not self.places or start == end:
             return self.offset(start), self.offset(end)
-        return self.offset(start), self.offset(end - 1) + 1
+        last = self.offset(end - 1)
+        return self.offset(start), self.encoded.get(last, last + 1)
+
+
+_ENCODED = re.compile(
+    "%(?:[2-6][0-9A-F]|7[0-9A-E]|[CD][0-9A-F]%[89AB][0-9A-F]|E[0-9A-F](?:%[89AB][0-9A-F]){2}|F[0-4](?:%[89AB][0-9A-F]){3})",
+    re.IGNORECASE,
+)
+
+
+def _decode(text: str) -> tuple[str, Mapping[int, int]]:
+    """Return text of equal length with percent-encoded characters read, and where each of them begins and ends."""
+    encoded: dict[int, int] = {}
+
+    def decoded(match: re.Match[str]) -> str:
+        try:
+            char = bytes.fromhex(match[0].replace("%", "")).decode()
+        except UnicodeDecodeError:
+            return match[0]
+        encoded[match.start()] = match.end()
+        # What fills up has no width, and is dropped with the rest.
+        return char.ljust(match.end() - match.start(), "\u200b")
+
+    return _ENCODED.sub(decoded, text), encoded
 
 
 def fold(text: str) -> Folded:
@@ -102,8 +131,11 @@ def fold(text: str) -> Folded:
 
     Returns:
         The folded text with its index map. Folding is done character by character: folding two halves and joining them
-        equals folding the whole.
+        equals folding the whole, unless a percent-encoded character is parted.
     """
+    encoded: Mapping[int, int] = {}
+    if "%" in text:
+        text, encoded = _decode(text)
     if text.isascii() or not (_SPECIAL_BMP.search(text) or _ASTRAL.search(text)):
         return Folded(text)
     text = _FOLD_RUN.sub(lambda run: run[0].translate(_TABLE), text)
@@ -116,7 +148,7 @@ def fold(text: str) -> Folded:
         dropped.append(gone)
     if not gone:
         return Folded(text)
-    return Folded(_HIDDEN_RUN.sub("", text), tuple(places), tuple(dropped))
+    return Folded(_HIDDEN_RUN.sub("", text), tuple(places), tuple(dropped), encoded)
 
 
 def strip_invisible(text: str) -> str:

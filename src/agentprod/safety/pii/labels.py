@@ -10,7 +10,7 @@ PHONE, CARD, ACCOUNT, OTHER = "phone", "card", "account", "other"
 
 _PHONE_WORDS = (
     "phone", "telephone", "tel", "mobile", "mob", "cell", "cellphone", "cellular", "fax", "hotline", "landline",
-    "whatsapp", "sms", "call", "dial",
+    "whatsapp", "sms", "call", "dial", "contact",
     "handy", "gsm", "telefon", "telefono", "telefone", "celular",
 )  # fmt: skip
 _CARD_WORDS = (
@@ -88,7 +88,8 @@ _CHINESE = (
         "주문",
     )),
 )  # fmt: skip
-_FILLER = " \t#:：\"'(（[号码为是第"
+_PUNCTUATION = " \t#:：\"'(（["
+_FILLER = _PUNCTUATION + "号码为是第"
 _WORD = re.compile("[A-Za-z]+")
 _CURRENCY = "$€£¥￥₹"
 
@@ -112,8 +113,9 @@ def label_before(text: str, start: int, *, bare: bool = True) -> str:
     """
     before = text[start - 32 if start > 32 else 0 : start].rpartition("\n")[2]
     core = before.rstrip(_FILLER)
-    assigned = core.endswith("=")
-    if assigned:
+    # A number in quotes is a text, not a counter or a time.
+    assigned = core.endswith("=") and before[-1:] not in ('"', "'")
+    if core.endswith("="):
         core = core.rstrip("= ")
     core = core.rstrip(".")
     if not core:
@@ -122,8 +124,9 @@ def label_before(text: str, start: int, *, bare: bool = True) -> str:
     if last in _CURRENCY:
         return OTHER
     if not last.isascii():
+        named = before.rstrip(_PUNCTUATION)  # 编号 ends with a filler itself
         for kind, stems in _CHINESE:
-            if core.endswith(stems) or before.endswith(stems):
+            if core.endswith(stems) or named.endswith(stems):
                 return kind
         return ""
     for written in reversed(_WORD.findall(core[-24:])):

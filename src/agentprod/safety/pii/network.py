@@ -62,9 +62,9 @@ def _is_mailbox(text: str, begin: int, at: int, end: int) -> bool:
         return False
     if text[begin:at] == "git" and text[end : end + 1] == ":":
         return False
-    # `scheme://user:password@host` belongs to the credentials detector.
-    before = text[max(0, begin - 80) : begin]
-    return not (before.endswith(":") and "://" in before.rsplit(None, 1)[-1])
+    # `scheme://user:password@host` belongs to the credentials detector, whatever the password is made of.
+    _, scheme, user = text[max(0, begin - 160) : at].rpartition("://")
+    return not scheme or ":" not in user or any(char in "/?" or char.isspace() for char in user)
 
 
 _THREE_OCTETS = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9A-Za-z]|\.[0-9])")
@@ -121,6 +121,8 @@ def _ipv6_addresses(text: str, start: int) -> Iterator[Span]:
         at = max(end, anchor.end() - 1)
         if text[end - 1 : end] == ":" and text[end - 2 : end] != "::":
             end -= 1
+        if text[begin] == ":" and text[begin + 1 : begin + 2] != ":":
+            begin += 1
         if _is_ipv6(text, begin, end):
             zone = _ZONE.match(text, end)
             yield Span(begin, zone.end() if zone else end, "IP", 0.9)
@@ -131,7 +133,9 @@ def _is_ipv6(text: str, begin: int, end: int) -> bool:
     colons = value.count(":")
     if colons > 8 or (colons < 7 and "::" not in value and not (colons == 6 and "." in value)):
         return False
-    around = text[begin - 1 : begin] + text[end : end + 1]
+    before = text[max(0, begin - 24) : begin]
+    named = bool(_GLUED_IP.search(before.removesuffix(":")))
+    around = ("" if named else before[-1:]) + text[end : end + 1]
     if text[end : end + 1] == ":" and not text[end + 1 : end + 2].isalnum():
         around = around[:-1]
     if any(char.isascii() and (char.isalnum() or char in ":_") for char in around):
@@ -140,7 +144,6 @@ def _is_ipv6(text: str, begin: int, end: int) -> bool:
         IPv6Address(value)
     except AddressValueError:
         return False
-    before = text[max(0, begin - 24) : begin]
     if colons >= 6:
         return True
     # `a::b` and `x[1::2]` are code more often than addresses.
@@ -153,6 +156,8 @@ _MAC = re.compile(
     r"(?![0-9A-Za-z]|\1[0-9A-Fa-f])"
 )
 _MAC_DOTTED = re.compile(r"\.(?<=[0-9A-Fa-f]{4}\.)[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![0-9A-Za-z]|\.[0-9A-Fa-f])")
+_GOES_ON = re.compile(r"[0-9A-Za-z_]\Z|(?<![0-9A-Za-z])[0-9A-Fa-f]{1,4}[:\-.]\Z")
+_GLUED_MAC = re.compile(r"(?<![a-z])(?:mac|addr|address|ether)\Z", re.IGNORECASE)
 _MAC_WORD = re.compile(r"(?:(?<![a-z])mac(?![a-z])|ether|物理地址|硬件地址).{0,16}\Z", re.IGNORECASE)
 
 
@@ -164,9 +169,7 @@ def mac_addresses(text: str, start: int = 0) -> Iterator[Span]:
         for match in pattern.finditer(text, start):
             begin = match.start() - width
             before = text[max(0, begin - 20) : begin]
-            if begin < start or (
-                before[-1:].isascii() and (before[-1:].isalnum() or before[-1:] in ("_", match[0][0]))
-            ):
+            if begin < start or (_GOES_ON.search(before) and not _GLUED_MAC.search(before)):
                 continue
             digits_only = not re.search("[A-Fa-f]", text[begin : match.end()])
             if digits_only and match[0][0] != ":" and not _MAC_WORD.search(before):

@@ -14,6 +14,8 @@ SEPARATORS = " .\\-/()（）+"
 _RUN = re.compile(f"[0-9][0-9{SEPARATORS}]{{4,}}[0-9]")
 _GROUP = re.compile("[0-9]+")
 _NO_SEPARATORS = dict.fromkeys(map(ord, SEPARATORS.replace("\\", "")))
+_DIGITS = "0123456789"
+"""`str.isdigit` would also take the ② that opens a line of a list."""
 _NOT_DIGIT = re.compile(r"[^0-9A-Za-z]+")
 
 
@@ -81,14 +83,14 @@ def starts_clean(text: str, start: int, glued: re.Pattern[str] | None = None) ->
     before = text[start - 1]
     if before.isspace():
         return True
-    if before.isdigit():
+    if before in _DIGITS:
         return False
     if before.isascii() and (before.isalpha() or before == "_"):
         return bool(glued and glued.search(text, max(0, start - 12), start))
     if before in ".-" and start > 1:
         earlier = text[start - 2]
         if before == "." or not earlier.isascii():
-            return not earlier.isdigit()
+            return earlier not in _DIGITS
         if earlier.isalnum() or earlier in "_=-":
             return bool(glued and glued.search(text, max(0, start - 13), start - 1))
     return True

@@ -29,7 +29,7 @@ WORDS = Keywords((*_STRONG, *_WEAK), whole=(*_STRONG_WHOLE, *_WEAK_WHOLE))
 """Words for a telephone, and words that often stand before a telephone number."""
 
 ADJACENT = re.compile(
-    r"(?:[\s:：,.\-('\"]|me|us|him|her|them|at|on|back|is|to|under|via|using|number|no|au|sur|el|al|le|o|para|unter|an|mich|为|是|号码|号|我|moi|est|es|ist|è|é)*",
+    r"(?:[\s:：,.\-+('\"]|me|us|him|her|them|at|on|back|is|to|under|via|using|number|no|au|sur|el|al|le|o|para|unter|an|mich|为|是|号码|号|我|moi|est|es|ist|è|é)*",
     re.IGNORECASE,
 )
 """What may stand between a weak word and its number."""

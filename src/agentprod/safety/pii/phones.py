@@ -25,6 +25,8 @@ _LEADING_ZEROS = re.compile(r"0(?:0|11)[ \-.]{0,2}(?=[(（]?[1-9])")
 _SIX_DIGITS = re.compile(r"[0-9](?:[ .\-/()（）]{0,3}[0-9]){5}")
 _GROUP = re.compile(r"[0-9]+")
 _OTHER = (OTHER, ACCOUNT)
+_ZERO_DIALLED = ("39", "225", "229", "242")
+"""Italy, Côte d'Ivoire, Benin, Congo: ITU-T E.164, national numbering plans."""
 _OPENERS = frozenset("(（+")
 _BRACKETS = ("((", "（(", "(（", "（（")
 _RUNS_ON = re.compile(r"(?!x[0-9]|ext)[0-9A-Za-z_]")
@@ -47,12 +49,14 @@ _SHAPES = re.compile(
     r"|0(?![0-9]{4}\-[0-9]{4}(?![0-9]))[1-9][0-9]{0,3}(?:[ .]|[ ]?[\-/][ ]?)[0-9]{2,8}(?:[ .\-][0-9]{2,8}){0,4}"
     # The same without a separator: 10 or 11 digits, as most of Europe, Japan, India and China dial.
     r"|0[1-9](?!([0-9])\2+(?![0-9]))[0-9]{8,9}"
+    # Chinese landlines with an area code of four digits have twelve.
+    r"|0[3-9][0-9]{2}[2-8](?!([0-9])\3+(?![0-9]))[0-9]{7}"
     # Russia, and service numbers.
     r"|8[ \-]?[(（]?[0-9]{3}[)）]?[ \-]?[0-9]{3}[ \-][0-9]{2}[ \-][0-9]{2}"
     r"|[48]00[ \-][0-9]{3,4}[ \-][0-9]{3,4}"
     r")" + _ENDS
 )
-_CANDIDATE = re.compile(r"[(（]?[0-9](?:[ .\-/()（）]{0,2}[0-9]){5,12}" + _ENDS)
+_CANDIDATE = re.compile(r"[(（+]?[0-9](?:[ .\-/()（）]{0,2}[0-9]){5,12}" + _ENDS)
 
 
 def phones(text: str, runs: Sequence[Run]) -> Iterator[Span]:
@@ -112,12 +116,18 @@ def _international(text: str, begin: int, at: int) -> Span | None:
     match = _INTERNATIONAL.match(text, zeros.end() if zeros else at)
     if not match or not starts_clean(text, begin, GLUED):
         return None
-    end = _national_end(match[0], text, match.start())
+    end = _national_end(match[0], text, match.start(), slack=0 if zeros else 1)
     if end is None:
         return None
-    if zeros and not _dialled_abroad(text[at:end]) and label_before(text, at) != PHONE:
+    if zeros and not _dialled_abroad(text[at:end]) and not _is_called(text, at):
         return None
     return Span(begin, end, "PHONE", 0.9)
+
+
+def _is_called(text: str, at: int) -> bool:
+    """Tell whether words close before an offset speak of a telephone call."""
+    label = label_before(text, at)
+    return label == PHONE or (not label and bool(WORDS.find(lower(text[max(0, at - 24) : at]))))
 
 
 def _dialled_abroad(value: str) -> bool:
@@ -130,18 +140,23 @@ def _dialled_abroad(value: str) -> bool:
     return bool(plan and plan[0] == first)
 
 
-def _national_end(value: str, text: str, offset: int) -> int | None:
-    """Return where the number ends: the longest whole groups that the country's numbering plan allows."""
+def _national_end(value: str, text: str, offset: int, *, slack: int) -> int | None:
+    """Return where the number ends: the longest whole groups that the country's numbering plan allows.
+
+    What is written in groups may have `slack` digits too few: plans change, and people mistype.
+    """
     groups = list(_GROUP.finditer(value))
     plan = split_calling_code("".join([group[0] for group in groups]))
     if not plan:
         return None
     code, least, most = plan
+    if len(groups) > 1:
+        least -= slack
     while groups:
         national = "".join([group[0] for group in groups])[len(code) :]
         if national.startswith("0"):
-            # The trunk zero is written but not dialled; Italy's zero is dialled.
-            national = national if code == "39" else national[1:]
+            # The trunk zero is written but not dialled, except where it is part of the number.
+            national = national if code in _ZERO_DIALLED else national[1:]
         end = offset + groups[-1].end()
         if least <= len(national) <= most and not _RUNS_ON.match(text, end):
             return end
@@ -173,7 +188,10 @@ def _shaped(text: str, begin: int, at: int) -> Span | None:
         len(digits) < (9 if value[0] == "0" else 8 if value[0] in "(（" else 7)
         or _is_date(value)
         or _is_filler(value, digits)
+        or _SIX_PAIRS.fullmatch(value)
     ):
+        return None
+    if value[0] == "0" and " " in value and _LONGER.search(text, max(0, match.start() - 10), match.start()):
         return None
     if match.start() > 1 and text[match.start() - 1] == ":" and text[match.start() - 2].isdigit():
         # Seconds of a time, with their fraction.
@@ -202,7 +220,7 @@ class _Words:
         named = near > 0 and at - self._ends[near - 1] <= 40
         if not named and not labelled:
             return None
-        begin = at - 1 if at and text[at - 1] in "(（" else at
+        begin = at - 1 if at and text[at - 1] in _OPENERS else at
         candidate = _CANDIDATE.match(text, begin)
         if not candidate or not _plausible(text, candidate):
             return None
@@ -242,6 +260,11 @@ _DATE = re.compile(
 )
 _COMPACT_DATE = re.compile(r"((?:19|20)[0-9]{2})([0-9]{2})([0-9]{2})(?:[ .\-]?[0-9]{4,6})?")
 _DOTTED_QUAD = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+
+
+_SIX_PAIRS = re.compile(r"[0-9]{2}(?:[ .\-][0-9]{2}){5}")
+# Groups of four before it: the end of a longer number.
+_LONGER = re.compile(r"[0-9]{4} [0-9]{4} \Z")
 
 
 def _is_filler(value: str, digits: str) -> bool:

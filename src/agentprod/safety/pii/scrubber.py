@@ -99,9 +99,10 @@ class Scrubber:
         self.recognizers = tuple(as_recognizer(recognizer) for recognizer in recognizers)
         # The detectors hold some 300 patterns; compiling them takes longer than importing the rest of the package.
         from agentprod.safety.pii.detectors import built_in, find_spans
+        from agentprod.safety.pii.network import urls
 
         self._detectors = built_in(self.entities)
-        self._find_spans = find_spans
+        self._find_spans, self._urls = find_spans, urls
         self._allow = tuple(_allow_test(entry) for entry in ([allow] if isinstance(allow, str) else allow))
         self._threshold = threshold
         self._on_error = on_error
@@ -190,6 +191,8 @@ class Scrubber:
             )
         except Exception as error:
             failure = f"the built-in detectors failed with {type(error).__name__}"
+        if "URL" in self.entities:
+            raw += self._urls(text, start)  # with its percent-encoding, which folding undoes
         for recognizer in self.recognizers:
             try:
                 if recognizer.folded:

@@ -151,6 +151,8 @@ _NOT_SECRET_PREFIXES = tuple(
 )
 _IN_ARN = re.compile(r"arn:[^\s\"']*\Z", re.IGNORECASE)
 # A space assigns behind a command line flag, in a Dockerfile, and after `Bearer`.
+_NEXT_PAIR = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*=[^=]")
+# `svc=auth user=7`: what follows the space is not a value but the next name with its value.
 _SPACE_ASSIGNS = re.compile(r"(?:^|\s)(?:--?[A-Za-z0-9_\-]*|(?:ENV|ARG|set|setx|export) [A-Za-z0-9_\-]*)\Z")
 _WORDS = frozenset(
     "password passwd pass secret token null none true false undefined required optional string str int bool text "
@@ -164,11 +166,12 @@ _DUMMIES = tuple(
     "example sample dummy placeholder changeme change_me change-me your_ your- _here -here insert replace redact xxxx "
     "*** ... …… {{ }} ${ $( process.env environ getenv 1234567890abcdef abcdefghijkl".split()
 )
-_VARIABLE = re.compile(r"[<$@]|%[({a-z]")
+_VARIABLE = re.compile(r"[<@]|\$[{(]|\$[a-z_][a-z0-9_]*\Z|%[({a-z]")
 _REPEATED = re.compile(r"(.)\1{7}")
 _REFERENCE = re.compile(r"[$%]?[A-Za-z_][A-Za-z_]*(?:(?:\.|->|::)[A-Za-z_][A-Za-z0-9_]*)*[.:]?")
 _TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~:!@#$%^*|]+")
 _PUNCTUATION = re.compile(r"[_\-./:]+")
+_HUMP = re.compile("[a-z][A-Z]|[A-Z][a-z]")
 _WORD_PART = re.compile("[a-z]{5}")
 _PATH_LIKE = re.compile(r"(?:\.{0,2}/|[A-Za-z]:\\|https?:|file:|s3:|arn:|vault:|ssm:|env[.:])", re.IGNORECASE)
 
@@ -211,6 +214,8 @@ def _is_secret(text: str, stem: str, at: int, match: re.Match[str], end: int) ->
         return False
     quoted = match["quote"] is not None
     if match["assign"] == " " and stem.isascii() and stem not in _SCHEMES and not _SPACE_ASSIGNS.search(before):
+        return False
+    if match["assign"] == " " and _NEXT_PAIR.match(value):
         return False
     if match["assign"] == "," and stem in _PASSWORDS:
         return False
@@ -261,8 +266,9 @@ def _is_token(value: str, *, strong: bool, quoted: bool) -> bool:
     digits = sum(char.isdigit() for char in value)
     mixed = any(char.islower() for char in value) and any(char.isupper() for char in value)
     if digits == 0:
+        random = quoted or 4 * len(_HUMP.findall(value)) >= len(value)
         return (
-            strong and quoted and mixed and len(value) >= 20 and entropy(value) >= 3.7 and not _WORD_PART.search(value)
+            strong and random and mixed and len(value) >= 20 and entropy(value) >= 3.7 and not _WORD_PART.search(value)
         )
     if digits == 1 and not mixed:
         return False
@@ -273,9 +279,16 @@ def _is_reference(value: str) -> bool:
     lowered = value.lower()
     return (
         any(map(lowered.__contains__, _DUMMIES))
-        or bool(_VARIABLE.match(lowered) or _PATH_LIKE.match(value) or _REPEATED.search(lowered))
+        or bool(_VARIABLE.match(lowered) or _REPEATED.search(lowered))
+        or (_PATH_LIKE.match(value) is not None and not _looks_random(value))
         or len(set(value)) <= 2
     )
+
+
+def _looks_random(value: str) -> bool:
+    """Tell whether digits and both cases alternate as in base64, which may begin with a slash."""
+    digits = sum(char.isdigit() for char in value)
+    return len(value) >= 24 and digits >= 3 and "." not in value and 5 * len(_HUMP.findall(value)) >= len(value)
 
 
 def _is_dummy(value: str) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ScrubStream", "safe_cut"]
 
 _TOKEN = (
-    "!-~\u00c0-\u024f（）：·•・∙‧挂学警港澳试超领使分机号转轉年月日"
+    "!-~\u00c0-\u024f（）：·•・∙‧挂学警港澳试超领使分机号转轉年月日出生"
     "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 )
 _TOKEN_RUN = re.compile(f"[{_TOKEN}]*")
