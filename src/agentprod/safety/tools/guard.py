@@ -18,6 +18,7 @@ from agentprod.runs import ToolCall, current_run
 from agentprod.runtime.drive import drive
 from agentprod.runtime.offload import in_thread
 from agentprod.runtime.together import await_together, await_within, on_threads, within
+from agentprod.safety.pii.scrub import scrub
 from agentprod.safety.tools.admission import Admission, Denied
 from agentprod.safety.tools.decisions import Asked, Request, ToolDecision, canonical, digest_of
 from agentprod.safety.tools.limits import Rate, Rates
@@ -282,7 +283,10 @@ class ToolGuard:
     def _tell(self, decision: ToolDecision, arguments: str) -> None:
         if self._audit is None:
             return
-        data: dict[str, Any] = {"tool": decision.tool[:64], "reason": decision.reason, "call_id": decision.call_id[:64]}
+        data: dict[str, Any] = {"reason": decision.reason}
+        # A model may write anything into a name that is not listed, and into an id.
+        for name, text in (("tool", decision.tool), ("call_id", decision.call_id)):
+            data[name] = text if text in self._tools else scrub(text[:64], strategy="redact").text
         if decision.risk is not None:
             data |= {"risk": decision.risk, "approved": decision.approved}
         content = {"arguments": arguments} if arguments else {}
