@@ -110,6 +110,29 @@ MEASURING = (
 )
 MEASURING_ON_DATA = ("router", "cache_quality", "cache_index_speed", "safety_quality")
 """What else is in benchmarks/ writes tables of the package, or is part of these."""
+PEERS = {"litellm": ("litellm", "3.11"), "langchain": ("langchain-core", "3.11"), "snipz": ("snipz", "3.13")}
+"""Peers whose pins conflict with ours, each with the Python it needs."""
+BESIDE = {"budget": ("litellm", "langchain", "snipz"), "router": ("litellm",), "router_speed": ("litellm",)}
+
+
+def beside(session: nox.Session, script: str) -> dict[str, str]:
+    """Install the peers of a script, each in an environment of its own; return what tells the script where they are."""
+    found = {}
+    for name in BESIDE.get(script, ()):
+        variable, (package, version) = f"AGENTPROD_BENCH_{name.upper()}", PEERS[name]
+        if variable in os.environ:
+            continue
+        apart = Path(session.create_tmp()) / name
+        interpreter = shutil.which(f"python{version}")
+        if interpreter is not None:
+            session.run(interpreter, "-m", "venv", str(apart), external=True, success_codes=range(256))
+        python = apart / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+        if not python.exists():
+            session.warn(f"{name}: not measured, it needs Python {version}; or name one that has it in {variable}")
+            continue
+        session.run(str(python), "-m", "pip", "install", "--quiet", "--upgrade", package, external=True)
+        found[variable] = str(python)
+    return found
 
 
 @nox.session(python=PYTHONS[0])
@@ -122,13 +145,14 @@ def bench(session: nox.Session) -> None:
     install(session, "bench")
     if session.posargs:
         script, *arguments = session.posargs
-        session.run("python", f"benchmarks/{script.removeprefix('benchmarks/')}", *arguments)
+        name = Path(script).stem
+        session.run("python", f"benchmarks/{name}.py", *arguments, env=beside(session, name))
         return
     for name in MEASURING:
-        session.run("python", f"benchmarks/{name}.py")
+        session.run("python", f"benchmarks/{name}.py", env=beside(session, name))
     for name in MEASURING_ON_DATA:
         if "AGENTPROD_DATA" in session.env or "AGENTPROD_DATA" in os.environ:
-            session.run("python", f"benchmarks/{name}.py")
+            session.run("python", f"benchmarks/{name}.py", env=beside(session, name))
         else:
             session.warn(f"benchmarks/{name}.py: not run, set AGENTPROD_DATA to the folder of the development data")
 
