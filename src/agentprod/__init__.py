@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from agentprod.safety.tools.guard import ToolGuard
     from agentprod.safety.tools.tool import tool
     from agentprod.safety.untrusted import untrusted
+    from agentprod.stores.opening import aclose, close
     from agentprod.switch import set_active
     from agentprod.telemetry import logs
     from agentprod.telemetry.alerts import Alerts
@@ -190,11 +191,13 @@ __all__ = [
     "Tracer",
     "Usage",
     "Webhook",
+    "aclose",
     "adrain",
     "agent",
     "amap",
     "bind",
     "checks",
+    "close",
     "context",
     "cost",
     "count_tokens",
@@ -300,6 +303,7 @@ _PLACES = {
     "safety.tools.guard": ("ToolGuard",),
     "safety.tools.tool": ("tool",),
     "safety.untrusted": ("untrusted",),
+    "stores.opening": ("aclose", "close"),
     "switch": ("set_active",),
     "telemetry.alerts": ("Alerts",),
     "telemetry.audit_log": ("AuditLog",),

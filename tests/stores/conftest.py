@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from agentprod.stores import LayeredStore, MemoryStore, RedisStore, SqliteStore, Store
-from tests.servers import redis_url
+from agentprod.stores import LayeredStore, MemoryStore, PostgresStore, RedisStore, SqliteStore, Store
+from tests.servers import postgres_url, redis_url
 
-__all__ = ["redis_url"]
+__all__ = ["postgres_url", "redis_url"]
 
 
 class Clock:
@@ -60,8 +60,8 @@ class ThroughTwins:
         return lambda *args, **options: self._runner.run(twin(*args, **options))
 
 
-def make(kind: str, folder: Path, redis_url: Callable[[], str]) -> tuple[Store, Callable[[float], None]]:
-    """Return a new store of a kind, and how time passes for it."""
+def make(kind: str, folder: Path, server: Callable[[str], str]) -> tuple[Store, Callable[[float], None]]:
+    """Return a new store of a kind, and how time passes for it; `server` gives the URL of one of a kind."""
     clock = Clock()
     if kind == "memory":
         return MemoryStore(now=clock), clock.move
@@ -77,17 +77,19 @@ def make(kind: str, folder: Path, redis_url: Callable[[], str]) -> tuple[Store, 
             clock.move(seconds)
 
         return layered, wait
-    return RedisStore(redis_url(), prefix=f"test-{uuid.uuid4().hex}:", lookup_timeout=5, timeout=5), time.sleep
+    if kind == "postgres":
+        return PostgresStore(server("postgres_url"), schema=f"test_{uuid.uuid4().hex}", timeout=10), time.sleep
+    return RedisStore(server("redis_url"), prefix=f"test-{uuid.uuid4().hex}:", lookup_timeout=5, timeout=5), time.sleep
 
 
-KINDS = [f"{kind}-{way}" for kind in ("memory", "sqlite", "redis", "layered") for way in ("sync", "async")]
+KINDS = [f"{kind}-{way}" for kind in ("memory", "sqlite", "redis", "postgres", "layered") for way in ("sync", "async")]
 
 
 @pytest.fixture(params=KINDS)
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
     """Every kind of store, both ways; a server is started only for those that need it."""
     kind, way = request.param.split("-")
-    store, wait = make(kind, tmp_path, lambda: request.getfixturevalue("redis_url"))
+    store, wait = make(kind, tmp_path, request.getfixturevalue)
     if way == "sync":
         yield Kept(store, wait, kind)
         store.delete(prefix="")  # the server goes on, and looks through what is left at every scan

@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 
-from agentprod.stores import Claim, RedisStore, SqliteStore, Store
+from agentprod.stores import Claim, PostgresStore, RedisStore, SqliteStore, Store
 
 
 def connect(url: str, prefix: str) -> Store:
     if url.startswith("sqlite:///"):
         return SqliteStore(url.removeprefix("sqlite:///"), timeout=30)
+    if url.startswith("postgresql://"):
+        return PostgresStore(url, schema=prefix, timeout=30)
     return RedisStore(url, prefix=prefix, lookup_timeout=30, timeout=30)
 
 

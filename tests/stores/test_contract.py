@@ -413,5 +413,5 @@ def test_a_closed_store_opens_again(kept: Kept) -> None:
 def test_every_store_has_what_the_protocol_says(kept: Kept) -> None:
     """And tells where it is."""
     assert isinstance(kept.store, Store)
-    assert kept.store.url.partition("://")[0] in {"memory", "sqlite", "redis"}
+    assert kept.store.url.partition("://")[0] in {"memory", "sqlite", "redis", "postgresql"}
     assert kept.kind.partition("-")[0] in repr(kept.store).lower()

@@ -1,10 +1,11 @@
-"""State that may be shared: this process's memory, a SQLite file, Redis.
+"""State that may be shared: this process's memory, a SQLite file, Redis, PostgreSQL.
 
 `open_store` makes one from a URL; `Store` says what each can do.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from agentprod.stores.base import (
@@ -19,9 +20,10 @@ from agentprod.stores.base import (
 )
 from agentprod.stores.layered import LayeredStore
 from agentprod.stores.memory import MemoryStore
-from agentprod.stores.opening import StoreLike, aclose_stores, close_stores, open_store
+from agentprod.stores.opening import StoreLike, aclose, close, open_store
 
 if TYPE_CHECKING:
+    from agentprod.stores.postgres import PostgresStore
     from agentprod.stores.redis import RedisStore
     from agentprod.stores.sqlite import SqliteStore
 
@@ -33,26 +35,24 @@ __all__ = [
     "LayeredStore",
     "LogRead",
     "MemoryStore",
+    "PostgresStore",
     "RedisStore",
     "Settled",
     "SqliteStore",
     "Store",
     "StoreLike",
     "StoreUnavailable",
-    "aclose_stores",
-    "close_stores",
+    "aclose",
+    "close",
     "open_store",
 ]
 
 
+_PLACES = {"PostgresStore": "postgres", "RedisStore": "redis", "SqliteStore": "sqlite"}
+"""Most processes use one kind of store, so the others are not loaded."""
+
+
 def __getattr__(name: str) -> Any:
-    # Most processes use one kind of store, so the others are not loaded.
-    if name == "RedisStore":
-        from agentprod.stores.redis import RedisStore
-
-        return RedisStore
-    if name == "SqliteStore":
-        from agentprod.stores.sqlite import SqliteStore
-
-        return SqliteStore
-    raise AttributeError(f"module 'agentprod.stores' has no attribute {name!r}")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'agentprod.stores' has no attribute {name!r}")
+    return getattr(import_module(f"agentprod.stores.{_PLACES[name]}"), name)

@@ -14,7 +14,7 @@ from agentprod.stores.base import Store
 from agentprod.stores.layered import LayeredStore
 from agentprod.stores.memory import MemoryStore
 
-__all__ = ["StoreLike", "aclose_stores", "close_stores", "open_store"]
+__all__ = ["StoreLike", "aclose", "close", "open_store"]
 
 StoreLike: TypeAlias = Store | str | Sequence[Store | str]
 """A store, the URL of one, or two of these: memory first, then what it stands in front of."""
@@ -57,13 +57,14 @@ def open_store(where: StoreLike) -> Store:
     """Return the store for what was given as `store=`.
 
     The same URL gives the same store within a process, and a forked child opens its own. Stores made here are closed
-    by `close_stores`; objects that were passed in are never closed.
+    by `close`; objects that were passed in are never closed.
 
     Args:
         where: `"memory://"`; `"sqlite:///file.db"` (relative) or `"sqlite:////var/lib/file.db"` (absolute);
-            `"redis://…"`, `"rediss://…"`, `"unix://…"`, `"redis+cluster://…"`, `"rediss+cluster://…"`; a store; or a
-            list of memory and one other store, nearest first. `memory://` and `sqlite:///` take
-            `?max_entries=`, memory `?max_bytes=` too. `memory://name` is a store of its own.
+            `"redis://…"`, `"rediss://…"`, `"unix://…"`, `"redis+cluster://…"`, `"rediss+cluster://…"`;
+            `"postgresql://…"`; a store; or a list of memory and one other store, nearest first.
+            `memory://` and `sqlite:///` take `?max_entries=`, memory `?max_bytes=` too. `memory://name` is a store of
+            its own.
 
     Raises:
         ConfigError: it is none of these, or an extra is missing.
@@ -80,14 +81,18 @@ def open_store(where: StoreLike) -> Store:
     )
 
 
-def close_stores() -> None:
-    """Close every store that was opened by URL in this process; the next `open_store` opens anew."""
+def close() -> None:
+    """Close every store that was opened by its URL in this process; used again, a store opens anew.
+
+    Waiting writes are written first. Stores that were passed as objects are their maker's to close. For the end of a
+    process, `drain` first, which lets calls end.
+    """
     for store in _open.take_all():
         store.close()
 
 
-async def aclose_stores() -> None:
-    """Like `close_stores`, for the running event loop's connections too."""
+async def aclose() -> None:
+    """Like `close`, for the connections of the running event loop too."""
     for store in _open.take_all():
         await store.aclose()
 
@@ -116,13 +121,18 @@ def _make(url: str) -> Store:
         from agentprod.stores.sqlite import SqliteStore
 
         return SqliteStore(unquote(path[1:]), **_options(query, "max_entries"))
+    if scheme in {"postgresql", "postgres"} and colon:
+        from agentprod.stores.postgres import PostgresStore
+
+        return PostgresStore(url)
     if scheme.removesuffix("+cluster") in {"redis", "rediss"} or scheme == "unix":
         from agentprod.stores.redis import RedisStore
 
         return RedisStore(url)
+    found = f"no store is known for {scheme}://" if colon else "store= got a text that is no URL"
     raise ConfigError(
-        f"no store is known for {scheme + '://' if colon else 'this text'!r}; known are memory://, sqlite:///, "
-        "redis://, rediss://, unix://, redis+cluster:// and rediss+cluster://"
+        f"{found}; known are memory://, sqlite:///file.db, redis://, rediss://, unix://, redis+cluster://, "
+        "rediss+cluster:// and postgresql://"
     )
 
 
