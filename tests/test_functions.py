@@ -1107,6 +1107,12 @@ def test_stacks_can_be_switched_off(mode: str) -> None:
     assert not seen.calls
 
 
+def test_the_switch_takes_a_bool() -> None:
+    """`"off"` is true."""
+    with pytest.raises(ap.ConfigError, match="takes True or False, not 'off'"):
+        ap.set_active("off")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_layer_s_own_calls_do_not_enter_its_stack_again(mode: str) -> None:
     """Within `call.helper()` a decorated function is bare, so a layer cannot wait for itself."""

@@ -264,7 +264,7 @@ def test_a_layer_declares_harm() -> None:
 def test_a_layer_declares_without_a_reason() -> None:
     """A wish needs no reason."""
     mine = layer("Mine", order=(ap.Outside("Retry"), ap.Inside("Cache")))
-    assert "its author says so" in told(layer("Retry"), mine)[0]
+    assert "Mine belongs outside Retry: its author says so. List" in told(layer("Retry"), mine)[0]
 
 
 def test_a_layer_that_wishes_to_be_outermost() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import re
+import warnings
 from typing import Any
 
 import pytest
@@ -139,9 +142,10 @@ def test_one_layer_in_two_stacks_shares_its_state() -> None:
         (ap.Retry, r"Retry is a class; write Retry\(\)"),
         (ap.Stack(), r"a stack is no layer; write Stack\(\*one, \*another\)"),
         (3, "a int is no layer"),
-        (len, "is no layer; a layer has `async def handle"),
-        (lambda call, call_next: call_next(call), "`async def` function"),
-        (type("Sync", (), {"handle": lambda self, call, call_next: None})(), "a Sync is no layer"),
+        ([ap.Retry()], r"a list of layers is no layer; write Stack\(\*layers\)"),
+        (len, "len is not `async def`, so it is no layer"),
+        (lambda call, call_next: call_next(call), r"is not `async def`.*write @Stack\(\.\.\.\)"),
+        (type("Sync", (), {"handle": lambda self, call, call_next: None})(), "is not `async def`, so it is no layer"),
     ],
 )
 def test_what_is_no_layer(thing: Any, message: str) -> None:
@@ -156,18 +160,79 @@ def test_what_is_no_layer(thing: Any, message: str) -> None:
         ap.Stack(ap.Retry()).insert(thing, outside=ap.Retry)
 
 
+def test_nothing_is_no_layer() -> None:
+    """What `x and ap.Cache()` leaves when `x` is not there; `when` takes it for its second layer."""
+    with pytest.raises(ap.ConfigError, match="None is no layer; a layer has `async def handle"):
+        ap.Stack(ap.Retry(), None)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"check": "maybe"}, 'check must be "warn", "error" or "off", not \'maybe\''),
         ({"classify": 3}, r"classify must be callable: \(exception\) -> ap.Fault"),
         ({"prices": "cheap"}, r"prices must be callable: \(provider, model, usage\)"),
+        ({"clock": 3}, "clock must have monotonic, .* a int lacks monotonic"),
+        ({"buffer": "yes"}, "buffer must be True or False, not 'yes'"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:
     """A bad option is refused when the stack is built, with what it takes."""
     with pytest.raises(ap.ConfigError, match=message):
         ap.Stack(**options)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda stack: stack[0], r"by its class, as in stack\[ap.Retry\], not by 0"),
+        (lambda stack: stack["Retry"], "by its class.*not by 'Retry'"),
+        (lambda stack: stack.without("Retry"), "class of a layer.*not 'Retry'"),
+        (lambda stack: stack.insert(ap.Cache(), outside=ap.Tracer()), "the stack has no Tracer; it has Retry"),
+    ],
+)
+def test_asking_for_layers_by_something_else(ask: Any, message: str) -> None:
+    """What a layer is found by is said."""
+    with pytest.raises(ap.ConfigError, match=message):
+        ask(ap.Stack(ap.Retry()))
+
+
+def test_a_layer_can_be_put_beside_one_that_is_given() -> None:
+    """`insert` takes a class, a name or a layer of that class."""
+    retry = ap.Retry()
+    for anchor in (ap.Retry, "Retry", retry):
+        assert [type(found) for found in ap.Stack(retry).insert(ap.Cache(), outside=anchor)] == [ap.Cache, ap.Retry]
+
+
+def test_brackets_left_out() -> None:
+    """`@ap.Retry` is what other libraries allow; here a layer is an object, and the error shows the brackets."""
+    with pytest.raises(ap.ConfigError, match=r"@Retry lacks its brackets: write @Retry\(\)"):
+
+        @ap.Retry
+        def ask() -> None:
+            pass
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("await call_next(call)", "layer broken returned None instead of a reply"),
+        ("return 'hi'", "layer broken returned a str instead of a reply"),
+        ("return call_next(call)", r"layer broken returned a coroutine.* write `await call_next\(call\)`"),
+    ],
+)
+def test_a_layer_that_returns_no_reply(mode: str, body: str, message: str) -> None:
+    """The commonest slips of those who write layers: nothing returned, no `await`."""
+    names: dict[str, Any] = {}
+    exec(f"async def broken(call, call_next):\n    {body}", names)
+    caller = Caller(mode)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # what was not awaited is let go
+        told = caller.ask(caller.decorate(ap.Stack(names["broken"]), Script("x"), name="f"))
+        gc.collect()
+    assert isinstance(told.error, ap.ConfigError)
+    assert re.search(message, str(told.error))
 
 
 def test_layers_meet_their_stack() -> None:

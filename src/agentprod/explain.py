@@ -21,7 +21,7 @@ def explain(stack: Stack) -> str:
         lines.append(f"  {position + 1}. {shown(layer)}")
         inside = names[position + 1 :]
         lines.extend(
-            f"       outside {rule.inner if rule.inner != '*' else 'everything'}: otherwise {rule.reason}"
+            f"       outside {rule.inner if rule.inner != '*' else 'everything'}: {rule.why}"
             for rule in rules_of(stack.layers)
             if rule.outer == name and (rule.inner in inside or (rule.inner == "*" and position == 0 and inside))
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from agentprod.errors import ConfigError
 
@@ -59,6 +59,14 @@ class Layer:
     other_traffic: ClassVar[bool] = False
     order: ClassVar[tuple[Any, ...]] = ()
 
+    if not TYPE_CHECKING:  # type checkers shall see each layer's own options
+
+        def __new__(cls, *args: Any, **options: Any) -> Self:
+            """Tell who decorates with the class that a layer is meant."""
+            if len(args) == 1 and inspect.isfunction(args[0]) and not options and not _takes_positional(cls):
+                raise ConfigError(f"@{cls.__name__} lacks its brackets: write @{cls.__name__}()")
+            return super().__new__(cls)
+
     def __call__(self, fn: F) -> F:
         """Decorate a function with this one layer."""
         assert _decorate is not None
@@ -75,6 +83,10 @@ class Layer:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.options().items())})"
 
 
+def _takes_positional(cls: type) -> bool:
+    return any(each.kind is not each.KEYWORD_ONLY for each in inspect.signature(cls).parameters.values())
+
+
 def check_layer(found: Any) -> None:
     """Refuse what is no layer.
 
@@ -85,8 +97,18 @@ def check_layer(found: Any) -> None:
         raise ConfigError(f"{found.__name__} is a class; write {found.__name__}() to make a layer of it")
     if hasattr(found, "decorate") and not hasattr(found, "handle"):
         raise ConfigError("a stack is no layer; write Stack(*one, *another) to join two")
-    if not inspect.iscoroutinefunction(getattr(found, "handle", found)):
+    if isinstance(found, list | tuple):
+        raise ConfigError(f"a {type(found).__name__} of layers is no layer; write Stack(*layers)")
+    handle = getattr(found, "handle", found)
+    if inspect.iscoroutinefunction(handle):
+        return
+    if inspect.isroutine(handle):
+        name = getattr(handle, "__qualname__", type(found).__name__)
         raise ConfigError(
-            f"a {type(found).__name__} is no layer; a layer has `async def handle(self, call, call_next)` "
-            "or is itself an `async def` function of (call, call_next)"
+            f"{name} is not `async def`, so it is no layer: write `async def` before it, which serves synchronous "
+            "calls as well. To put a stack around a function, write @Stack(...) with the layers"
         )
+    raise ConfigError(
+        f"{'None' if found is None else f'a {type(found).__name__}'} is no layer; a layer has "
+        "`async def handle(self, call, call_next)` or is itself an `async def` function of (call, call_next)"
+    )

@@ -64,22 +64,35 @@ class Rule:
     reason: str
     harmful: bool = False
 
+    @property
+    def why(self) -> str:
+        """The reason as the end of a sentence."""
+        return f"otherwise {self.reason}" if self.reason else "its author says so"
+
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Declares in a layer's `order` that it belongs outside the layer named."""
+    """Declares in a layer's `order` that it belongs outside the layer named.
+
+    Args:
+        layer: its name: that of its class, or its own `name`.
+
+        reason: what breaks otherwise, as the end of a sentence that begins with "otherwise".
+
+        harmful: whether the other order is an error instead of a warning.
+    """
 
     layer: str
-    reason: str = "its author says so"
+    reason: str = ""
     harmful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """Declares in a layer's `order` that it belongs inside the layer named."""
+    """Declares in a layer's `order` that it belongs inside the layer named; the arguments are those of `Outside`."""
 
     layer: str
-    reason: str = "its author says so"
+    reason: str = ""
     harmful: bool = False
 
 
@@ -183,7 +196,7 @@ def check(layers: Sequence[Any]) -> list[Finding]:
         for outer, inner in _violations(names, rule):
             findings.append(
                 Finding(
-                    f"{outer} belongs outside {inner}: otherwise {rule.reason}. "
+                    f"{outer} belongs outside {inner}: {rule.why}. "
                     f"List {outer} before {inner} (first listed is outermost)",
                     rule.harmful,
                 )

@@ -94,6 +94,11 @@ class Stack:
         for name, hook in (("classify", classify), ("prices", prices)):
             if hook is not None and not callable(hook):
                 raise ConfigError(f"{name} must be callable: {_HOOKS[name]}")
+        lacking = [name for name in _CLOCK if clock is not None and not hasattr(clock, name)]
+        if lacking:
+            raise ConfigError(f"clock must have {', '.join(_CLOCK)}; a {type(clock).__name__} lacks {lacking[0]}")
+        if buffer not in (True, False):
+            raise ConfigError(f"buffer must be True or False, not {buffer!r}")
         for found in layers:
             check_layer(found)
         self.layers: tuple[Any, ...] = layers
@@ -253,8 +258,11 @@ class Stack:
         """Return the layer of this class.
 
         Raises:
+            ConfigError: `kind` is no class.
             KeyError: the stack has none.
         """
+        if not isinstance(kind, type):
+            raise ConfigError(f"a stack is asked for a layer by its class, as in stack[ap.Retry], not by {kind!r}")
         for found in self.layers:
             if isinstance(found, kind):
                 return found
@@ -269,7 +277,9 @@ class Stack:
         return self._with((*self.layers[:position], layer, *self.layers[position + 1 :]))
 
     def without(self, kind: type[Any]) -> Stack:
-        """Return a stack without the layers of this class."""
+        """Return a stack without the layers of this class; the same again where there are none."""
+        if not isinstance(kind, type):
+            raise ConfigError(f"without takes the class of a layer, as in stack.without(ap.Cache), not {kind!r}")
         return self._with(tuple(found for found in self.layers if not isinstance(found, kind)))
 
     def insert(self, layer: Any, *, outside: Any = None, inside: Any = None) -> Stack:
@@ -281,11 +291,14 @@ class Stack:
             outside: class (or name) of the layer it shall stand just outside of.
 
             inside: class (or name) of the layer it shall stand just inside of.
+
+        Raises:
+            ConfigError: neither is given, or both; or the stack has no such layer.
         """
         if (outside is None) == (inside is None):
             raise ConfigError("insert takes exactly one of outside= and inside=")
         anchor = outside if outside is not None else inside
-        position = self._position(anchor if isinstance(anchor, str) else getattr(anchor, "__name__", str(anchor)))
+        position = self._position(anchor if isinstance(anchor, str) else layer_name(anchor))
         position += outside is None
         return self._with((*self.layers[:position], layer, *self.layers[position:]))
 
@@ -307,6 +320,7 @@ class Stack:
         return f"Stack({', '.join(shown(found) for found in self.layers)})"
 
 
+_CLOCK = ("monotonic", "wall", "sleep", "asleep", "call_at")
 _HOOKS = {
     "classify": "(exception) -> ap.Fault | None",
     "prices": "(provider, model, usage) -> USD | None",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from agentprod.errors import ConfigError
+
 __all__ = ["active", "set_active"]
 
 active = True
@@ -13,6 +15,11 @@ def set_active(on: bool) -> None:
 
     While off, wrapped clients and decorated functions behave as if they were bare: for tests, and for
     clients made at import time. Calls already inside a stack are not affected.
+
+    Raises:
+        ConfigError: `on` is no bool: `"off"` would switch them on.
     """
     global active  # noqa: PLW0603 - one per process, by intent
-    active = bool(on)
+    if not isinstance(on, bool):
+        raise ConfigError(f"set_active takes True or False, not {on!r}")
+    active = on

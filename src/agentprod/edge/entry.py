@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from agentprod import draining, listeners
 from agentprod.ambient import Ambient
 from agentprod.call import Call, Handler, Limits, Target
 from agentprod.draining import in_flight
+from agentprod.errors import ConfigError
 from agentprod.faults import Fault
 from agentprod.identity import Context
 from agentprod.ledger import Environment, Ledger
@@ -103,7 +105,11 @@ class Entry:
             if draining.begun:
                 raise draining.shutting_down(call)
             reply = await (self.other if call.dialect.operation == "other" else self.handler)(call)
-            if reply.stream is None and reply.hooks:
+            try:
+                whole = reply.stream is None
+            except AttributeError:
+                raise _no_reply(call, reply) from None
+            if whole and reply.hooks:
                 await reply.finish("complete")
         except BaseException as error:
             for stream in call.ledger.streams:
@@ -116,11 +122,11 @@ class Entry:
                     await stream.close("discarded")
             self.failed(call, error)
             raise
-        if reply.stream is not None:
+        if whole:
+            self.close(call, "complete")
+        else:
             call.ledger.streams = ()
             reply.on_end(_Closing(self, call))
-        else:
-            self.close(call, "complete")
         return reply
 
     def close(self, call: Call, outcome: str, error: BaseException | None = None) -> None:
@@ -176,6 +182,17 @@ class _Closing:
         self._entry.close(self._call, end.outcome, end.error)
         if end.error is not None:
             attach(end.error, self._call.ledger)
+
+
+def _no_reply(call: Call, found: Any) -> ConfigError:
+    layer = next(iter(call.ledger.layers), "the inner edge")
+    if inspect.iscoroutine(found):
+        found.close()
+        return ConfigError(f"layer {layer} returned a coroutine instead of a reply: write `await call_next(call)`")
+    return ConfigError(
+        f"layer {layer} returned {'None' if found is None else f'a {type(found).__name__}'} instead of a reply: "
+        "its `handle` has to return what `call_next(call)` gave, or `call.reply(...)`"
+    )
 
 
 def _told(fault: Fault | None, status: int | None) -> str:
