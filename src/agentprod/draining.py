@@ -27,13 +27,15 @@ __all__ = [
     "Drained",
     "adrain",
     "begun",
+    "blocking",
     "drain",
-    "in_flight",
     "left",
     "pause",
     "resume",
     "shutting_down",
     "task_reference",
+    "tasks",
+    "under_way",
 ]
 
 GRACE = 1.0
@@ -42,9 +44,14 @@ GRACE = 1.0
 begun = False
 """Whether the process drains; read as `draining.begun`, since it changes."""
 
-in_flight: dict[Ledger, Any] = {}
-"""Calls under way, open streams included, and a reference to the task of those that have one, no more than that:
-it must not outlive its loop."""
+tasks: dict[Ledger, Any] = {}
+"""Asynchronous calls under way, open streams included, and a reference to the task of each, no more than that: it must
+not outlive its loop."""
+
+blocking: list[None] = []
+"""As many as synchronous calls are under way, open streams included: they cannot be stopped, only counted, and this is
+the cheapest count that threads can share."""
+
 _lock = threading.Lock()
 _sleepers: set[Waiter] = set()
 _watchers: set[Waiter] = set()
@@ -110,9 +117,14 @@ def task_reference() -> Any:
     return ref(sys.modules["asyncio"].current_task())  # there is one, so the module is loaded
 
 
+def under_way() -> int:
+    """Return how many calls are under way, open streams included."""
+    return len(tasks) + len(blocking)
+
+
 def left() -> None:
     """Tell those who wait for the last call, when that was it."""
-    if not in_flight:
+    if not under_way():
         _wake(_watchers)
 
 
@@ -168,14 +180,14 @@ class sleeping:  # noqa: N801 - reads as what the waiter does
 async def _drain(timeout: float | None, make_waiter: Callable[[], Waiter], spare: Any = None) -> Drained:
     global begun  # noqa: PLW0603 - one per process, by intent
     begun = True
-    there = len(in_flight)
+    there = under_way()
     _wake(_sleepers)
     left = await _emptied(timeout, make_waiter)
     if not left:
         return Drained(there, 0, 0)
     stopped = _stop(spare)
     running = await _emptied(GRACE, make_waiter)
-    cancelled = len(stopped - in_flight.keys())
+    cancelled = len(stopped - tasks.keys())
     return Drained(max(0, there - cancelled - running), cancelled, running)
 
 
@@ -185,12 +197,12 @@ async def _emptied(timeout: float | None, make_waiter: Callable[[], Waiter]) -> 
     with _lock:
         _watchers.add(waiter)
     try:
-        if in_flight:
+        if under_way():
             await waiter.wait(timeout)
     finally:
         with _lock:
             _watchers.discard(waiter)
-    return len(in_flight)
+    return under_way()
 
 
 def _wake(waiters: set[Waiter]) -> None:
@@ -206,18 +218,16 @@ def _stop(spare: Any) -> set[Ledger]:
 
     streams = {stream.ledger: stream for stream in open_streams()}
     stopped = set()
-    for ledger, reference in list(in_flight.items()):
-        if reference is None:
-            continue
+    for ledger, reference in list(tasks.items()):
         stopped.add(ledger)
         task = reference()
         if task is None or task.get_loop().is_closed():  # nothing runs there any more
-            in_flight.pop(ledger, None)
+            tasks.pop(ledger, None)
             continue
         try:
             task.get_loop().call_soon_threadsafe(_cancel, task, streams.get(ledger), task is spare)
         except RuntimeError:  # closed just now
-            in_flight.pop(ledger, None)
+            tasks.pop(ledger, None)
     return stopped
 
 
@@ -240,7 +250,8 @@ def _seconds(timeout: float | timedelta) -> float | None:
 def _forget() -> None:
     global begun, _lock
     begun, _lock = False, threading.Lock()
-    in_flight.clear()
+    tasks.clear()
+    blocking.clear()
     _sleepers.clear()
     _watchers.clear()
 

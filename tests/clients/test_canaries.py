@@ -113,7 +113,6 @@ def plain_class(sdk: str) -> type:
         ("_make_sse_decoder", set(), "streams are read by a faster decoder put in there"),
         ("_make_status_error_from_response", {"response"}, "a deadline raises the provider's error made by it"),
         ("_maybe_override_cast_to", {"cast_to", "options"}, "raw and streamed responses are told apart by it"),
-        ("_idempotency_key", set(), "all attempts of one call carry a key minted by it"),
         ("_prepare_url", {"url"}, "replies without a request get their address from it"),
     ],
 )

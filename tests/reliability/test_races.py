@@ -23,7 +23,7 @@ class Onion:
     """All layers of one service, around a function that takes its time, in virtual time."""
 
     def __init__(self, clock: LoopClock, *, slots: int = 1, requests: float = 60, attempt: float = 3) -> None:
-        self.before = set(open_streams()), set(draining.in_flight)
+        self.before = set(open_streams()), set(draining.tasks)
         self.clock = clock
         self.bulkhead = ap.Bulkhead(slots, queue=1000)
         self.limit = ap.RateLimit(requests=requests, per=60, by="global")
@@ -68,7 +68,7 @@ class Onion:
         held = {
             "slots": self.bulkhead.in_flight,
             "places": self.bulkhead.waiting,
-            "calls": len(set(draining.in_flight) - self.before[1]),
+            "calls": len(set(draining.tasks) - self.before[1]),
             "streams": len(set(open_streams()) - self.before[0]),
             "running": len(self.started) - self.ended,
             "reservations": 0 if gcra is None else len(gcra.reservations),

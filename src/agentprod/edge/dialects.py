@@ -20,6 +20,8 @@ _BY_PATH: dict[str, Dialect] = {
     "/responses": RESPONSES,
     "/embeddings": EMBEDDINGS,
 }
+_WHOLE_PATHS: dict[str, Dialect] = {**_BY_PATH, "/v1/messages": MESSAGES}
+"""Paths as most SDKs name them, which need no search."""
 _STORES = re.compile(r"/threads/[^/]+/messages$")
 """Ends like a model call, but only adds a message to what is kept."""
 
@@ -31,7 +33,10 @@ def dialect_for(options: Any) -> Dialect | None:
     """
     if options.method.lower() != "post":
         return None
-    path = options.url.partition("?")[0].rstrip("/")
+    path = options.url
+    if path in _WHOLE_PATHS:
+        return _WHOLE_PATHS[path]
+    path = path.partition("?")[0].rstrip("/")
     for suffix, dialect in _BY_PATH.items():
         if path.endswith(suffix):
             return None if _STORES.search(path) else dialect

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from agentprod import draining, listeners
 from agentprod.ambient import Ambient
 from agentprod.call import Call, Handler, Limits, Target
-from agentprod.draining import in_flight
+from agentprod.draining import blocking, tasks
 from agentprod.errors import ConfigError
 from agentprod.faults import Fault
 from agentprod.identity import Context
@@ -101,7 +101,10 @@ class Entry:
         """Send a call through the onion and close its account, or arrange for it at the end of a stream."""
         try:
             # Counted first, asked then: drain() sees the call, or the call sees drain().
-            in_flight[call.ledger] = None if call.target.kind == "sync" else draining.task_reference()
+            if call.runtime.kind == "sync":
+                blocking.append(None)
+            else:
+                tasks[call.ledger] = draining.task_reference()
             if draining.begun:
                 raise draining.shutting_down(call)
             reply = await (self.other if call.dialect.operation == "other" else self.handler)(call)
@@ -132,7 +135,10 @@ class Entry:
     def close(self, call: Call, outcome: str, error: BaseException | None = None) -> None:
         """Write down how the call ended and tell those who listen."""
         ledger = call.ledger
-        in_flight.pop(ledger, None)
+        if call.runtime.kind != "sync":
+            tasks.pop(ledger, None)
+        elif blocking:  # none in a child that was forked meanwhile
+            blocking.pop()
         if draining.begun:
             draining.left()
         ledger.duration = call.runtime.now() - ledger.started

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
 __all__ = ["plain", "wire_request"]
 
-_SCALARS = (str, int, float, bool, type(None))
 _OMITTED = frozenset({"Omit", "NotGiven"})
 
 
@@ -28,22 +27,17 @@ def plain(value: Any) -> Any:
     twice), models are dumped as the SDKs dump them, dates become ISO 8601. What JSON cannot hold,
     such as an open file, is left for the SDK.
     """
-    kind = type(value)
-    if kind in _SCALARS:
-        return value
-    if kind is dict:
-        return _plain_dict(value)
-    if kind is list:
-        return _plain_list(value)
-    return _other(value)
+    convert = _BY_KIND.get(type(value), _other)
+    return value if convert is None else convert(value)
 
 
 def _plain_dict(value: dict[Any, Any]) -> dict[Any, Any]:
     changed: dict[Any, Any] | None = None
     for key, child in value.items():
-        if type(child) in _SCALARS:
+        convert = _BY_KIND.get(type(child), _other)
+        if convert is None:
             continue
-        new = _DROP if type(child).__name__ in _OMITTED else plain(child)
+        new = _DROP if type(child).__name__ in _OMITTED else convert(child)
         if new is not child:
             changed = dict(value) if changed is None else changed
             if new is _DROP:
@@ -56,9 +50,10 @@ def _plain_dict(value: dict[Any, Any]) -> dict[Any, Any]:
 def _plain_list(value: list[Any]) -> list[Any]:
     changed: list[Any] | None = None
     for position, child in enumerate(value):
-        if type(child) in _SCALARS:
+        convert = _BY_KIND.get(type(child), _other)
+        if convert is None:
             continue
-        new = plain(child)
+        new = convert(child)
         if new is not child:
             changed = list(value) if changed is None else changed
             changed[position] = new
@@ -83,3 +78,9 @@ def _other(value: Any) -> Any:
 
 
 _DROP = object()
+_BY_KIND: dict[type, Callable[[Any], Any] | None] = {
+    **dict.fromkeys((str, int, float, bool, type(None))),
+    dict: _plain_dict,
+    list: _plain_list,
+}
+"""How to make what is of exactly this kind plain; `None`: it is."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 from agentprod.call import Call, Target
 from agentprod.dialects.base import Dialect
 from agentprod.dialects.sse import dump
-from agentprod.edge.dialects import OTHER_TEXT, dialect_for, other_for
+from agentprod.edge.dialects import OTHER_READ, OTHER_TEXT, dialect_for, other_for
 from agentprod.edge.http_stream import AsyncHttpSource, HttpSource, http_module, stream_response, whole_response
 from agentprod.edge.limits import first_limit, sdk_timeout
 from agentprod.edge.plain import plain, wire_request
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["FEATURES", "Origin", "SdkEdge"]
 
 _MOST_TARGETS = 256
+_NO_COUNTS = (OTHER_READ, None, None)
 FEATURES = ("anthropic-beta", "openai-beta")
 """Headers that switch features on or off."""
 
@@ -65,9 +67,6 @@ class Origin:
         self.retell: Callable[[Source], tuple[Source, Call]] | None = None
         """Puts a stream into the words of a caller who speaks another wire format."""
         self.idempotency_key = options.idempotency_key
-        if self.idempotency_key is None and options.method.lower() != "get":
-            # Minted once, so that attempts are recognisable as one request where a provider honours it.
-            self.idempotency_key = client._idempotency_key()
 
 
 class SdkEdge:
@@ -98,7 +97,6 @@ class SdkEdge:
         self, entry: Entry, here: Ambient, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any
     ) -> Call:
         """Open a call."""
-        cast_to = client._maybe_override_cast_to(cast_to, options)
         origin = Origin(client, cast_to, options, stream, stream_cls)
         dialect = dialect_for(options)
         spoken: Dialect = dialect or other_for(options)
@@ -157,55 +155,70 @@ class SdkEdge:
         attempt.headers = response.headers
         if call.streaming:
             return await self._open(call, carrier, until, phase, attempt)
-        if call.operation == "other":
-            return Reply(call, carrier, _json_if_any)
-        return Reply(call, carrier, _json)
+        if call.dialect.operation == "other":
+            reply = Reply(call, carrier, _json_if_any)
+            reply.accounts = _NO_COUNTS
+        else:
+            reply = Reply(call, carrier, _json)
+            # The bytes alone: an account that held the response would keep all of it alive beside the result.
+            reply.accounts = (call.dialect, json.loads, response.content)
+        return reply
 
     async def _exchange(
         self, call: Call, origin: Origin, request: Any, until: float | None, phase: str, attempt: Attempt
     ) -> Any:
-        changes: dict[str, Any] = {"idempotency_key": origin.idempotency_key}
-        if call.operation != "other" or request is not origin.request:
-            changes.update(json_data=request, extra_json=None)
-        if call.ledger.environment.own_retries:
-            changes["max_retries"] = 0
-            if attempt.number > 1:
-                changes["headers"] = _with_header(
-                    origin.options.headers, "x-stainless-retry-count", str(attempt.number - 1)
-                )
         alarm, watch = None, None
         if until is not None:
-            changes["timeout"] = sdk_timeout(origin.client, origin.options, until - call.runtime.now())
             alarm = call.runtime.alarm()
             if self.io.kind == "sync":
                 watch = SocketWatch()
                 alarm.abort = watch.abort
-        changes["post_parser"] = Suspended(origin.post_parser, until, call.runtime.now, watch)
-        options = _copy(origin.options, changes)
-        if alarm is None:
-            return await self._request(origin, options, call)
-        alarm.enter(until)
+        options = self._options(call, origin, request, until, attempt)
+        options.__dict__["post_parser"] = Suspended(origin.post_parser, until, call.runtime.now, watch)
         try:
-            carrier = await self._request(origin, options, call)
+            if alarm is not None:
+                alarm.enter(until)
+            carrier = await self.io.request(
+                self._owner, origin.client, origin.cast_to, options, origin.stream, origin.stream_cls
+            )
+            if type(carrier) is Undecoded and not origin.stream and not hasattr(carrier.response, "_content"):
+                if call.dialect.operation != "other":
+                    await self._read(carrier.response)
         except BaseException as error:
-            if alarm.claims(error) or (isinstance(error, Exception) and _timed_out(error, call, until)):
+            if alarm is not None and (
+                alarm.claims(error) or (isinstance(error, Exception) and _timed_out(error, call, until))
+            ):
                 raise late(phase, call.target, call.limits) from self.errors.as_timeout(error)
             raise
         finally:
-            alarm.leave()
-            alarm.close()
-        if alarm.fired:
+            if alarm is not None:
+                alarm.leave()
+                alarm.close()
+        if alarm is not None and alarm.fired:
             raise late(phase, call.target, call.limits) from self.errors.timeout(None)
         return carrier
 
-    async def _request(self, origin: Origin, options: Any, call: Call) -> Any:
-        carrier = await self.io.request(
-            self._owner, origin.client, origin.cast_to, options, origin.stream, origin.stream_cls
-        )
-        if isinstance(carrier, Undecoded) and not origin.stream and call.operation != "other":
-            if not hasattr(carrier.response, "_content"):
-                await self._read(carrier.response)
-        return carrier
+    def _options(self, call: Call, origin: Origin, request: Any, until: float | None, attempt: Attempt) -> Any:
+        """Return the options of one attempt."""
+        asked = origin.options
+        changes: dict[str, Any] = {}
+        if origin.idempotency_key is not None:
+            changes["idempotency_key"] = origin.idempotency_key
+        elif asked.method.lower() != "get":
+            # The same for all attempts, so that they are recognisable as one request where a provider honours it;
+            # where no header carries it, the SDK would mint one that nobody sees.
+            sent = getattr(origin.client, "_idempotency_header", None)
+            changes["idempotency_key"] = call.ledger.id if sent else ""
+        if call.dialect.operation != "other" or request is not origin.request:
+            changes["json_data"] = request
+            changes["extra_json"] = None
+        if call.ledger.environment.own_retries:
+            changes["max_retries"] = 0
+            if attempt.number > 1:
+                changes["headers"] = _with_header(asked.headers, "x-stainless-retry-count", str(attempt.number - 1))
+        if until is not None:
+            changes["timeout"] = sdk_timeout(origin.client, asked, until - call.runtime.now())
+        return _copy(asked, changes)
 
     async def _read(self, response: Any) -> None:
         try:
@@ -248,49 +261,57 @@ class SdkEdge:
         if sent is None and native is not None and reply.stream is None and not reply.edited:
             attach(native, call.ledger)  # the client's own middleware answered with a finished object
             return native
-        # Another client's reply in the same wire format is as good as ours, if its HTTP library is ours too.
-        answer = sent.response if sent is not None and _made_by(self._http, sent.response) else None
         carrier = sent if reply.target.edge is self else None
-        request = carrier.response.request if carrier is not None else self._unsent(origin)
-        if reply.stream is not None:
-            if origin.hides_usage or (carrier is None and not call.dialect.asks_usage(origin.request)):
-                reply.stream.add(HideUsage(call.dialect))
-            response = stream_response(self._http, reply.stream, request, answer, is_async=self.io.kind == "async")
-        elif carrier is not None and not reply.edited:
+        if carrier is not None:
+            options, cast_to, retries = carrier.options, carrier.cast_to, carrier.retries_taken
+        else:
+            options, retries = _copy(origin.options, {}), 0
+            cast_to = origin.client._maybe_override_cast_to(origin.cast_to, options)
+        if carrier is not None and reply.stream is None and not reply.edited:
             response = carrier.response
         else:
-            content = dump(reply.body) if answer is None or reply.edited else answer.content
-            response = whole_response(self._http, content, request, answer)
-        return await self._decode(call, origin, carrier, response)
+            response = self._answer(call, reply, origin, sent, carrier)
+        parse, ledger, parsed = origin.post_parser, call.ledger, None
 
-    async def _decode(self, call: Call, origin: Origin, carrier: Undecoded | None, response: Any) -> Any:
-        options = carrier.options if carrier is not None else _copy(origin.options, {})
-        parse = origin.post_parser
-        ledger = call.ledger
+        def post_parser(found: Any) -> Any:
+            nonlocal parsed
+            parsed = parse(found) if callable(parse) else found
+            attach(parsed, ledger)
+            return parsed
 
-        def post_parser(parsed: Any) -> Any:
-            made = parse(parsed) if callable(parse) else parsed
-            attach(made, ledger)
-            return made
-
-        vars(options)["post_parser"] = post_parser  # a copy of our own: nobody else watches it change
+        options.__dict__["post_parser"] = post_parser  # a copy of our own: nobody else watches it change
         result = await self.io.process(
             self._owner,
             origin.client,
-            cast_to=carrier.cast_to if carrier is not None else origin.cast_to,
+            cast_to=cast_to,
             options=options,
             response=response,
             stream=origin.stream,
             stream_cls=origin.stream_cls,
-            retries_taken=max(0, len(ledger.attempts) - 1) + (carrier.retries_taken if carrier is not None else 0),
+            retries_taken=retries + max(0, len(ledger.attempts) - 1),
         )
         if carrier is not None:
             if carrier.chained is not None:
                 result = await self.io.finalize(self._owner, origin.client, result, carrier.chained)
             # They hold the account, and the account holds the carrier: a cycle for the collector to find.
             carrier.options = carrier.chained = None
-        attach(result, ledger)
+        if result is not parsed:
+            attach(result, ledger)
         return result
+
+    def _answer(
+        self, call: Call, reply: Reply, origin: Origin, sent: Undecoded | None, carrier: Undecoded | None
+    ) -> Any:
+        """Return the HTTP response for a reply that is a stream, was edited, or came from elsewhere."""
+        # Another client's reply in the same wire format is as good as ours, if its HTTP library is ours too.
+        answer = sent.response if sent is not None and isinstance(sent.response, self._http.Response) else None
+        request = carrier.response.request if carrier is not None else self._unsent(origin)
+        if reply.stream is not None:
+            if origin.hides_usage or (carrier is None and not call.dialect.asks_usage(origin.request)):
+                reply.stream.add(HideUsage(call.dialect))
+            return stream_response(self._http, reply.stream, request, answer, is_async=self.io.kind == "async")
+        content = dump(reply.body) if answer is None or reply.edited else answer.content
+        return whole_response(self._http, content, request, answer)
 
     def _unsent(self, origin: Origin) -> Any:
         """Return the request of a reply that nobody was asked for: no credentials, no body."""
@@ -301,10 +322,6 @@ class SdkEdge:
             str(origin.client._prepare_url(origin.options.url)),
             headers={name: value for name, value in given if isinstance(value, str)},
         )
-
-
-def _made_by(http: Any, response: Any) -> bool:
-    return bool(type(response).__module__.partition(".")[0] == http.__name__)
 
 
 def _timed_out(error: Exception, call: Call, until: float | None) -> bool:
@@ -322,8 +339,11 @@ def _sdk_class(kind: type) -> type:
 
 
 def _copy(options: Any, changes: dict[str, Any]) -> Any:
-    copy = getattr(options, "model_copy", None) or options.copy  # pydantic 2 or 1
-    return copy(update=changes)
+    """Return a copy by way of what pydantic pickles, in version 1 and 2 alike: half the cost of its own `copy`."""
+    kind: Any = type(options)
+    made = kind.__new__(kind)
+    made.__setstate__({**options.__getstate__(), "__dict__": {**options.__dict__, **changes}})
+    return made
 
 
 def _fingerprint(key: Any) -> str:

@@ -8,19 +8,22 @@ __all__ = ["AsyncIO", "ClientIO", "SyncIO"]
 
 
 class ClientIO(Protocol):
-    """Same names, one body above: in sync, none of these suspends."""
+    """Same names, one body above: in sync, none of these suspends.
+
+    `super(owner, client)` is the client as the SDK made it: method look-up starts behind our overrides.
+    """
 
     kind: str
 
-    async def request(self, owner: type, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
+    async def request(self, owner: Any, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
         """Send a request by the SDK's own `request`."""
         ...
 
-    async def process(self, owner: type, client: Any, **arguments: Any) -> Any:
+    async def process(self, owner: Any, client: Any, **arguments: Any) -> Any:
         """Decode a response by the SDK's own `_process_response`."""
         ...
 
-    async def finalize(self, owner: type, client: Any, result: Any, request: Any) -> Any:
+    async def finalize(self, owner: Any, client: Any, result: Any, request: Any) -> Any:
         """Finish a response that went through the client's own middleware."""
         ...
 
@@ -45,11 +48,6 @@ class ClientIO(Protocol):
         ...
 
 
-def _sdk(owner: Any, client: Any) -> Any:
-    """Return the client as the SDK made it: method look-up starts behind our overrides."""
-    return super(owner, client)
-
-
 def _encoded(response: Any) -> bool:
     """Whether the body is compressed; only then the HTTP library's own decoding is worth its cost per piece."""
     encoding = response.headers.get("content-encoding")
@@ -61,17 +59,17 @@ class SyncIO:
 
     kind = "sync"
 
-    async def request(self, owner: type, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
+    async def request(self, owner: Any, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
         """Send a request."""
-        return _sdk(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)
+        return super(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)
 
-    async def process(self, owner: type, client: Any, **arguments: Any) -> Any:
+    async def process(self, owner: Any, client: Any, **arguments: Any) -> Any:
         """Decode a response."""
-        return _sdk(owner, client)._process_response(**arguments)
+        return super(owner, client)._process_response(**arguments)
 
-    async def finalize(self, owner: type, client: Any, result: Any, request: Any) -> Any:
+    async def finalize(self, owner: Any, client: Any, result: Any, request: Any) -> Any:
         """Finish a response of the client's own middleware."""
-        return _sdk(owner, client)._finalize_middleware_result(result, request)
+        return super(owner, client)._finalize_middleware_result(result, request)
 
     async def read(self, response: Any) -> None:
         """Read the whole body."""
@@ -102,17 +100,17 @@ class AsyncIO:
 
     kind = "async"
 
-    async def request(self, owner: type, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
+    async def request(self, owner: Any, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
         """Send a request."""
-        return await _sdk(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)
+        return await super(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)
 
-    async def process(self, owner: type, client: Any, **arguments: Any) -> Any:
+    async def process(self, owner: Any, client: Any, **arguments: Any) -> Any:
         """Decode a response."""
-        return await _sdk(owner, client)._process_response(**arguments)
+        return await super(owner, client)._process_response(**arguments)
 
-    async def finalize(self, owner: type, client: Any, result: Any, request: Any) -> Any:
+    async def finalize(self, owner: Any, client: Any, result: Any, request: Any) -> Any:
         """Finish a response of the client's own middleware."""
-        return await _sdk(owner, client)._finalize_middleware_result(result, request)
+        return await super(owner, client)._finalize_middleware_result(result, request)
 
     async def read(self, response: Any) -> None:
         """Read the whole body."""

@@ -51,8 +51,8 @@ class Undecoded:
 
     def __init__(
         self,
-        *,
         client: Any,
+        *,
         cast_to: Any,
         options: Any,
         response: Any,

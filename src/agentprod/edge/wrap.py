@@ -63,7 +63,7 @@ class SyncWrapped:
         if self.__dict__.get("_middleware"):
             # The client's own middleware wants the SDK's response object; decoding is held back behind it.
             return super()._process_response(**arguments)  # type: ignore[misc]
-        return _undecoded(self, arguments)
+        return Undecoded(self, **arguments)
 
     def _finalize_middleware_result(self, result: Any, request: Any) -> Any:
         if type(request.options.post_parser) is not Suspended:
@@ -72,7 +72,10 @@ class SyncWrapped:
 
     def _build_request(self, options: Any, **arguments: Any) -> Any:
         request = super()._build_request(options, **arguments)  # type: ignore[misc]
-        _watch_socket(options, request)
+        marker = options.post_parser
+        if type(marker) is Suspended and marker.watch is not None:
+            marker.watch.also(request.extensions.get("trace"))
+            request.extensions = {**request.extensions, "trace": marker.watch}
         return request
 
     def _sleep_for_retry(self, *, retries_taken: int, max_retries: int, options: Any, response: Any) -> None:
@@ -113,7 +116,7 @@ class AsyncWrapped:
         options = arguments["options"]
         if type(options.post_parser) is not Suspended or self.__dict__.get("_middleware"):
             return await super()._process_response(**arguments)  # type: ignore[misc]
-        return _undecoded(self, arguments)
+        return Undecoded(self, **arguments)
 
     async def _finalize_middleware_result(self, result: Any, request: Any) -> Any:
         if type(request.options.post_parser) is not Suspended:
@@ -151,10 +154,6 @@ async def _through(
     return await edge.leave(call, await entry.carry(call))
 
 
-def _undecoded(client: Any, arguments: dict[str, Any]) -> Undecoded:
-    return Undecoded(client=client, **arguments)
-
-
 def _chained(client: Any, result: Any, request: Any) -> Any:
     """Hold back a response that the client's own middleware has seen; what it made up itself passes."""
     response = getattr(result, "http_response", None)
@@ -164,7 +163,7 @@ def _chained(client: Any, result: Any, request: Any) -> Any:
     if type(options.post_parser) is Suspended:
         options = options.model_copy(update={"post_parser": options.post_parser.post_parser})
     carrier = Undecoded(
-        client=client,
+        client,
         cast_to=request.cast_to,
         options=options,
         response=response,
@@ -174,13 +173,6 @@ def _chained(client: Any, result: Any, request: Any) -> Any:
     )
     carrier.chained = request
     return carrier
-
-
-def _watch_socket(options: Any, request: Any) -> None:
-    marker = options.post_parser
-    if type(marker) is Suspended and marker.watch is not None:
-        marker.watch.also(request.extensions.get("trace"))
-        request.extensions = {**request.extensions, "trace": marker.watch}
 
 
 def _too_late(client: Any, retries_taken: int, max_retries: int, options: Any, response: Any) -> Any:

@@ -58,7 +58,7 @@ def health() -> dict[str, Any]:
         draining=draining.begun,
         alerts=alerts,
     )
-    return {**judged, "in_flight": len(draining.in_flight), "layers": layers}
+    return {**judged, "in_flight": draining.under_way(), "layers": layers}
 
 
 _STATES = {"forced_open": "open", "disabled": "closed"}
