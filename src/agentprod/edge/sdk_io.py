@@ -8,10 +8,7 @@ __all__ = ["AsyncIO", "ClientIO", "SyncIO"]
 
 
 class ClientIO(Protocol):
-    """Same names, one body above: in sync, none of these suspends.
-
-    `super(owner, client)` is the client as the SDK made it: method look-up starts behind our overrides.
-    """
+    """Same names, one body above: in sync, none of these suspends."""
 
     kind: str
 
@@ -48,6 +45,10 @@ class ClientIO(Protocol):
         ...
 
 
+_sdk: Any = super
+"""With the class that has our overrides: the client as the SDK made it."""
+
+
 def _encoded(response: Any) -> bool:
     """Whether the body is compressed; only then the HTTP library's own decoding is worth its cost per piece."""
     encoding = response.headers.get("content-encoding")
@@ -61,15 +62,15 @@ class SyncIO:
 
     async def request(self, owner: Any, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
         """Send a request."""
-        return super(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)
+        return _sdk(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)
 
     async def process(self, owner: Any, client: Any, **arguments: Any) -> Any:
         """Decode a response."""
-        return super(owner, client)._process_response(**arguments)
+        return _sdk(owner, client)._process_response(**arguments)
 
     async def finalize(self, owner: Any, client: Any, result: Any, request: Any) -> Any:
         """Finish a response of the client's own middleware."""
-        return super(owner, client)._finalize_middleware_result(result, request)
+        return _sdk(owner, client)._finalize_middleware_result(result, request)
 
     async def read(self, response: Any) -> None:
         """Read the whole body."""
@@ -102,15 +103,15 @@ class AsyncIO:
 
     async def request(self, owner: Any, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
         """Send a request."""
-        return await super(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)
+        return await _sdk(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)
 
     async def process(self, owner: Any, client: Any, **arguments: Any) -> Any:
         """Decode a response."""
-        return await super(owner, client)._process_response(**arguments)
+        return await _sdk(owner, client)._process_response(**arguments)
 
     async def finalize(self, owner: Any, client: Any, result: Any, request: Any) -> Any:
         """Finish a response of the client's own middleware."""
-        return await super(owner, client)._finalize_middleware_result(result, request)
+        return await _sdk(owner, client)._finalize_middleware_result(result, request)
 
     async def read(self, response: Any) -> None:
         """Read the whole body."""
