@@ -119,14 +119,27 @@ class EventStream:
         self._pending = held
 
     async def _batch(self) -> list[Event] | None:
-        """Read one batch, let the reader see it, and stop it short at an error event."""
-        if self.alarm is not None:
-            batch = await self._guarded(self.alarm)
-        else:
+        """Read one batch within the limits, let the reader see it, and stop it short at an error event."""
+        alarm = self.alarm
+        if alarm is None:
             try:
                 batch = await self.source.read()
             except Exception as error:
                 self._raise_broken(error)
+        else:
+            alarm.enter(until := self._until())
+            try:
+                batch = await self.source.read()
+            except BaseException as error:
+                if alarm.claims(error):
+                    raise self._late(until) from self.source.late()
+                if isinstance(error, Exception):
+                    self._raise_broken(error)
+                raise
+            finally:
+                alarm.leave()
+            if alarm.fired or (until is not None and self.runtime.now() > until):
+                raise self._late(until) from self.source.late()
         if batch is None:
             return None
         feed, followers = self.reader.feed, self.followers
@@ -149,43 +162,31 @@ class EventStream:
         for follower in self.followers:
             notify(follower, "event", self.attempt, data)
 
-    async def _guarded(self, alarm: Alarm) -> list[Event] | None:
-        """Read one batch within the limits."""
-        until, phase = self._until()
-        alarm.enter(until)
-        try:
-            batch = await self.source.read()
-        except BaseException as error:
-            if alarm.claims(error):
-                raise self._late(phase) from self.source.late()
-            if isinstance(error, Exception):
-                self._raise_broken(error)
-            raise
-        finally:
-            alarm.leave()
-        if alarm.fired or (until is not None and self.runtime.now() > until):
-            raise self._late(phase) from self.source.late()
-        return batch
-
     def _raise_broken(self, error: Exception) -> NoReturn:
         broken = self.source.broken(error)
         if broken is error:
             raise error
         raise broken from error
 
-    def _until(self) -> tuple[float | None, str]:
-        """Return when the next read must have ended, and which limit says so."""
+    def _until(self) -> float | None:
+        """Return when the next read must have ended."""
         limits = self.limits
-        candidates: list[tuple[float, str]] = []
-        if not self.committed and self._opening is not None:
-            candidates.append(self._opening)
+        until = limits.stream_until
         if limits.idle is not None and (self.committed or limits.first_token is None):
-            candidates.append((self.runtime.now() + limits.idle, "idle"))
-        if limits.stream_until is not None:
-            candidates.append((limits.stream_until, "deadline"))
-        return min(candidates) if candidates else (None, "")
+            silent = self.runtime.now() + limits.idle
+            until = silent if until is None or silent < until else until
+        if not self.committed and self._opening is not None:
+            first = self._opening[0]
+            until = first if until is None or first < until else until
+        return until
 
-    def _late(self, phase: str) -> Exception:
+    def _late(self, until: float | None) -> Exception:
+        """Return the error for a read that went on after `until`."""
+        phase = "idle"
+        if until == self.limits.stream_until:
+            phase = "deadline"
+        elif not self.committed and self._opening is not None and until == self._opening[0]:
+            phase = self._opening[1]
         return late(phase, self.target, self.limits, f"after {len(self.text())} characters of text")
 
     def _truncated(self) -> StreamInterrupted:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentprod import switch
 from agentprod.ambient import ambient
 from agentprod.edge.function_edge import FunctionEdge, Kind, Stopped, without_partials
-from agentprod.edge.iterators import NO_SEND
+from agentprod.edge.iterators import NO_SEND, native
 from agentprod.errors import ConfigError
 from agentprod.runtime.drive import drive
 
@@ -131,10 +131,12 @@ def _async_generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
                 yield item
             return
         items = edge.leave(await entry.carry(edge.enter(entry, here, args, kwargs)))
+        pull = items._stream.pull
         try:
-            async for item in items:
-                if (yield item) is not None:
-                    raise TypeError(NO_SEND)
+            while (batch := await pull()) is not None:
+                for event in batch:
+                    if (yield native(event)) is not None:
+                        raise TypeError(NO_SEND)
         finally:
             await items.aclose()
 

@@ -12,7 +12,7 @@ from agentprod.runtime.drive import drive
 if TYPE_CHECKING:
     from agentprod.stream import EventStream
 
-__all__ = ["AsyncItems", "AsyncIteratorSource", "Items", "IteratorSource"]
+__all__ = ["AsyncItems", "AsyncIteratorSource", "Items", "IteratorSource", "native"]
 
 
 NO_SEND = (
@@ -37,7 +37,7 @@ class IteratorSource:
         except StopIteration as stop:
             self.returned = stop.value
             return None
-        return [Event(to_json(item), native=item)]
+        return [_event(item)]
 
     async def close(self) -> None:
         """Close the generator, or whatever has a `close`."""
@@ -70,9 +70,10 @@ class AsyncIteratorSource(IteratorSource):
 
     async def read(self) -> list[Event] | None:
         """Return the next item."""
-        async for item in self._async_iterator:
-            return [Event(to_json(item), native=item)]
-        return None
+        try:
+            return [_event(await self._async_iterator.__anext__())]
+        except StopAsyncIteration:
+            return None
 
     async def close(self) -> None:
         """Close the generator, or whatever has an `aclose`."""
@@ -165,6 +166,13 @@ class AsyncItems:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__.get("_native"), name)
+
+
+def _event(item: Any) -> Event:
+    return Event(item if type(item) in _JSON else to_json(item), None, item)
+
+
+_JSON = frozenset({dict, str})
 
 
 def native(event: Event) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from agentprod.runtime.clock import Clock, SystemClock, Timer
+from agentprod.runtime.loop_timers import timers_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -110,13 +111,17 @@ class AsyncAlarm:
     else asked for cancellation too, theirs wins.
     """
 
-    __slots__ = ("_cancelling", "_clock", "_loop", "_task", "_timer", "_timer_at", "_when", "abort", "fired")
+    __slots__ = (
+        *("_cancelling", "_clock", "_current_task", "_loop", "_task", "_timer", "_timer_at", "_when"),
+        *("abort", "fired"),
+    )
 
     def __init__(self, clock: Clock) -> None:
         import asyncio
 
         self._clock = clock
         self._loop = asyncio.get_running_loop()
+        self._current_task = asyncio.current_task
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._when: float | None = None
@@ -127,12 +132,10 @@ class AsyncAlarm:
 
     def enter(self, when: float | None) -> None:
         """Begin a wait of the current task that must end by `when`."""
-        import asyncio
-
         self._when = when
         if when is None:
             return
-        self._task = task = asyncio.current_task(self._loop)
+        self._task = task = self._current_task(self._loop)
         self._cancelling = task.cancelling() if task is not None else 0
         if self._timer is None or when < self._timer_at:
             self._schedule(when)
@@ -142,7 +145,7 @@ class AsyncAlarm:
             self._timer.cancel()
         self._timer_at = when
         if type(self._clock) is SystemClock:
-            self._timer = self._loop.call_later(when - self._clock.monotonic(), self._ring)
+            self._timer = timers_of(self._loop).add(self._loop, when, self._ring)
         else:
             self._timer = self._clock.call_at(when, self._ring_soon)
 

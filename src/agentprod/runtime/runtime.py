@@ -218,10 +218,14 @@ class _Bounded:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        import asyncio
-
         self._alarm.leave()
-        late = isinstance(error, asyncio.CancelledError) and self._alarm.claims(error)
+        late = error is not None and _is_cancellation(error) and self._alarm.claims(error)
         self._alarm.close()
         if late:
             raise TimeoutError from error
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    import asyncio
+
+    return isinstance(error, asyncio.CancelledError)

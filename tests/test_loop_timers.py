@@ -1,0 +1,124 @@
+"""The timers of one event loop, behind one timer of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from collections.abc import Callable
+from typing import Any
+from weakref import ref
+
+import pytest
+
+from agentprod.runtime import loop_timers
+from agentprod.runtime.loop_timers import LoopTimers, timers_of
+
+
+class Loop:
+    """As much of an event loop as timers need, in time that is set."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.asked: list[tuple[float, Callable[..., None], tuple[Any, ...]]] = []
+        self.most = 0
+
+    def call_later(self, delay: float, fn: Callable[..., None], *args: Any) -> None:
+        self.asked.append((self.now + delay, fn, args))
+        self.most = max(self.most, len(self.asked))
+
+    def call_soon(self, fn: Callable[[], None]) -> None:
+        fn()
+
+    def run_until(self, when: float) -> None:
+        while due := [each for each in self.asked if each[0] <= when]:
+            first = min(due, key=lambda each: each[0])
+            self.asked.remove(first)
+            self.now = max(self.now, first[0])
+            first[1](*first[2])
+        self.now = when
+
+
+@pytest.fixture
+def loop() -> Any:
+    return Loop()
+
+
+@pytest.fixture
+def timers(loop: Any) -> LoopTimers:
+    return LoopTimers(lambda: loop.now)
+
+
+def test_timers_fire_in_the_order_of_their_times(loop: Any, timers: LoopTimers) -> None:
+    """Whatever the order they were set in; one for now or for the past fires at once."""
+    fired: list[float] = []
+    for when in (130, 110, 120, 100, 90):
+        timers.add(loop, when, lambda when=when: fired.append(when))  # type: ignore[misc]
+    loop.run_until(115)
+    assert fired == [90, 100, 110]
+    loop.run_until(200)
+    assert fired == [90, 100, 110, 120, 130]
+    assert (timers.pending, loop.asked) == (0, [])
+
+
+def test_a_timer_that_was_taken_back_never_fires(loop: Any, timers: LoopTimers) -> None:
+    """A second time has no effect, nor has it once the timer has fired."""
+    fired: list[str] = []
+    entry = timers.add(loop, 110, lambda: fired.append("one"))
+    other = timers.add(loop, 111, lambda: fired.append("other"))
+    entry.cancel()
+    entry.cancel()
+    assert timers.pending == 1
+    loop.run_until(120)
+    other.cancel()
+    assert fired == ["other"]
+    assert timers.pending == 0
+
+
+def test_the_loop_is_asked_once_for_many_timers(loop: Any, timers: LoopTimers) -> None:
+    """10,000 calls of one limit after another keep one timer of the loop, and a bounded heap."""
+    for number in range(10_000):
+        timers.add(loop, 160 + number / 1000, lambda: None).cancel()
+        loop.run_until(100 + number / 1000)
+    assert loop.most == 1
+    assert len(timers._heap) <= 2 * loop_timers._SPARE
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_timers_set_before_others_do_not_add_up(loop: Any, timers: LoopTimers, seed: int) -> None:
+    """Timers of every length, some taken back: each fires once and in time, and the loop is asked for few."""
+    chance = random.Random(seed)
+    wanted: dict[int, float] = {}
+    fired: dict[int, float] = {}
+    for number in range(500):
+        when = loop.now + chance.choice([1, 5, 60]) * chance.random()
+        entry = timers.add(loop, when, lambda number=number: fired.__setitem__(number, loop.now))  # type: ignore[misc]
+        if chance.random() < 0.7:
+            entry.cancel()
+        else:
+            wanted[number] = when
+        loop.run_until(loop.now + chance.random() / 5)
+    loop.run_until(1000)
+    assert fired == pytest.approx(wanted)
+    assert loop.most < 20
+    assert loop.asked == []
+
+
+def test_a_loop_has_timers_of_its_own_and_is_not_kept() -> None:
+    """On a real loop a timer fires, and a closed loop can be collected although a timer was pending."""
+
+    async def main() -> tuple[Any, LoopTimers]:
+        running = asyncio.get_running_loop()
+        timers = timers_of(running)
+        assert timers is timers_of(running)
+        fired = asyncio.Event()
+        timers.add(running, 0.0, fired.set)
+        await fired.wait()
+        timers.add(running, 1e9, lambda: None)
+        return ref(running), timers
+
+    one, first = asyncio.run(main())
+    _, second = asyncio.run(main())
+    assert first is not second
+    gc.collect()
+    assert one() is None
