@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import injection_phrases as phrases
 import pii_generator as generator
 from safety_peers import Detect, load, named, ours
 
@@ -204,6 +205,18 @@ def injections(rows: list[Row]) -> None:
         print(f"  {source:32s} {100 * flagged[source] / total[source]:5.1f} %  of {total[source]}")
 
 
+def phrasings() -> None:
+    """Print how much is flagged of attacks and of harmless sentences in words of our own."""
+    from agentprod.safety.injection import score_injection
+
+    print("\nPrompt injection, phrased anew: flagged at the default thresholds")
+    for what, texts in (("attacks", phrases.ATTACKS), ("harmless", phrases.HARMLESS)):
+        for lang, wanted in (("English", True), ("Chinese", False)):
+            told = [text for text in texts if text.isascii() == wanted]
+            flagged = sum(score_injection(text).flagged for text in told)
+            print(f"  {what + ', ' + lang:32s} {flagged:5d}    of {len(told)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=11)
@@ -227,6 +240,7 @@ def main() -> None:
         injections(read("injection_dev.jsonl"))
     else:
         print("AGENTPROD_DATA is not set: the two development sets are left out")
+    phrasings()
 
     seed, rows = options.seed, options.rows
     for lang in ("zh", "en"):

@@ -36,7 +36,7 @@ class InjectionGuard(Layer):
     """Scores texts for prompt injection and jailbreak, and keeps some doors shut whatever the score.
 
     **The score is a signal, not a wall.** It finds many of the jailbreaks that go around and what says "ignore previous
-    instructions" in a dozen languages; of CyberSecEval's attacks in English a third, of their translations 3 %; of
+    instructions" in a dozen languages; of CyberSecEval's attacks in English a third, of their translations 4 %; of
     orders that read like ordinary sentences, hidden in a page, **none**. What holds without detection:
 
     - chat template tokens (`<|im_start|>`, `[INST]` …) and invisible tag characters are removed from what tools say;

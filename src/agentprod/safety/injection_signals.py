@@ -11,6 +11,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from agentprod.safety.injection_chinese import CHINESE
+
 __all__ = ["Signal", "all_words", "signals"]
 
 
@@ -42,14 +44,14 @@ _EARLIER = (
 )
 _ORDERS = (
     r"(?:instructions?|prompts?|directions?|directives?|rules?|guidelines?|commands?|orders?|programming|training|constraints?|restrictions?|"
-    r"polic(?:y|ies)|prompting|information)"
+    r"polic(?:y|ies)|prompting|guidance|information)"
 )
 _TALK = r"(?:messages?|context|text|conversation|inputs?|requests?|statements?)"
 _DROP = (
     r"(?:ignor(?:e|ing)|disregard(?:ing)?|forget(?:ting)?|overrid(?:e|ing)|overrule|bypass(?:ing)?|discard|dismiss|erase|neglect|abandon|"
-    r"(?:do not|don't|never|stop) (?:follow|obey|listen to|adhere to|comply with)(?:ing)?|pay no (?:attention|heed) to)"
+    r"(?:do not|don't|never|stop) (?:follow|obey|listen to|adhere to|comply with)(?:ing)?|pay no (?:attention|heed) to|set(?:ting)? aside)"
 )
-_DROP_WORDS = "ignor|disregard|forget|overrid|overrule|bypass|discard|dismiss|erase|neglect|abandon|follow|obey|listen|adhere|comply|attention"
+_DROP_WORDS = "ignor|disregard|forget|overrid|overrule|bypass|discard|dismiss|erase|neglect|abandon|follow|obey|listen|adhere|comply|attention|heed|aside"
 _AI = r"(?:ai|chatbot|bot|assistant|model|gpt|character|entity|being|persona|chatgpt)"
 _FREE = r"(?:unfiltered|uncensored|unrestricted|amoral|jailbroken|unchained|limitless)"
 _WICKED = r"(?:unethical|immoral|evil|malevolent)"
@@ -66,25 +68,29 @@ _TABLE: tuple[tuple[str, float, float, str, str], ...] = (
     ("override", 0.55, 0.85, _DROP_WORDS, rf"\b{_DROP} (?:\w+ ){{0,2}}?{_EARLIER} (?:\w+ ){{0,2}}?{_TALK}\b"),
     ("override", 0.75, 0.9, _DROP_WORDS, rf"\b{_DROP} (?:everything|all|anything|what(?:ever)?) (?:\w+ ){{0,3}}(?:above|before|said|told|instructed|learned|previously)\b"),
     ("override", 0.7, 0.85, "ignore|disregard|forget", r"\b(?:ignore|disregard|forget) (?:about )?(?:everything |all )?(?:the )?(?:above|foregoing)\b(?! (?:warning|error|section|chapter|paragraph|code|mentioned (?:error|warning)))"),
-    ("override", 0.6, 0.8, "ignore|disregard|forget|override|bypass", rf"\b(?:ignore|disregard|forget|override|bypass) (?:about )?(?:all (?:of )?)?your (?:\w+ )?{_ORDERS}\b"),
+    ("override", 0.6, 0.8, _DROP_WORDS, rf"\b{_DROP} (?:about )?(?:all (?:of )?)?your (?:\w+ )?{_ORDERS}\b"),
+    ("override", 0.65, 0.85, _DROP_WORDS, rf"\b{_DROP} (?:about )?(?:all (?:of )?)?(?:the |any |those |these )?(?:\w+ )?{_ORDERS} (?:that )?(?:you(?:'ve| have| were| are| had)?|were) (?:been |previously |just )?(?:given|told|received|taught|following|set|got)\b"),
+    ("override", 0.65, 0.85, _DROP_WORDS, rf"\b{_DROP} (?:about )?(?:all (?:of )?)?(?:the |any |those |these )?{_ORDERS} (?:written |stated |given |mentioned )?(?:above|earlier|before (?:this|that))\b"),
     ("override", 0.5, 0.6, "forget|ignore|disregard|mind", r"(?:^|[.!?\n] ?)(?:forget|ignore|disregard|never ?mind) (?:about )?(?:that|this|it|what i (?:just )?said|all that)\b[,.: ]+(?:and |now |instead |can |could |please |tell |give |write |do )"),
-    ("override", 0.6, 0.85, "new |your ", r"(?:^|[\n.!*#\[] ?)new (?:instructions?|task|rules?|orders?)(?: (?:are|is|follow))?\s?:|\byour (?:new|real|actual|true) (?:instructions?|task|purpose|goal|objective) (?:is|are)\b"),
-    ("override", 0.75, 0.85, "忽略|无视|忘|理会|抛弃|覆盖|跳过", r"(?:忽略|无视|忘记|忘掉|不要理会|不用理会|抛弃|覆盖|跳过)(?:掉|你)?(?:所有|一切|全部|任何)?(?:之前|以上|上面|前面|先前|此前|原来|原有|上述|系统|你的)(?:给你|收到|设定)?的?(?:所有|全部|一切)?(?:的)?(?:指令|指示|提示词?|规则|要求|命令|设定|限制)"),
+    ("override", 0.45, 0.85, "new task", r"(?:^|[\n.!*#\[] ?)new task(?: is)?\s?:"),
+    ("override", 0.35, 0.6, "disabl|turn|remov|deactivat|switch|lift", r"\b(?:disabl(?:e|ing)|turn(?:ing)? off|remov(?:e|ing)|deactivat(?:e|ing)|switch(?:ing)? off|lift(?:ing)?) (?:all |your |the |any |of ){0,3}(?:safety|content|ethical|moral|moderation) (?:filters?|guidelines|restrictions|protocols?|limits|guardrails|policies)\b"),
+    ("override", 0.6, 0.85, "new |your ", r"(?:^|[\n.!*#\[] ?)new (?:instructions?|rules?|orders?)(?: (?:are|is|follow))?\s?:|\byour (?:new|real|actual|true) (?:instructions?|task|purpose|goal|objective) (?:is|are)\b"),
     ("override", 0.75, 0.85, "ignor|olvid|descart|omite|caso omiso|desestima|esque|desconsidere|dimentica|oubli|compte|vergiss|missachte|забудь|игнорир|внимания", r"(?:ignora|olvida|descarta|omite|haz caso omiso de|desestima|esque[cç]a|ignore|desconsidere|dimentica|oubli(?:e|ez)|ignor(?:e|ez)|ne tiens? pas compte|ignoriere?n?|vergiss|missachte|игнорир\w*|забудь\w*|не обращай внимания на)\b.{0,30}?(?:instrucc?i\w+|[oó]rdenes|indicacion\w+|instruç\w+|istruzion\w+|consignes?|anweisung\w*|befehl\w*|vorgaben|инструкци\w+|указани\w+|команд\w+)"),
-    ("override", 0.75, 0.85, "無視|忘れ|무시|잊", r"(?:以前|上記|これまで|前)の(?:すべての)?(?:指示|命令|プロンプト|ルール)を?(?:無視|忘れ)|(?:이전|위의?|앞의?) ?(?:모든 ?)?(?:지시|명령|프롬프트|지침)\w* ?(?:을|를)? ?(?:무시|잊)"),
+    ("override", 0.75, 0.85, "無視|忘れ|무시|잊", r"(?:以前|上記|これまで|前)の(?:すべての)?(?:指示|命令|プロンプト|ルール)を?(?:すべて|全て|全部)?(?:無視|忘れ)|(?:이전|위의?|앞의?) ?(?:모든 ?)?(?:지시|명령|프롬프트|지침)\w* ?(?:을|를)? ?(?:무시|잊)"),
     # Another self without rules
-    ("persona", 0.75, 0.8, "anything|dan|stan|gpt|evilbot|mongo|ucar|alphabreak", r"\bdo[ -]anything[ -]now\b|\bdan mode\b|\b(?:named?|called|as|being|you are|you're) (?:\w+ ){0,2}(?:\"|')?(?:dan|stan|betterdan|evilbot|devilgpt|freegpt|ucar|mongo tom|alphabreak)\b(?! (?:brown|smith|lee))|\bdan can do\b|\b(?:named|called) (?:\"|')?(?:aim|dude|maximum|omega|machiavelli)\b|\b(?:devil|evil|chaos|free|dark|worm|anti|basedgpt)[ -]?gpt\b"),
+    ("persona", 0.75, 0.8, "anything|dan|stan|gpt|evilbot|mongo|ucar|alphabreak", r"\bdo[ -]anything[ -]now\b|\bdan mode\b|\b(?:named?|called|as|being|become|you are|you're) (?:\w+ ){0,2}(?:\"|')?(?:dan|stan|betterdan|evilbot|devilgpt|freegpt|ucar|mongo tom|alphabreak)\b(?! (?:brown|smith|lee))|\bdan can do\b|\b(?:named|called) (?:\"|')?(?:aim|dude|maximum|omega|machiavelli)\b|\b(?:devil|evil|chaos|free|dark|worm|anti|basedgpt)[ -]?gpt\b"),
     ("persona", 0.65, 0.75, "god mode|sudo|evil|jailb|unrestricted|anarchy|opposite mode|developer mode|debug mode", rf"\b(?:god|sudo|evil|jailbreak|jailbroken|unrestricted|anarchy) mode\b|\b(?:developer|opposite|debug) mode (?:\w+ ){{0,3}}?(?:output|chatgpt|gpt|respon\w+|policy)|\b(?:chatgpt|gpt|you|ai|model)\b.{{0,40}}\bdeveloper mode (?:is )?{_MODE}"),
     ("persona", 0.35, 0.5, "mode", r"\b(?:maintenance|system|admin|override|enforcement override) mode\b(?=.{0,60}\b(?:enabled?|activated?|output|confirm|access|password|where|what|tell)\b)|\bentering\b.{0,30}\boverride mode\b"),
     ("persona", 0.35, 0.45, "unethical|immoral|evil|malevolent", rf"\b{_WICKED}\b.{{0,60}}\b{_MACHINE}\b|\b{_MACHINE}\b.{{0,60}}\b{_WICKED}\b"),
     ("persona", 0.45, 0.5, "unfiltered|uncensored|unrestricted|amoral|jailbroken|unchained|limitless", rf"\b{_FREE}\b.{{0,80}}\b(?:{_AI}|responses?|answers?|version|advice|confidant)\b|\b{_AI}\b.{{0,80}}\b{_FREE}\b"),
-    ("persona", 0.25, 0.4, "you|henceforth|你", r"\b(?:you are now|from now on,? you|you will now|you're now|you are going to (?:act|be|pretend|play|respond)|henceforth)\b|从现在开始,?你|从现在起,?你|你现在是"),
+    ("persona", 0.25, 0.4, "you|henceforth|你", r"\b(?:you are now|from (?:now|this (?:point|moment)) (?:on|forward),? you|you will now|you're now|you are going to (?:act|be|pretend|play|respond)|henceforth)\b|从现在开始,?你|从现在起,?你|你现在是"),
     ("persona", 0.2, 0.3, "pretend|act|behave|respond|speak|role|simulate|playing|immerse|persona", rf"\b(?:pretend|act|acting|behave|respond|speak|roleplay|role-play|simulate|play(?:ing)? the role|immerse yourself|take on the (?:role|persona))\b.{{0,40}}\b(?:{_AI}|language model|machine)\b"),
     ("persona", 0.3, 0.4, "character|break", r"\b(?:stay|remain|be|keep) in character\b|\b(?:never|don't|do not|cannot|without) (?:ever )?break(?:ing)? (?:the |your )?character\b|\bbr(?:eak|oken) (?:free|out) (?:of|from)\b.{0,40}\b(?:confines|ai|rules|limit|chains|restrict)"),
-    ("persona", 0.6, 0.7, "限制|约束|束缚|审查|模式|准则", r"(?:没有|不受|无|摆脱)(?:任何)?(?:道德|伦理|法律|内容|限制|约束|审查|规则)(?:的?(?:限制|约束|束缚|准则|审查))?的?(?:ai|人工智能|助手|机器人|模型|角色)|(?:越狱|上帝|无限制)模式|(?:进入|开启|启用)(?:开发者|调试)模式"),
     # No limits
     ("no limits", 0.45, 0.5, "ethic|moral|censor|restrict|filter|limit|guidelines|boundaries|legal|openai|polic|rules|inhibit|safety",
      r"\b(?:no|without|free (?:from|of)|freed from|lacks?|devoid of|regardless of|bypass(?:es|ing)?|ignor(?:e|es|ing)|not (?:bound|limited|restricted|constrained) by|doesn't (?:have|care about)|does not (?:have|care about)|has no|have no|zero|void of|unbound by)\b (?:\w+,? ){0,6}(?:ethic\w*|moral\w*|censorship|restrictions|filters?|limitations?|guidelines|boundaries|legality|openai|content polic\w*|rules|limits|inhibitions|safety)\b(?=.{0,400}\b(?:you|ai|chatbot|gpt|respond|answer|character)\b)"),
+    ("no limits", 0.45, 0.5, "ethic|moral|censor|restrict|filter|limit|guidelines|boundar|inhibit|safety", r"\byou (?:\w+ ){0,4}(?:respond|answer|act|speak|write|operate|behave)\w* (?:\w+ ){0,3}(?:without|free (?:from|of)) (?:any )?(?:\w+ )?(?:ethic\w*|moral\w*|censorship|restrictions|filters?|limit\w*|guidelines|boundaries|inhibitions|safety)\b"),
+    ("no limits", 0.55, 0.6, "guardrail|safety training|polic|as if you|pretend you|imagine you", r"\bguardrails? (?:removed|off|disabled|lifted|gone)\b|\b(?:as if|like|imagine|pretend) you (?:had|have|were|are) (?:no |without (?:any )?)(?:safety|content|ethical|moral)\b|\bwithout (?:your|any|its) (?:content|usage|safety) (?:polic\w+|training|filters?)\b"),
     ("no limits", 0.4, 0.4, "polic|guidelines|rules|standards|programming", r"\b(?:comply|compliance|adhere|abide|conform|follow|violat\w+|against|bypass)\b.{0,40}\b(?:openai|content|usage|ethical|safety|anthropic)(?:'?s)? (?:content |usage |use )?(?:polic\w+|guidelines|rules|standards|programming)\b"),
     ("no limits", 0.4, 0.4, "no matter|regardless", r"\bno matter (?:how|what|if)\b.{0,60}\b(?:immoral|unethical|illegal|extreme|dangerous|offensive|harmful|evil|inappropriate|explicit|it (?:is|may be))\b|\bregardless of (?:the |its |any |their )?(?:\w+ )?(?:ethic|legal|moral|consequence|danger|policy)"),
     ("no refusal", 0.45, 0.5, "refus|declin|reject|apologi|deny|denies|sorry|say", r"\b(?:never|not|don't|cannot|can't|won't|shouldn't|must not|no) (?:\w+ ){0,3}(?:refus\w+|declin\w+|reject\w*|apologi[sz]\w+|den(?:y|ies) (?:the |my |any |a )?(?:request|prompt|user|question|it)|say(?:ing)? (?:no|that you can(?:'t|not)|you can(?:'t|not)|sorry|\"?i(?:'m| am) (?:sorry|unable)|i can(?:'t|not)))\b"),
@@ -105,8 +111,9 @@ _TABLE: tuple[tuple[str, float, float, str, str], ...] = (
     ("jailbreak word", 0.35, 0.5, "jail|injection|越狱|破解限制", r"\bjail ?br(?:eak|oken)(?:ing|s)?\b(?=.{0,200}\b(?:mode|prompt|you|gpt|character|respond|now)\b)|\bprompt injection\b(?=.{0,40}\b(?:you|now|execute)\b)|破解限制|越狱提示"),
     # Getting out what is hidden
     ("prompt theft", 0.7, 0.8, "prompt|instruction|system message|hidden", r"\b(?:reveal|show|print|repeat|output|display|tell|leak|expose|share|disclose|give|write|recite|return|copy|dump|list|summari[sz]e|translate|say|spell)\b(?: \w+){0,4}? (?:your|the|all|any) (?:\w+ ){0,3}?(?:system (?:prompt|message|instructions?)|initial (?:prompt|instructions?)|hidden (?:prompt|instructions?|rules)|original (?:prompt|instructions?)|secret instructions?|pre-?prompt|custom instructions|instructions (?:above|given|so far|you (?:were|have been) given|at the beginning|verbatim))"),
-    ("prompt theft", 0.55, 0.7, "your|above|before|verbatim|preceding|all instructions", r"\bwhat (?:is|are|was|were|'s) your (?:\w+ ){0,2}(?:system prompt|initial (?:prompt|instructions?)|hidden|instructions|rules given|prompt)\b|\brepeat your (?:prompt|instructions)|\b(?:print|output|list|show|repeat) (?:out )?(?:me )?all (?:of )?(?:the |your )?instructions\b|\b(?:print|repeat|output|write|copy|return|say|spell(?:-?check)?) (?:out )?(?:everything|all|the (?:words|text|content|document|sentences|lines|message)s?|all (?:the )?(?:text|words)) (?:\w+ ){0,3}?(?:above|before (?:this|that)|preceding|verbatim|so far|starting with)"),
-    ("prompt theft", 0.7, 0.8, "提示|指令|规则|设", r"(?:输出|显示|打印|告诉我|透露|泄露|重复|复述|说出|公开|展示)(?:一下|出)?(?:你的?|全部|完整|所有|以上)?的?(?:系统提示词?|系统指令|初始(?:指令|提示词?)|隐藏(?:指令|提示|规则)|提示词|预设指令)"),
+    ("prompt theft", 0.55, 0.7, "your|above|before|verbatim|preceding|all instructions", r"\bwhat (?:is|are|was|were|'s) your (?:\w+ ){0,2}(?:system prompt|initial (?:prompt|instructions?)|hidden|instructions|rules given|prompt)\b|\brepeat your (?:prompt|instructions)|\b(?:print|output|list|show|repeat) (?:out )?(?:me )?all (?:of )?(?:the |your )?instructions\b(?! (?:executed|for|to|from|in|of|on|that))|\b(?:print|repeat|output|write|copy|return|say|spell(?:-?check)?) (?:out )?(?:everything|all|the (?:words|text|content|document|sentences|lines|message)s?|all (?:the )?(?:text|words)) (?:\w+ ){0,3}?(?:above|before (?:this|that)|preceding|verbatim|so far|starting with)"),
+    ("prompt theft", 0.55, 0.75, "instruction|prompt|message", r"\b(?:what|tell me|repeat|show|reveal|print|output|give me|share|recite)\b(?: \w+){0,6}? (?:instructions?|prompts?|messages?) (?:that )?(?:you (?:were given|have been given|received|got|started)\b(?! by)|at the (?:very )?(?:start|beginning) of (?:this|our|the) (?:chat|conversation|session))|\b(?:text|contents?|words|wording) of (?:your (?:\w+ )?(?:prompt|instructions?)|the (?:system (?:prompt|message)|prompt above))\b"),
+    ("prompt theft", 0.55, 0.75, "in your|word for word|verbatim|exactly", r"\bwhat(?:'s| is| are|) (?:\w+ ){0,3}in your (?:system (?:message|prompt)|instructions|prompt)\b|\b(?:word for word|verbatim|exactly) (?:\w+ ){0,3}(?:the )?(?:developers?|system|operator) (?:wrote|said|told)\b|\b(?:developers?|system|operator) (?:wrote|said|told) (?:\w+ ){0,3}(?:word for word|verbatim|before my)\b"),
     ("secret theft", 0.55, 0.75, _SECRET_WORDS, rf"\b(?:what(?:'s| is| are)|tell me|share|confirm|reveal|give (?:me|us)|provide|disclose|say|know|send me|write|encode|spell|remember|need|ask(?:ing)? (?:for|about)|guess|show me|asked for) (?:\w+ ){{0,3}}?(?:your|our system|our system's|the system's|the admin) (?:\w+ )?{_SECRET}(?! (?:policy|manager|reset|requirements?|rules))"),
     ("secret theft", 0.5, 0.7, _SECRET_WORDS, rf"\b(?:what(?:'s| is)|tell me|reveal|confirm|give me|say|spell|encode|write) the {_SECRET}\b(?! (?:for (?:my|the)|to (?:my|the)|of (?:my|the wi)|policy|polic|requirements?|reset|strength|hash|field|manager|rules|in (?:a|the) (?:database|file|config)))|\bthe (?:confidential|secret) string\b|\b(?:poem|haiku|song|story) about the password"),
     ("secret theft", 0.5, 0.7, "密码|口令|密钥|秘密", r"(?:告诉我|说出|透露|给我|分享|确认)(?:一下)?你的?(?:系统)?(?:密码|口令|密钥|秘密)|你的(?:系统)?(?:密码|密钥|口令)是(?:什么|多少)"),
@@ -136,7 +143,7 @@ def signals() -> tuple[Signal, ...]:
     """Return all signals, compiled on first use. Of several with one name the heaviest counts."""
     return tuple(
         Signal(name, weight, untrusted, frozenset(words.split("|")), re.compile(pattern, re.DOTALL))
-        for name, weight, untrusted, words, pattern in _TABLE
+        for name, weight, untrusted, words, pattern in (*_TABLE, *CHINESE)
     )
 
 
