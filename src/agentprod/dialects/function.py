@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from agentprod.dialects.base import Dialect, Fragment, Reader
 from agentprod.dialects.neutral import NeutralRequest
-from agentprod.dialects.openai_chat import OpenAIChat
+from agentprod.dialects.openai_chat import ChatReader, OpenAIChat
 from agentprod.dialects.paths import leaves
 from agentprod.dialects.values import from_json, to_json
 from agentprod.parts import Part
@@ -183,7 +183,7 @@ class ChatFunction(OpenAIChat):
 
     def reader(self) -> Reader:
         """Return a reader of chunks or of plain items, whichever come."""
-        return _EitherReader(super().reader())
+        return _EitherReader()
 
     def split(self, body: Any) -> list[Any]:
         """Return the chunks of a completion, or the value as one item."""
@@ -202,22 +202,18 @@ def _dumped_messages(request: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**request, "messages": [to_json(message) for message in messages]}
 
 
-class _EitherReader(Reader):
+class _EitherReader(ChatReader):
     """Reads chat chunks as such, and anything else as plain items."""
 
-    __slots__ = ("_chunks", "_items")
+    __slots__ = ("_items",)
 
-    def __init__(self, chunks: Reader) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._chunks = chunks
         self._items = False
-        self.texts = chunks.texts
 
     def feed(self, event: Any) -> bool:
-        if isinstance(event, dict) and ("choices" in event or "error" in event):
-            broken = self._chunks.feed(event)
-            self.content, self.done, self.usage = self._chunks.content, self._chunks.done, self._chunks.usage
-            return broken
+        if type(event) is dict and ("choices" in event or "error" in event):
+            return ChatReader.feed(self, event)
         self.content = self._items = True
         if isinstance(event, str):
             self.texts.append(event)
@@ -225,9 +221,6 @@ class _EitherReader(Reader):
 
     def end(self) -> None:
         self.done = self.done or self._items
-
-    def open_tool_calls(self) -> tuple[str, ...]:
-        return self._chunks.open_tool_calls()
 
 
 FUNCTION = Function()

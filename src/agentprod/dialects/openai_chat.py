@@ -16,7 +16,7 @@ from agentprod.dialects.usage import openai_chat_usage
 from agentprod.parts import Part
 from agentprod.usage import Usage
 
-__all__ = ["CHAT", "OpenAIChat"]
+__all__ = ["CHAT", "ChatReader", "OpenAIChat"]
 
 _FINISH = {
     "stop": "stop",
@@ -188,7 +188,7 @@ class OpenAIChat(Dialect):
 
     def reader(self) -> Reader:
         """Return a reader of chat chunks."""
-        return _ChatReader()
+        return ChatReader()
 
     def event_fragments(self, event: Any, json_text: bool = False) -> Iterator[Fragment]:
         """Yield the deltas of a chunk."""
@@ -249,7 +249,9 @@ class OpenAIChat(Dialect):
         return join_chunks(events)
 
 
-class _ChatReader(Reader):
+class ChatReader(Reader):
+    """Reads chat chunks."""
+
     __slots__ = ("_calls", "_finished", "_seen")
 
     def __init__(self) -> None:
@@ -259,6 +261,7 @@ class _ChatReader(Reader):
         self._calls: dict[tuple[int, int], str] = {}
 
     def feed(self, event: Any) -> bool:
+        """See `Reader.feed`."""
         if type(event) is not dict:
             return False
         if event.get("error"):
@@ -270,8 +273,7 @@ class _ChatReader(Reader):
             delta = choice.get("delta")
             if delta:
                 self._delta(index, delta)
-            if index not in self._seen:
-                self._seen.add(index)
+            self._seen.add(index)
             if choice.get("finish_reason") is not None:
                 self._finished.add(index)
                 self.done = self._finished >= self._seen
@@ -297,10 +299,12 @@ class _ChatReader(Reader):
             self.content = True
 
     def mark(self, raw: bytes | None) -> None:
+        """See `Reader.mark`."""
         if raw is not None and b"[DONE]" in raw:
             self.sealed = True
 
     def open_tool_calls(self) -> tuple[str, ...]:
+        """See `Reader.open_tool_calls`."""
         return tuple(name for (index, _), name in self._calls.items() if index not in self._finished)
 
 
