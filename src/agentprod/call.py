@@ -59,6 +59,7 @@ class Target:
     name: str | None = None
     kind: str = "sync"
     _endpoint: str | None = None
+    _account: str | None = None
 
     @property
     def endpoint(self) -> str:
@@ -70,7 +71,9 @@ class Target:
     @property
     def account(self) -> str:
         """Provider, base URL and credential: what a provider limits."""
-        return f"{self.provider} {self.base_url} {self.credential}"
+        if self._account is None:
+            self._account = f"{self.provider} {self.base_url} {self.credential}"
+        return self._account
 
     def __str__(self) -> str:
         return self.name or (f"{self.provider}/{self.model}" if self.model else self.provider)
