@@ -55,7 +55,7 @@ class SemanticCache(Stock, Layer):
 
     Two requests may share an answer when everything but the last user's text is equal, as `Cache` understands it
     (model, parameters, tools, system prompt, history, tenant); and the two texts are as near as the embedder's
-    threshold says; and no guard objects: numbers, negation, dates, names, opposites and word order must agree, in
+    threshold says; and no guard objects: numbers, negation, dates, tense, names, opposites and order must agree, in
     English and Chinese. What every decision was, and why, stands in `ap.meta(reply).notes` and on the span.
 
     No threshold makes this always right: two texts may mean different things that no guard sees. Use it where a

@@ -37,7 +37,7 @@ class NoShouting:
 
 def test_strict_holds_all_guards_and_off_none() -> None:
     """The two words stand for all and for none."""
-    names = ("placeholder", "number", "negation", "date", "entity", "antonym", "order", "wording")
+    names = ("placeholder", "number", "negation", "date", "tense", "entity", "code", "antonym", "order", "wording")
     assert GuardSet("strict").names == names
     off = GuardSet("off")
     assert off.names == ()

@@ -6,6 +6,7 @@ text once, and a pair is then compared in microseconds.
 
 from __future__ import annotations
 
+from agentprod.caching.guards.code import CodeGuard
 from agentprod.caching.guards.contract import Guard, GuardFeatures, Side
 from agentprod.caching.guards.contrast import AntonymGuard
 from agentprod.caching.guards.dates import DateGuard
@@ -16,10 +17,12 @@ from agentprod.caching.guards.numbers import NumberGuard
 from agentprod.caching.guards.order import OrderGuard
 from agentprod.caching.guards.placeholders import PlaceholderGuard
 from agentprod.caching.guards.sentence import Sentence
+from agentprod.caching.guards.tense import TenseGuard
 from agentprod.caching.guards.wording import WordingGuard
 
 __all__ = [
     "AntonymGuard",
+    "CodeGuard",
     "DateGuard",
     "EntityGuard",
     "Guard",
@@ -31,5 +34,6 @@ __all__ = [
     "PlaceholderGuard",
     "Sentence",
     "Side",
+    "TenseGuard",
     "WordingGuard",
 ]

@@ -14,7 +14,7 @@ class Side(NamedTuple):
     """One text of a pair, as a guard is shown it.
 
     Args:
-        text: the text itself.
+        text: the text itself, in NFKC and simplified characters.
 
         reading: what the guard's `read` returned for it.
     """

@@ -58,7 +58,7 @@ _CHINESE = re.compile(
     r"(?:(?P<week>[上下这本])?个?(?:周|星期|礼拜)(?P<weekday>[一二三四五六日天末1-7])(?!年|个))"
     r"|(?P<relative>大前天|大后天|前天|昨天|昨日|今天|今日|明天|明日|后天|前年|去年|今年|明年|后年|当天|昨晚|今晚|明晚|今早|明早)"
     r"|(?P<span>上上|下下|上|下|这|本)(?:个|一个)?(?P<unit>周|星期|礼拜|月|季度|学期|年度)(?!面|海|级|班|车|半)"
-    r"|(?P<part>早上|早晨|清晨|上午|中午|下午|傍晚|晚上|夜里|凌晨|半夜)"
+    r"|(?P<part>早上|早晨|清晨|上午|中午|下午|傍晚|晚上|夜里|凌晨|半夜)(?!(?:1[01]|[1-9]|[一二两三四五六七八九]|十一?)[点:])"
     r"|(?P<month>\d{1,2}|[一二三四五六七八九十]{1,2})月(?:份|(?=\D|$|\d))"
 )
 _CHINESE_NAMES = {
@@ -77,8 +77,8 @@ _CHINESE_MONTHS = {char: str(value) for value, char in enumerate("一 二 三 �
 class DateGuard:
     """Blocks pairs that name different weekdays, months, relative days (`next week`, 后天) or parts of the day.
 
-    Days of the month and times are numbers, which the number guard compares. A date that only one text has is a
-    difference too.
+    Days of the month and times are numbers, which the number guard compares, 下午 in 下午三点 among them. A date that
+    only one text has is a difference too.
     """
 
     name = "date"
@@ -107,8 +107,8 @@ def _read_english(tokens: list[Token]) -> Iterator[str]:
                 yield _RELATIVE[word]
         elif word in _SPANS and before in _POINTERS:
             yield f"{_POINTERS[before]}-{word}"
-        elif word == "after" and after == "tomorrow":
-            yield "after"
+        elif (word, after) in (("after", "tomorrow"), ("before", "yesterday")):
+            yield word
         elif word in _WEEKDAYS or word in _MONTHS or word.removesuffix("s") in _WEEKDAYS:
             beside = before in _BEFORE_DATE or any(
                 _is_number(tokens, near) for near in (index - 2, index - 1, index + 1)

@@ -24,6 +24,9 @@ _ADDRESS = re.compile(
     r"https?://\S+|www\.\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?<!\w)[@#]\w{2,}|(?<!\w)(?:~?/[\w.-]+){2,}|\b\w+\.(?:com|org|net|io|cn|py|js|txt|csv|pdf|exe)\b",
     re.IGNORECASE,
 )
+_MARKS = frozenset("./@#")
+"""No address is without one of these."""
+
 _QUOTATION = re.compile(
     r"\"([^\"]{2,80})\"|「([^」]{1,80})」|『([^』]{1,80})』|《([^》]{1,80})》|(?<!\w)'([^']{3,80})'(?!\w)"
 )
@@ -41,7 +44,9 @@ _SURNAMES = (
 """Frequent Chinese family names, without those that more often begin another word."""
 
 _TITLES = "先生|女士|小姐|老师|医生|教授|经理|同学|师傅|律师|总|哥|姐"
-_PERSON = re.compile(rf"(?=([小老阿][{CJK}]|[{_SURNAMES}](?:{_TITLES})|[{_SURNAMES}][{CJK}]{{1,2}}))")
+_PERSON = re.compile(
+    rf"(?=([小老阿][{CJK}]|[{_SURNAMES}](?:{_TITLES})|[{_SURNAMES}][{CJK}]{{1,2}}|[{CJK}]{{2}}(?=[省市区县镇乡村])))"
+)
 
 
 class EntityGuard:
@@ -49,8 +54,8 @@ class EntityGuard:
 
     Names are known places, languages, firms and first names (English in any case, Chinese), words with a capital inside
     a sentence, single letters (`vitamin C`), quotations and titles (《…》), web and mail addresses, file names, Latin
-    words in a Chinese text, and 张三 against 李四 in one place. English names that are not in the list and are typed in
-    small letters are not seen.
+    words in a Chinese text, and 张三 against 李四, or 朝阳 against 海淀 before 区, in one place. English names that are
+    not in the list and are typed in small letters are not seen.
     """
 
     name = "entity"
@@ -59,7 +64,8 @@ class EntityGuard:
         """Return the names: numbers for known ones, words for the others, separated by tabs."""
         known = {str(hit.value) for hit in sentence.hits if hit.group < 0}
         named = {word for hit in sentence.hits if hit.group < 0 for word in hit.word.split()}
-        found = {text.lower() for text in _ADDRESS.findall(sentence.plain)}
+        marked = not _MARKS.isdisjoint(sentence.plain)
+        found = {text.lower() for text in _ADDRESS.findall(sentence.plain)} if marked else set()
         found |= {next(filter(None, quoted)).strip(" .,!?").lower() for quoted in _QUOTATION.findall(sentence.plain)}
         if sentence.chinese:
             found |= set(_DOTTED_NAME.findall(sentence.plain))
@@ -81,8 +87,8 @@ class EntityGuard:
 
 def _capitalised(tokens: list[Token]) -> Iterator[str]:
     """Yield words with a capital inside a sentence, unless the text has capitals everywhere."""
-    words = [token for token in tokens if token.kind == "word" and len(token.surface) > 3]
-    if len(words) > 2 and sum(token.surface[0].isupper() for token in words) > 0.6 * len(words):
+    words = [token for token in tokens[1:] if token.kind == "word" and len(token.surface) > 3]
+    if len(words) > 1 and sum(token.surface[0].isupper() for token in words) > 0.6 * len(words):
         return
     for before, token in pairwise(tokens):
         if token.kind != "word" or not any(map(str.isupper, token.surface)) or before.surface[-1] in _SENTENCE_ENDS:
@@ -108,7 +114,7 @@ def _letters(tokens: list[Token]) -> Iterator[str]:
 
 
 def _persons(text: str, known: Iterable[str]) -> Iterator[str]:
-    """Yield what may be the name of a Chinese person; most of it is none, which `_persons_swapped` allows for."""
+    """Yield what may be a Chinese person's or district's name; most is none, which `_persons_swapped` allows for."""
     for word in known:
         if len(word) > 1 and word not in _TITLES.split("|"):
             text = text.replace(word, " " * len(word))

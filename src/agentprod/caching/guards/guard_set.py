@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from agentprod.caching.guards.code import CodeGuard
 from agentprod.caching.guards.contract import Guard, GuardFeatures, Side
 from agentprod.caching.guards.contrast import AntonymGuard
 from agentprod.caching.guards.dates import DateGuard
@@ -12,7 +13,8 @@ from agentprod.caching.guards.negation import NegationGuard
 from agentprod.caching.guards.numbers import NumberGuard
 from agentprod.caching.guards.order import OrderGuard
 from agentprod.caching.guards.placeholders import PlaceholderGuard
-from agentprod.caching.guards.sentence import Sentence
+from agentprod.caching.guards.sentence import Sentence, plain_text
+from agentprod.caching.guards.tense import TenseGuard
 from agentprod.caching.guards.wording import WordingGuard
 from agentprod.errors import ConfigError
 
@@ -24,7 +26,9 @@ _BUILT_IN: dict[str, Callable[[], Guard]] = {
     "number": NumberGuard,
     "negation": NegationGuard,
     "date": DateGuard,
+    "tense": TenseGuard,
     "entity": EntityGuard,
+    "code": CodeGuard,
     "antonym": AntonymGuard,
     "order": OrderGuard,
     "wording": WordingGuard,
@@ -35,9 +39,9 @@ class GuardSet:
     """Guards that judge pairs of texts together.
 
     Args:
-        guards: `"strict"` for all eight built-in ones, `"off"` for none, or a list of their names (`"placeholder"`,
-            `"number"`, `"negation"`, `"date"`, `"entity"`, `"antonym"`, `"order"`, `"wording"`) and of guards of your
-            own.
+        guards: `"strict"` for all ten built-in ones, `"off"` for none, or a list of their names (`"placeholder"`,
+            `"number"`, `"negation"`, `"date"`, `"tense"`, `"entity"`, `"code"`, `"antonym"`, `"order"`, `"wording"`)
+            and of guards of your own.
 
     Raises:
         ConfigError: an unknown name, something that is not a guard, or two guards of one name.
@@ -76,10 +80,11 @@ class GuardSet:
         """
         if one.readings == other.readings:
             return None
+        text, other_text = plain_text(one.text), plain_text(other.text)
         for guard, mine, theirs in zip(
             self._guards, one.readings.split(_SEPARATOR), other.readings.split(_SEPARATOR), strict=True
         ):
-            if mine != theirs and guard.conflict(Side(one.text, mine), Side(other.text, theirs)):
+            if mine != theirs and guard.conflict(Side(text, mine), Side(other_text, theirs)):
                 return guard.name
         return None
 

@@ -37,8 +37,8 @@ _IDLE_CHINESE = re.compile(
 class NegationGuard:
     """Blocks pairs of which one is negated and the other is not, or whose negations differ in parity.
 
-    English: not, n't (with or without apostrophe), no, never, without, unable, hardly … Chinese: 不 没 无 未 非 别, but
-    not inside words such as 不错 or 无线, nor in questions of the form 能不能. Asking (`I don't know how to`, tag
+    English: not, n't (with or without apostrophe), no, never, without, -free, unable, hardly … Chinese: 不没无未非别,
+    but not inside words such as 不错 or 无线, nor in questions of the form 能不能. Asking (`I don't know how to`, tag
     questions) is not negation, and `not open` agrees with `closed`.
     """
 
@@ -50,8 +50,10 @@ class NegationGuard:
             text = sentence.bare_chinese
             count = len(_CHINESE.findall(_IDLE_CHINESE.sub("", text)))
         else:
-            text = _IDLE_ENGLISH.sub(" ", " ".join(token.lower for token in sentence.tokens))
-            count = sum(word in NEGATIONS for word in text.split())
+            text = " ".join(token.lower for token in sentence.tokens)
+            if not NEGATIONS.isdisjoint(sentence.words):
+                text = _IDLE_ENGLISH.sub(" ", text)
+            count = sum(word in NEGATIONS for word in text.split()) + text.count(" - free")
         words = {
             f"{hit.group}.{hit.value}" for hit in sentence.hits if hit.complementary and hit.place in sentence.negated
         }

@@ -49,7 +49,7 @@ _UNITS = {
         "%": "% percent pct", "USD": "$ dollar dollars usd bucks", "EUR": "€ euro euros eur",
         "GBP": "£ pound pounds gbp quid", "JPY": "yen jpy", "CNY": "¥ yuan rmb cny", "INR": "₹ rupee rupees inr",
         "s": "second seconds sec secs", "min": "minute minutes min mins", "h": "hour hours hr hrs",
-        "d": "day days", "w": "week weeks wk wks", "mo": "month months", "y": "year years yr yrs",
+        "d": "day days", "n": "night nights", "w": "week weeks wk wks", "mo": "month months", "y": "year years yr yrs",
         "mm": "mm millimeter millimeters millimetre millimetres",
         "cm": "cm centimeter centimeters centimetre centimetres",
         "m": "m meter meters metre metres", "km": "km kilometer kilometers kilometre kilometres",
@@ -85,6 +85,9 @@ def read_english(tokens: Sequence[Token]) -> list[Quantity]:
         elif token.lower in ("noon", "midday", "midnight"):
             found.append(Quantity("0:00" if token.lower == "midnight" else "12"))
             index += 1
+        elif (fraction := _fraction(tokens, index)) is not None:
+            found.append(Quantity(fraction))
+            index += 1
         elif token.lower in _ROMAN and not (index and tokens[index - 1].kind == "number"):
             found.append(Quantity(str(_ROMAN[token.lower])))
             index += 1
@@ -118,6 +121,16 @@ def _read_digits(tokens: Sequence[Token], index: int) -> tuple[Quantity, int]:
     while (scale := _SCALES.get(_lower(tokens, end))) is not None:
         value, end = plain_number(f"{float(value.replace(',', '')) * scale:.6f}", money=True), end + 1
     return Quantity(("-" if negative else "") + value, unit or _unit(tokens, end)), end
+
+
+def _fraction(tokens: Sequence[Token], index: int) -> str | None:
+    """Return what a half or a quarter stands for: of a thing 0.5 and 0.25, of an hour with `past` or `to`."""
+    word, after = tokens[index].lower, _lower(tokens, index + 1)
+    if word == "half":
+        return "0:30" if after == "past" else "0.5"
+    if word != "quarter" or (index and tokens[index - 1].lower not in ("a", "one", "at", "by", "until", "till")):
+        return None
+    return {"past": "0:15", "after": "0:15", "to": "-0:15", "before": "-0:15"}.get(after, "0.25")
 
 
 def _clock(hour: str, minutes: str, half: int | None) -> str:

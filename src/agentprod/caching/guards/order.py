@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from agentprod.caching.guards.contract import Side
-from agentprod.caching.guards.sentence import CJK, Sentence
+from agentprod.caching.guards.sentence import CJK, Sentence, Token
 from agentprod.caching.guards.words_en import FUNCTION_WORDS, ROLE_WORDS, stem
 from agentprod.caching.guards.words_zh import STOP_CHARS
 
@@ -46,7 +46,8 @@ _PRELUDE = re.compile(
     r"^(?:(?:can|could|would|will) you |please |kindly )*(?:tell|help|show|give|explain to) me "
     r"|^i (?:want|need|would like) you to "
 )
-_PLACES = ROLE_WORDS | frozenset("从到由把被给向比在对为于以用将让")
+_WHAT_IS = re.compile(rf"^(什么|谁|哪个|哪里|哪儿)是([{CJK}]+)$")
+_PLACES = ROLE_WORDS | frozenset("从到由把被给向比在对为于以用将让再")
 """Words that hold a place but do not fill one; they may stay between two that change places."""
 
 
@@ -170,10 +171,19 @@ def _is_participle(word: str) -> bool:
     )
 
 
+def _word(token: Token) -> str:
+    """Return a token in small letters, and a single letter that names something unlike the article `a`."""
+    if len(token.surface) == 1 and token.surface.isupper() and token.surface != "I" and token.start:
+        return f"{token.lower}."
+    return token.lower
+
+
 def _active(sentence: Sentence) -> list[str]:
-    """Return the words; of a passive with `by` the agent first, so that it reads as the active does."""
-    words = _PRELUDE.sub("", " ".join(token.lower for token in sentence.tokens if token.kind != "sign")).split()
-    if sentence.chinese or "by" not in words[2:]:
+    """Return the words, 什么是 behind what is asked about, and the agent of a passive first, as in the active."""
+    words = _PRELUDE.sub("", " ".join(_word(token) for token in sentence.tokens if token.kind != "sign")).split()
+    if sentence.chinese:
+        return [_WHAT_IS.sub(r"\2是\1", word) for word in words]
+    if "by" not in words[2:]:
         return words
     by = words.index("by", 2)
     start = next((place for place in range(by - 2, -1, -1) if words[place] in _BE), -1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 from agentprod.caching.guards.lexicon import Hit, chinese_lexicon, english_lexicon
+from agentprod.caching.guards.vocabulary import lines
 from agentprod.caching.guards.words_en import NEGATIONS, stem
 
-__all__ = ["CJK", "Sentence", "Token"]
+__all__ = ["CJK", "Sentence", "Token", "plain_text"]
 
 CJK = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
 """Character class of Chinese ideographs, to stand between square brackets of a pattern."""
@@ -20,18 +21,19 @@ _TOKEN = re.compile(
 )
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "`": "'", "\u00b4": "'", "\u201c": '"', "\u201d": '"'})
 _SPOKEN = tuple(
-    (re.compile(pattern), spoken)
-    for pattern, spoken in (
-        (r"(?i)\bc\+\+", "cplusplus"),
-        (r"(?i)\b([cf])#", r"\1sharp"),
-        (r"(?i)\be-mail", "email"),
-        (r"(?i)\bwi-fi", "wifi"),
-        (r"\b401 ?\(?[kK]\b\)?", "fouroonek"),
-        (r"\bUS\b(?=.*[a-z])", "USA"),
-        (r"\b(?:us|british) (?=dollars?\b|pounds?\b)", ""),
+    (hint, re.compile(pattern), spoken)
+    for hint, pattern, spoken in (
+        ("c++", r"(?i)\bc\+\+", "cplusplus"),
+        ("#", r"(?i)\b([cf])#", r"\1sharp"),
+        ("e-mail", r"(?i)\be-mail", "email"),
+        ("wi-fi", r"(?i)\bwi-fi", "wifi"),
+        ("401", r"\b401 ?\(?[kK]\b\)?", "fouroonek"),
+        ("us", r"\bUS\b(?=.*[a-z])", "USA"),
+        (" dollar", r"\b(?:us|british) (?=dollars?\b)", ""),
+        (" pound", r"\b(?:us|british) (?=pounds?\b)", ""),
     )
 )
-"""What the pattern of a word would take apart or read as something else."""
+"""What the pattern of a word would take apart or read as something else; looked for where the hint is."""
 
 _EITHER = re.compile(rf"([{CJK}])[不没]\1")
 """能不能, 有没有, 支不支持: a question, not a negation."""
@@ -58,14 +60,16 @@ class Sentence:
     """A text as the guards see it.
 
     Args:
-        text: any text; it is brought to NFKC, so that full-width digits and letters are read too.
+        text: any text; it is read as `plain_text` gives it.
     """
 
     def __init__(self, text: str) -> None:
-        plain = _CONTROL.sub(" ", text if text.isascii() else unicodedata.normalize("NFKC", text).translate(_QUOTES))
+        plain = _CONTROL.sub(" ", plain_text(text).translate(_QUOTES))
         plain = _DOTTED.sub(lambda match: match[0].replace(".", ""), plain) if "." in plain else plain
-        for pattern, spoken in _SPOKEN:
-            plain = pattern.sub(spoken, plain)
+        lower = plain.lower()
+        for hint, pattern, spoken in _SPOKEN:
+            if hint in lower:
+                plain = pattern.sub(spoken, plain)
         plain = _EITHER.sub(r"\1", plain)
         self.plain = plain
         self.tokens = [
@@ -134,3 +138,15 @@ class Sentence:
             "".join(map(lexicon.blank, lexicon.cut(token.lower))) if token.kind == "chinese" else token.lower
             for token in self.tokens
         )
+
+
+def plain_text(text: str) -> str:
+    """Return a text in NFKC and simplified characters: full-width digits and traditional characters are read, too."""
+    return text if text.isascii() else unicodedata.normalize("NFKC", text).translate(_simplified())
+
+
+@cache
+def _simplified() -> dict[int, str]:
+    """Return the simplified form of each traditional character, read on first use."""
+    words = (word for line in lines("traditional_zh") for word in line.split())
+    return {ord(traditional): word[0] for word in words for traditional in word[1:]}

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from agentprod.caching.guards.vocabulary import lines
 
-__all__ = ["FUNCTION_WORDS", "NEGATIONS", "ROLE_WORDS", "stem"]
+__all__ = ["FUNCTION_WORDS", "NEGATIONS", "ROLE_WORDS", "is_past", "stem"]
 
 FUNCTION_WORDS = frozenset(
     """
@@ -21,13 +21,14 @@ FUNCTION_WORDS = frozenset(
 """Words that alone do not say what a text is about; they weigh little in the hashed embedder and mark no argument."""
 
 ROLE_WORDS = frozenset(
-    "from to by than before after with without for on in into of at over under between against not".split()
+    "from to by than then before after with without for on in into of at over under between against not".split()
 )
 """Words that give the following one its part in the sentence, and so count as a fixed middle when arguments swap."""
 
 NEGATIONS = frozenset(
     """
-    no not never none nobody nothing nowhere neither nor cannot without unable impossible hardly barely scarcely rarely
+    no not never none lack lacks lacked lacking nobody
+    nothing nowhere neither nor cannot without unable impossible hardly barely scarcely rarely
     seldom dont doesnt didnt cant couldnt wont wouldnt shouldnt isnt arent wasnt werent havent hasnt hadnt aint mustnt
     neednt don't doesn't didn't can't couldn't won't wouldn't shouldn't isn't aren't wasn't weren't haven't hasn't
     hadn't ain't mustn't needn't
@@ -35,6 +36,8 @@ NEGATIONS = frozenset(
 )
 
 _IRREGULAR = {form: base for base, *forms in map(str.split, lines("irregular_en")) for form in (base, *forms)}
+_PLURALS = frozenset("men women children people feet teeth mice geese".split())
+_NO_PAST = frozenset("am is are was were been being has have had having does did done doing".split())
 _UNCHANGED = frozenset(
     """
     during morning evening wedding nothing something anything everything thing king ring string spring sing bring sling
@@ -73,6 +76,14 @@ def stem(word: str) -> str:
             doubled = len(base) > 3 and base[-1] == base[-2] and base[-1] not in "lsz"
             return _trim(base[:-1] if doubled else base)
     return _trim(word)
+
+
+def is_past(word: str) -> bool:
+    """Tell whether a word is a verb's past form or participle, other than of be, have and do."""
+    if word in _UNCHANGED or word in _NO_PAST:
+        return False
+    irregular = _IRREGULAR.get(word, word) != word and word not in _PLURALS and not word.endswith(("s", "ing"))
+    return irregular or (word.endswith("ed") and len(word) > 4)
 
 
 def _trim(word: str) -> str:
