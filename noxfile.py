@@ -30,6 +30,7 @@ FRAMEWORKS = {
     "litellm": ("litellm",),
     "llama_index": ("llama-index-llms-openai",),
     "dspy": ("dspy",),
+    "pii_models": ("presidio-analyzer",),  # spaCy comes with it
 }
 
 
@@ -106,9 +107,9 @@ def docs(session: nox.Session) -> None:
 
 MEASURING = (
     *("core", "reliability", "reliability_parts", "cache_speed", "cache_memory", "store_parts", "telemetry"),
-    *("telemetry_parts", "telemetry_stack", "safety_speed", "budget", "router_speed"),
+    *("telemetry_parts", "telemetry_stack", "budget", "router_speed"),
 )
-MEASURING_ON_DATA = ("router", "cache_quality", "cache_index_speed", "safety_quality")
+MEASURING_ON_DATA = ("router", "cache_quality", "cache_index_speed")
 """What else is in benchmarks/ writes tables of the package, or is part of these."""
 PEERS = {"litellm": ("litellm", "3.11"), "langchain": ("langchain-core", "3.11"), "snipz": ("snipz", "3.13")}
 """Peers whose pins conflict with ours, each with the Python it needs."""
@@ -155,6 +156,15 @@ def bench(session: nox.Session) -> None:
             session.run("python", f"benchmarks/{name}.py", env=beside(session, name))
         else:
             session.warn(f"benchmarks/{name}.py: not run, set AGENTPROD_DATA to the folder of the development data")
+
+
+@nox.session(python=PYTHONS[0])
+def bench_safety(session: nox.Session) -> None:
+    """Measure scrubbing beside its peers, whose pins conflict with those of other peers; arguments as for `bench`."""
+    session.install("--editable", ".", "langchain", "presidio-analyzer", "scrubadub", "datafog", "detect-secrets")
+    scripts = [session.posargs] if session.posargs else [["safety_quality"], ["safety_speed", "--slow"]]
+    for script, *arguments in scripts:
+        session.run("python", f"benchmarks/{Path(script).stem}.py", *arguments)
 
 
 @nox.session(python=PYTHONS[0])

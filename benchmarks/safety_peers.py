@@ -1,6 +1,7 @@
 """Other detectors of personal data and secrets behind one form: a callable from text to (start, end, entity).
 
-They pin what they need tightly, so they go into an environment of their own, together with this package:
+They pin what they need tightly, so they go into an environment of their own, together with this package, which is
+what `nox -s bench_safety` does:
 
     python -m venv peers
     peers/bin/pip install -e . langchain presidio-analyzer scrubadub datafog detect-secrets
