@@ -15,6 +15,9 @@ __all__ = ["Entry", "Terms"]
 
 _UNREAD: Any = object()
 
+_LOCAL = frozenset(("since", "_plain"))
+_REWRITTEN = _LOCAL | {"terms", "usage"}
+
 _REST = 1000
 """Bytes of an entry besides its text: key, names, numbers and their places in the container."""
 
@@ -64,6 +67,8 @@ class Entry:
     kind: str | None = None
     question: Question | None = None
     """The text it answers, where similar ones may share it."""
+    since: float = field(default=0.0, repr=False, compare=False)
+    """When it was stored by the clock of the process that has it on its shelf."""
     _plain: Any = field(default=_UNREAD, repr=False, compare=False)
 
     @property
@@ -82,7 +87,7 @@ class Entry:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as JSON-able data."""
-        found = {name: getattr(self, name) for name in self.__slots__ if name not in ("terms", "usage", "_plain")}
+        found = {name: getattr(self, name) for name in self.__slots__ if name not in _REWRITTEN}
         found["tags"] = dict(self.tags)
         found["partition"] = list(self.partition)
         found["terms"] = [self.terms.fresh, self.terms.revalidate, self.terms.if_error]
@@ -98,7 +103,7 @@ class Entry:
         Raises:
             KeyError, TypeError, ValueError: it is no such data.
         """
-        known = {name: data[name] for name in cls.__slots__ if name in data and name != "_plain"}
+        known = {name: data[name] for name in cls.__slots__ if name in data and name not in _LOCAL}
         if not isinstance(known["text"], str) or known["form"] not in ("body", "events"):
             raise ValueError("no entry of a cache")
         json.loads(known["text"])

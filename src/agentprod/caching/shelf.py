@@ -31,7 +31,7 @@ class Shelf:
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
-        self._entries: OrderedDict[str, tuple[Entry, float]] = OrderedDict()
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._lock = threading.RLock()
         self.bytes = 0
         self.evicted = 0
@@ -40,11 +40,10 @@ class Shelf:
     def get(self, key: str, now: float) -> tuple[Entry, float] | None:
         """Return an entry and its age in seconds; `None` when there is none alive at `now`."""
         with self._lock:
-            found = self._entries.get(key)
-            if found is None:
+            entry = self._entries.get(key)
+            if entry is None:
                 return None
-            entry, stored = found
-            age = now - stored
+            age = now - entry.since
             if age >= entry.terms.whole:
                 self._drop(key)
                 self.expired += 1
@@ -65,7 +64,8 @@ class Shelf:
         with self._lock:
             if entry.key in self._entries:
                 self._drop(entry.key)
-            self._entries[entry.key] = (entry, now - age)
+            entry.since = now - age
+            self._entries[entry.key] = entry
             self.bytes += entry.size
             self._sweep(now)
             while self._entries and (len(self._entries) > self._max_entries or self.bytes > self._max_bytes):
@@ -83,7 +83,7 @@ class Shelf:
     def remove_if(self, condition: Callable[[Entry], bool]) -> int:
         """Drop the entries for which `condition(entry)` is true; return how many."""
         with self._lock:
-            entries = [entry for entry, _ in self._entries.values()]
+            entries = list(self._entries.values())
         # The condition is the user's: it runs outside the lock.
         keys = [entry.key for entry in entries if condition(entry)]
         return sum(self.remove(key) for key in keys)
@@ -91,20 +91,19 @@ class Shelf:
     def alive(self, now: float) -> list[tuple[Entry, float]]:
         """Return all entries alive at `now` with their ages, the least recently used first."""
         with self._lock:
-            found = [(entry, now - stored) for entry, stored in self._entries.values()]
+            found = [(entry, now - entry.since) for entry in self._entries.values()]
         return [(entry, age) for entry, age in found if age < entry.terms.whole]
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def _drop(self, key: str) -> None:
-        entry, _ = self._entries.pop(key)
-        self.bytes -= entry.size
+        self.bytes -= self._entries.pop(key).size
 
     def _sweep(self, now: float) -> None:
         for _ in range(_SWEPT):
-            key, (entry, stored) = next(iter(self._entries.items()))
-            if now - stored < entry.terms.whole:
+            key, entry = next(iter(self._entries.items()))
+            if now - entry.since < entry.terms.whole:
                 return
             self._drop(key)
             self.expired += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentprod.caching.entries import Entry, Terms
@@ -22,6 +23,9 @@ __all__ = ["JITTER", "Writer"]
 
 JITTER = 0.1
 """Each entry's time is spread by this share, so that what was stored together does not expire together."""
+
+_STEPS = 256
+"""How many times the spread knows, so that entries share them."""
 
 
 class Writer:
@@ -68,7 +72,8 @@ class Writer:
         """Return how long an entry of this call lives."""
         terms = self._terms
         fresh = call.context.ttl or terms.fresh
-        return Terms(fresh * self._random.uniform(1 - JITTER, 1 + JITTER), terms.revalidate, terms.if_error)
+        spread = 2 * JITTER * self._random.randrange(_STEPS + 1) / _STEPS
+        return Terms(fresh * (1 - JITTER + spread), terms.revalidate, terms.if_error)
 
     def _entry(
         self, call: Call, ticket: Ticket, form: Literal["body", "events"], text: str, body: Any, kind: type | None
@@ -79,15 +84,21 @@ class Writer:
             form=form,
             text=text,
             stored=call.runtime.wall(),
-            terms=self.terms_of(call),
+            terms=_shared(self.terms_of(call)),
             operation=call.operation,
             provider=target.provider,
             base_url=target.base_url,
             model=target.model,
             asked=call.target.model,
-            partition=ticket.partition,
-            tenant=context.tenant,
+            partition=_shared(ticket.partition),
+            tenant=_shared(context.tenant),
             tags=context.tags,
             usage=call.dialect.usage(body),
             kind=None if kind is None else self._classes.learn(kind),
         )
+
+
+@lru_cache(maxsize=4096)
+def _shared(value: Any) -> Any:
+    """Return the first of equal values, so that entries do not each keep one of their own."""
+    return value
