@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -152,9 +153,7 @@ class AsyncRuntime:
 
     def home(self) -> object:
         """Return the running loop."""
-        import asyncio
-
-        return asyncio.get_running_loop()
+        return sys.modules["asyncio"].get_running_loop()  # there is one, so the module is loaded
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> Job:
         """Run `work` as a task of the running loop, which keeps it alive."""

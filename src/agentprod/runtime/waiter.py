@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import asyncio
@@ -46,16 +47,12 @@ class AsyncWaiter:
     __slots__ = ("_future", "_loop")
 
     def __init__(self) -> None:
-        import asyncio
-
-        self._loop = asyncio.get_running_loop()
+        self._loop = _asyncio().get_running_loop()
         self._future: asyncio.Future[None] = self._loop.create_future()
 
     def set(self) -> None:
         """Wake the waiting task, from any thread; a loop already closed has nobody to wake."""
-        import asyncio
-
-        if asyncio._get_running_loop() is self._loop:
+        if _asyncio()._get_running_loop() is self._loop:
             self._resolve()  # a fraction of the time that waking the loop from another thread takes
             return
         try:
@@ -69,10 +66,13 @@ class AsyncWaiter:
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Suspend until set or `timeout` seconds have passed."""
-        import asyncio
-
         if timeout is None:
             await self._future
             return True
-        done, _ = await asyncio.wait((self._future,), timeout=timeout)
+        done, _ = await _asyncio().wait((self._future,), timeout=timeout)
         return bool(done)
+
+
+def _asyncio() -> Any:
+    """Return the module: whoever has a loop has loaded it, and an `import` here takes as long as the rest."""
+    return sys.modules["asyncio"]
