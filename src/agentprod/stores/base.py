@@ -308,10 +308,12 @@ def check_claims(group: str, id: str, claims: Sequence[Claim], lease: float) -> 
     """Raise `ValueError` for a reservation that no store could hold."""
     check_key(group, id)
     check_ttl(lease)
-    if not claims or len({claim.counter for claim in claims}) < len(claims):
-        raise ValueError("a reservation has at least one claim, and one per counter at most")
-    for claim in claims:
-        check_key(claim.counter, *claim.also)
-        check_ttl(claim.ttl)
-        if not 0 <= claim.floor <= claim.amount <= MOST or not (claim.limit is None or abs(claim.limit) <= MOST):
+    counters = set()
+    for counter, amount, limit, floor, ttl, also in claims:
+        counters.add(counter)
+        check_key(counter, *also)
+        check_ttl(ttl)
+        if not 0 <= floor <= amount <= MOST or not (limit is None or -MOST <= limit <= MOST):
             raise ValueError("a claim has 0 <= floor <= amount, and all its numbers within 2**52")
+    if not claims or len(counters) < len(claims):
+        raise ValueError("a reservation has at least one claim, and one per counter at most")

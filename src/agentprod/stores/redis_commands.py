@@ -5,12 +5,12 @@ Each operation is a generator of steps, each a call of one of the client's metho
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import struct
 import time
 from collections.abc import Callable, Generator, Sequence
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, TypeAlias, TypeVar
 
 from agentprod.stores import redis_scripts
@@ -143,18 +143,15 @@ class RedisCommands:
     def reserve(self, group: str, id: str, claims: Sequence[Claim], lease: float) -> Steps[Exhausted | None]:
         """See `Store.reserve`."""
         check_claims(group, id, claims, lease)
-        asked = [
-            (counter, amount, limit is not None and limit, floor, ttl is not None and _micros(ttl), *also)
-            for counter, amount, limit, floor, ttl, also in claims
-        ]
-        refused = yield from self.script(redis_scripts.RESERVE, _group(group), [id, _micros(lease), json.dumps(asked)])
+        arguments = [id, _micros(lease), _claims_text(claims)]
+        refused = yield from self.script(redis_scripts.RESERVE, _group(group), arguments)
         return None if refused is None else Exhausted(claims[refused[0]], int(refused[1]), int(refused[2]))
 
     def settle(self, group: str, id: str, used: Sequence[int] | None) -> Steps[Settled]:
         """See `Store.settle`."""
         if used is not None and not used:
             raise ValueError("a settlement gives the usage of each claim, or None")
-        arguments = [id] if used is None else [id, json.dumps(list(used))]
+        arguments = [id] if used is None else [id, str(list(used))]  # of whole numbers, the same as JSON
         found = yield from self.script(redis_scripts.SETTLE, _group(group), arguments)
         if isinstance(found, int):
             raise ValueError(f"the reservation has {found} claims, but {len(used or ())} usages were given")
@@ -214,9 +211,23 @@ def _call(method: str, *args: Any, **options: Any) -> Call:
     return method, args, options
 
 
+def _claims_text(claims: Sequence[Claim]) -> str:
+    # JSON, written by hand in half the time: this runs before every call of a provider.
+    return f"[{','.join([_claim_text(*claim) for claim in claims])}]"
+
+
+def _claim_text(
+    counter: str, amount: int, limit: int | None, floor: int, ttl: float | None, also: tuple[str, ...]
+) -> str:
+    others = "".join([f",{_quoted(name)}" for name in also]) if also else ""
+    most = "false" if limit is None else limit
+    life = "false" if ttl is None else _micros(ttl)
+    return f"[{_quoted(counter)},{amount},{most},{floor},{life}{others}]"
+
+
 def _group(name: str) -> list[str]:
     return [f"group:{{{name}}}", f"group:{{{name}}}:ends"]
 
 
-def _micros(seconds: float | None) -> Arg:
+def _micros(seconds: float | None) -> str | int:
     return "" if seconds is None else max(1, round(seconds * 1e6))
