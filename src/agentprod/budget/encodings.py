@@ -10,11 +10,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib
-import importlib.util
 import logging
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,6 +165,9 @@ def _find(file_name: str, digest: str | None) -> bytes | None:
 
 
 def _folders() -> Iterator[Path]:
+    import importlib.util
+    import tempfile
+
     for variable in ("TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR"):
         if folder := os.environ.get(variable):
             yield Path(folder)

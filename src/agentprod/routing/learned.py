@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 from agentprod.errors import ConfigError
 from agentprod.routing.encoder import WAVE_HEIGHT, WAVES, Encoder, Example, count_grams, gather, read_example
@@ -214,6 +213,8 @@ class LearnedRouter:
         Raises:
             ConfigError: when the file is missing or is not such a file.
         """
+        from zipfile import BadZipFile
+
         import numpy as np
 
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import threading
@@ -10,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from agentprod.runtime.offload import in_thread
 from agentprod.stores.base import Claim, CounterState, Entry, Exhausted, LogRead, Settled, Store, check_key, check_ttl
 from agentprod.stores.memory import MemoryStore
 from agentprod.stores.write_behind import PendingWrite, WriteBehind
@@ -141,7 +141,7 @@ class LayeredStore:
 
     async def adelete(self, *keys: str, prefix: str | None = None, tag: str | None = None) -> int:
         """Like `delete`."""
-        here = await asyncio.to_thread(self._delete_here, keys, prefix, tag)  # may wait for a write under way
+        here = await in_thread(self._delete_here, keys, prefix, tag)  # may wait for a write under way
         there = await self.far.adelete(*keys, prefix=prefix, tag=tag)
         await self.far.apublish(_TOPIC, self._message(keys, prefix, tag))
         return max(here, there)
@@ -153,7 +153,7 @@ class LayeredStore:
 
     async def ascan(self, prefix: str, *, limit: int = 10_000) -> list[str]:
         """Like `scan`."""
-        await asyncio.to_thread(self.writes.flush)
+        await in_thread(self.writes.flush)
         return await self.far.ascan(prefix, limit=limit)
 
     def publish(self, topic: str, message: bytes) -> int:
@@ -220,7 +220,7 @@ class LayeredStore:
 
     async def aclose(self) -> None:
         """Like `close`."""
-        await asyncio.to_thread(self.writes.flush)
+        await in_thread(self.writes.flush)
         await self.near.aclose()
         await self.far.aclose()
 
