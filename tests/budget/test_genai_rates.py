@@ -78,6 +78,27 @@ def test_azure_charges_what_openai_lists() -> None:
     assert azure == openai
 
 
+@pytest.mark.parametrize(
+    ("name", "served_by", "listed"),
+    [
+        ("groq/llama-3.3-70b-versatile", "groq", "llama-3.3-70b-versatile"),
+        ("together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo", "together", "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
+        ("qwen-max", "openrouter", "qwen/qwen-max"),
+        ("dashscope/qwen-plus", "openrouter", "qwen/qwen-plus"),
+    ],
+)
+def test_a_prefix_names_who_serves_a_model(name: str, served_by: str, listed: str) -> None:
+    """And what the package lists by no price list of its maker's own costs what it costs on OpenRouter."""
+    found = genai_rates.compiled(name, None, NOW)
+    usage = Usage(input_tokens=1000, output_tokens=100)
+    theirs = genai_prices.calc_price(
+        genai_prices.Usage(input_tokens=1000, output_tokens=100), listed, provider_id=served_by
+    )
+    assert found is not None
+    assert Decimal(PriceBook().price(name, usage).nano_usd) / 10**9 == pytest.approx(theirs.total_price)
+    assert found[0].model.lower() == listed.lower()
+
+
 def snapshot_of(*prices: types.ConditionalPrice, match: str = "some-model") -> DataSnapshot:
     model = types.ModelInfo(id=match, match=types.ClauseEquals(equals=match), prices=list(prices))
     provider = types.Provider(id="openai", name="t", api_pattern="t", models=[model])

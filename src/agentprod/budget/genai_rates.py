@@ -35,7 +35,12 @@ _PROVIDERS = {
     "xai": "x-ai",
     "moonshot": "moonshotai",
     "zhipu": "zhipuai",
+    "azure_ai": "azure",
+    "together_ai": "together",
+    "fireworks_ai": "fireworks",
 }
+_MAKERS = {"qwen": "qwen", "qwq": "qwen", "llama": "meta-llama", "hunyuan": "tencent", "gemma": "google"}
+"""How OpenRouter calls the makers of models whose own price lists the package does not have."""
 _CONTEXTS = {
     "batch": {"processing": "batch"},
     "flex": {"service_tier": "flex"},
@@ -114,14 +119,27 @@ def _find(model: str, provider: str | None) -> ModelInfo | None:
     from genai_prices.data_snapshot import get_snapshot
 
     snapshot = get_snapshot()
-    names = [model.strip().lower(), *candidates(model)]
-    for served_by in dict.fromkeys((provider, None)):
-        for name in names:
-            try:
-                return snapshot.find_provider_model(name, None, served_by, None)[1]
-            except LookupError:
-                continue
+    for served_by, name in _places(model, provider):
+        try:
+            return snapshot.find_provider_model(name, None, served_by, None)[1]
+        except LookupError:
+            continue
     return None
+
+
+def _places(model: str, provider: str | None) -> Iterator[tuple[str | None, str]]:
+    """Who may serve a model under which name: who was named, who the prefix names, anyone, and OpenRouter."""
+    asked = model.strip().lower()
+    names = [asked, *candidates(model)]
+    prefixes = asked.split("/")[:-1]
+    hosts = [_PROVIDERS.get(prefix, prefix) for prefix in prefixes]
+    for served_by in dict.fromkeys((provider, *hosts, None)):
+        for name in dict.fromkeys(("/".join(asked.split("/")[1:]), *names) if served_by in hosts else names):
+            yield served_by, name
+    for name in names:
+        for beginning, maker in _MAKERS.items():
+            if name.startswith(beginning):
+                yield "openrouter", f"{maker}/{name}"
 
 
 def _is_priced(prices: ModelPrice) -> bool:
