@@ -507,6 +507,22 @@ def test_scenario_08_azure_says_minus_one(remaining: str | None) -> None:
     assert retry_hint(headers, wall) is None
 
 
+@pytest.mark.parametrize("value", ["1e12", "9" * 30, "86401", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_hint_of_more_than_a_day_is_a_day(value: str) -> None:
+    """Neither a wrong clock nor a broken proxy shuts an account out for good."""
+    assert hint(retry_after=value) == 86_400
+    assert hint(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="400d") == 86_400
+
+
+def test_numbers_of_thousands_of_digits_say_nothing() -> None:
+    """Python refuses to read them, and the provider's own error must not be replaced by that."""
+    digits = "9" * 5000
+    assert hint(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens=f"{digits}s") is None
+    assert rate_limit_resets({"x-ratelimit-reset-tokens": "9s", "x-ratelimit-remaining-tokens": digits}, wall) == [
+        ("tokens", None, 9.0)
+    ]
+
+
 def test_the_names_of_both_providers() -> None:
     """OpenAI writes the dimension last, Anthropic first; other headers are left alone."""
     headers = {

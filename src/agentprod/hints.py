@@ -11,7 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-__all__ = ["rate_limit_resets", "retry_hint"]
+__all__ = ["rate_limit_resets", "retry_hint", "whole_number"]
+
+_LONGEST = 86_400.0
+"""Seconds: no provider's rate limit is of longer windows, and neither a clock that is wrong nor a broken proxy may shut
+an account out for good."""
 
 
 def retry_hint(headers: Mapping[str, str], wall: Callable[[], float] | None = None) -> float | None:
@@ -19,7 +23,7 @@ def retry_hint(headers: Mapping[str, str], wall: Callable[[], float] | None = No
 
     `retry-after-ms` wins over `retry-after` (seconds or an HTTP date), which wins over the longest
     reset among the rate-limit dimensions that are used up. Zero, negative, NaN, infinite or
-    unreadable values are no hint.
+    unreadable values are no hint; more than a day is taken as a day.
     """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name)
@@ -30,7 +34,7 @@ def retry_hint(headers: Mapping[str, str], wall: Callable[[], float] | None = No
         except ValueError:
             seconds = _until(value, wall) if name == "retry-after" else math.nan
         if math.isfinite(seconds) and seconds > 0:
-            return seconds
+            return min(seconds, _LONGEST)
     resets = [reset for _, remaining, reset in rate_limit_resets(headers, wall) if remaining == 0 and reset > 0]
     return max(resets, default=None)
 
@@ -63,7 +67,7 @@ def rate_limit_resets(
 
     Reads OpenAI's (`x-ratelimit-reset-tokens: 6m0s`, `12ms`) and Anthropic's
     (`anthropic-ratelimit-input-tokens-reset: 2026-…Z`) forms. `remaining` is `None` when absent or
-    negative: Azure sends -1 for "does not apply".
+    negative: Azure sends -1 for "does not apply". No reset is later than in a day.
     """
     found: list[tuple[str, int | None, float]] = []
     for name in headers:
@@ -75,21 +79,32 @@ def rate_limit_resets(
         if reset is None:
             continue
         remaining = headers.get(f"x-ratelimit-remaining-{dim}") or headers.get(f"anthropic-ratelimit-{dim}-remaining")
-        count = int(remaining) if isinstance(remaining, str) and re.fullmatch(r"\d+", remaining) else None
-        found.append((dim, count, reset))
+        found.append((dim, whole_number(remaining), reset))
     return found
+
+
+def whole_number(value: object) -> int | None:
+    """Read a header that is a whole number of 0 or more; `None` for anything else."""
+    if isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS:
+        return int(value)
+    return None
+
+
+_DIGITS = 18
+"""More are nonsense, and Python refuses to read thousands of them."""
 
 
 def _reset(value: str, wall: Callable[[], float] | None) -> float | None:
     match = _DURATION.fullmatch(value.strip())
     if match and match[0]:
         day, hour, minute, second, milli = (float(group or 0) for group in match.groups())
-        return day * 86400 + hour * 3600 + minute * 60 + second + milli / 1000
-    try:
-        seconds = float(value)
-    except ValueError:
+        seconds = day * 86400 + hour * 3600 + minute * 60 + second + milli / 1000
+    else:
         try:
-            seconds = _timestamp(datetime.fromisoformat(value)) - _wall(wall)
-        except (ValueError, OverflowError):
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+            seconds = float(value)
+        except ValueError:
+            try:
+                seconds = _timestamp(datetime.fromisoformat(value)) - _wall(wall)
+            except (ValueError, OverflowError):
+                return None
+    return min(max(0.0, seconds), _LONGEST) if math.isfinite(seconds) else None

@@ -220,6 +220,23 @@ def test_scenario_39_limits_learnt_from_headers(caller: Caller, clock: FakeClock
     assert [bool(waits(each)) for each in told] == [False, False, True]
 
 
+def test_headers_of_thousands_of_digits_change_nothing(caller: Caller, clock: FakeClock) -> None:
+    """Python refuses to read such numbers; the answer they came with is delivered all the same."""
+    digits = "9" * 5000
+    headers = {
+        "x-ratelimit-limit-requests": digits,
+        "x-ratelimit-remaining-requests": digits,
+        "x-ratelimit-reset-requests": f"{digits}s",
+        "x-ratelimit-reset-tokens": "1s",
+        "x-ratelimit-remaining-tokens": digits,
+        "x-ratelimit-limit-tokens": digits,
+    }
+    bench = Bench(caller, clock, answers(headers), requests=2, tokens=1e6)
+    told = bench.ask("fine", "fine")
+    assert [each.value for each in told] == ["fine", "fine"]
+    assert [waits(each) for each in told] == [[], []]
+
+
 def test_scenario_40_two_loops_and_threads() -> None:
     """One object serves two event loops and threads, on the real clock, and one who gives back wakes who waits."""
     limit = ap.RateLimit(requests=1, per=3600)

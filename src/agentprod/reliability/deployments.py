@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentprod.faults import OF_PROVIDER, Fault, rate_limit_resets
+from agentprod.hints import whole_number
 from agentprod.reliability.cooldown import Cooldowns
 from agentprod.targets import Goal
 
@@ -137,10 +138,11 @@ class Deployments:
     def _look(self, place: Deployment, headers: Mapping[str, Any], now: float, call: Call) -> None:
         scarcest, until = 1.0, -math.inf
         for name, remaining, reset in rate_limit_resets(headers, call.runtime.wall):
-            limit = headers.get(f"x-ratelimit-limit-{name}") or headers.get(f"anthropic-ratelimit-{name}-limit")
-            if remaining is None or not isinstance(limit, str) or not limit.isdecimal() or not int(limit):
+            told = headers.get(f"x-ratelimit-limit-{name}") or headers.get(f"anthropic-ratelimit-{name}-limit")
+            limit = whole_number(told)
+            if remaining is None or not limit:
                 continue
-            share = remaining / int(limit)
+            share = remaining / limit
             if share < scarcest:
                 scarcest, until = share, now + reset
         place.headroom, place.headroom_until = scarcest, until

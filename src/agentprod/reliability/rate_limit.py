@@ -13,6 +13,7 @@ from agentprod.call import Call, CallNext
 from agentprod.context import seconds
 from agentprod.errors import ConfigError, RateLimited
 from agentprod.faults import Fault, rate_limit_resets
+from agentprod.hints import whole_number
 from agentprod.layer import Layer
 from agentprod.ledger import Attempt
 from agentprod.order import layer_name
@@ -340,7 +341,7 @@ class _Attempts:
 
 def _limit(headers: Mapping[str, str], dimension: str) -> float | None:
     value = headers.get(f"x-ratelimit-limit-{dimension}") or headers.get(f"anthropic-ratelimit-{dimension}-limit")
-    return float(value) if isinstance(value, str) and value.isdecimal() and int(value) > 0 else None
+    return whole_number(value) or None
 
 
 def _beside(call: Call, work: Any) -> None:
