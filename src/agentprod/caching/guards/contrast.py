@@ -12,7 +12,7 @@ from agentprod.caching.guards.words_en import FUNCTION_WORDS, NEGATIONS
 
 __all__ = ["AntonymGuard"]
 
-_PREFIXES = re.compile(r"(?:un|in|im|il|ir|dis|non|de|mis|anti)(?=[a-z]{4})")
+_PREFIXES = re.compile(r"(?:un|in|im|il|ir|dis|non|de|mis|anti|re)(?=[a-z]{4})")
 
 
 class AntonymGuard:
@@ -20,7 +20,8 @@ class AntonymGuard:
 
     The same holds for two things of one kind: colours, vegetables, file formats, family members, question words. A pair
     is blocked when each text has a word of the same set more often than the other text has it. `enable` against
-    `disable` is also seen by the prefix, for words in no list, and `from X` against `to X`.
+    `disable` is also seen by the prefix, for words in no list, as is `restart` against `start`; and `from X` against
+    `to X` or `by X`.
     """
 
     name = "antonym"
@@ -91,9 +92,9 @@ def _around(word: str, text: str) -> tuple[set[str], set[str]]:
 
 
 def _directions(stems: list[str]) -> Iterator[str]:
-    """Yield `@paris.from` and `@paris.to` for `from Paris` and `to the Paris`."""
+    """Yield `@paris.from` and `@paris.to` for `from Paris` and `to the Paris`, `@percent.by` for `by 5 percent`."""
     for index, word in enumerate(stems[:-1]):
-        if word in ("from", "to"):
+        if word in ("from", "to", "by"):
             after = next((stem for stem in stems[index + 1 : index + 4] if stem not in FUNCTION_WORDS), None)
             if after:
                 yield f"@{after}.{word}"

@@ -43,7 +43,7 @@ _SURNAMES = (
 )
 """Frequent Chinese family names, without those that more often begin another word."""
 
-_TITLES = "先生|女士|小姐|老师|医生|教授|经理|同学|师傅|律师|总|哥|姐"
+_TITLES = "先生|女士|小姐|老师|医生|教授|经理|同学|师傅|律师|阿姨|叔叔|大爷|大妈|奶奶|爷爷|总|哥|姐|叔|姨"
 _PERSON = re.compile(
     rf"(?=([小老阿][{CJK}]|[{_SURNAMES}](?:{_TITLES})|[{_SURNAMES}][{CJK}]{{1,2}}|[{CJK}]{{2}}(?=[省市区县镇乡村])))"
 )

@@ -19,7 +19,8 @@ class NumberGuard:
     """Blocks pairs whose numbers differ: digits, numerals in words (English, Chinese), ordinals, times of day.
 
     `two` equals `2`, `third` equals `3rd`, `7 pm` equals `19:00`, 三百 equals 300. A `one` or 一 may be missing in the
-    other text. Where both name a unit for the same number, the units must agree. 48 hours are not 2 days here.
+    other text. Where both name a unit for the same number, the units must agree, and 5 % is not 5. 48 hours
+    are not 2 days here.
     """
 
     name = "number"
@@ -37,10 +38,7 @@ class NumberGuard:
         mine, theirs = _parse(one.reading), _parse(other.reading)
         if _differ(mine.values - theirs.values, theirs.optional) or _differ(theirs.values - mine.values, mine.optional):
             return True
-        return any(
-            mine.units[value] and theirs.units.get(value) and mine.units[value] != theirs.units[value]
-            for value in mine.units
-        )
+        return any(_other_unit(mine.units.get(v), theirs.units.get(v)) for v in mine.units.keys() | theirs.units.keys())
 
 
 class _Numbers:
@@ -68,3 +66,10 @@ def _parse(reading: str) -> _Numbers:
 def _differ(missing: Counter[str], ones: int) -> bool:
     """Tell whether the other text really lacks numbers: a 1 may stand there as `one` or 一."""
     return any(value != "1" for value in missing) or missing["1"] > ones
+
+
+def _other_unit(unit: set[str] | None, other: set[str] | None) -> bool:
+    """Tell whether units of one number differ; one that is left out goes without saying, unless it is the percent."""
+    if unit and other:
+        return unit != other
+    return "%" in (unit or other or ())

@@ -44,7 +44,8 @@ _CLAUSE_STARTS = frozenset(
 )
 _CHINESE_NEGATIONS = frozenset(("不", "没", "没有", "未", "无", "并不", "不太", "不够", "不会", "不能", "不是"))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_DOTTED = re.compile(r"\b(?:[A-Za-z]\.){2,}")
+_DOTTED = re.compile(r"\b(?:(?:[A-Za-z]\.){2,}|(?:[DMS]r|Mrs|Ms|Prof|St)\.)")
+"""Abbreviations whose full stop ends no sentence."""
 
 
 class Token(NamedTuple):
