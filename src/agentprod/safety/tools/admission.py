@@ -17,6 +17,8 @@ from agentprod.safety.tools.tool import Risk, Tool
 __all__ = ["Admission", "Denied"]
 
 _SHORTEST_QUOTE = 16
+_SHORTEST_NUMBER = 9
+"""Digits: more than a date has."""
 _RISKS: tuple[Risk, ...] = get_args(Risk)
 
 
@@ -132,13 +134,14 @@ class Admission:
         return arguments
 
     def _fits(self, tool: Tool[..., Any], arguments: dict[str, Any]) -> None:
-        wrong = tool.problems(arguments)
+        wrong: list[str] = []
         failure = ""
-        if not wrong:
-            try:
+        try:
+            wrong = tool.problems(arguments)
+            if not wrong:
                 tool.keywords(arguments)
-            except Exception as error:
-                failure = type(error).__name__
+        except Exception as error:
+            failure = type(error).__name__
         if wrong or failure:
             raise Denied("invalid", f"{tool.name}: {'; '.join(wrong) or f'the arguments were refused ({failure})'}")
 
@@ -146,10 +149,15 @@ class Admission:
         most = self._max_calls.get(tool, self._max_calls.get("*"))
         if most is not None:
             with self._lock:
-                calls = self._calls if run is None else run.state.setdefault(self, Counter())
-                if calls[tool] >= most:
+                # What a run within a run calls counts for both, or a cap would end where a sub-agent begins.
+                counts = [self._calls] if run is None else []
+                while run is not None:
+                    counts.append(run.state.setdefault(self, Counter()))
+                    run = run.parent
+                if any(calls[tool] >= most for calls in counts):
                     raise Denied("max_calls", f"{tool} was called {most} times, which is all it may be")
-                calls[tool] += 1
+                for calls in counts:
+                    calls[tool] += 1
         wait = self._rates.admit(tool)
         if wait > 0:
             raise Denied("rate", f"{tool} was called too often; there is room in {wait:.0f} seconds")
@@ -181,11 +189,17 @@ def _quotes(value: Any, untrusted: tuple[str, ...]) -> bool:
     stack = [value]
     while stack:
         item = stack.pop()
-        if isinstance(item, str):
+        if isinstance(item, int | float) and not isinstance(item, bool):
+            # An account or a telephone number is a quote, whichever type a tool takes it as.
+            digits = str(item).strip("-")
+            if len(digits) >= _SHORTEST_NUMBER and any(digits in source for source in sources):
+                return True
+        elif isinstance(item, str):
             quote = _plain(item)
             if len(quote) >= _SHORTEST_QUOTE and any(quote in source or _shares(quote, source) for source in sources):
                 return True
-            if "@" in item and any(quote in source for source in sources):
+            is_number = sum(map(str.isdigit, quote)) >= _SHORTEST_NUMBER
+            if ("@" in item or is_number) and any(quote in source for source in sources):
                 return True
         elif isinstance(item, dict):
             stack.extend((*item.keys(), *item.values()))

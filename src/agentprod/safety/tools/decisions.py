@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Literal, NamedTuple
 
 from agentprod.safety.tools.tool import Risk
@@ -114,7 +115,8 @@ def parse(text: str) -> Any:
     """Return JSON text as data.
 
     Raises:
-        Unreadable: it is no JSON, names a key twice, or holds NaN or infinity: what is approved must have one meaning.
+        Unreadable: it is no JSON, names a key twice, or holds NaN, infinity or `1e999`: what is approved must have one
+            meaning.
         RecursionError: it is nested too deep.
     """
 
@@ -127,8 +129,12 @@ def parse(text: str) -> Any:
     def refuse(word: str) -> Any:
         raise Unreadable(f"{word} is no JSON")
 
+    def finite(word: str) -> float:
+        number = float(word)
+        return number if isfinite(number) else refuse("a number beyond all bounds")
+
     try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=refuse)
+        return json.loads(text, object_pairs_hook=once, parse_constant=refuse, parse_float=finite)
     except json.JSONDecodeError as error:
         place = f"{error.msg} at character {error.pos}"
     raise Unreadable(place)

@@ -70,7 +70,8 @@ class ToolGuard:
 
         rate: how often tools may be called: `"100/minute"` for all together, or by name, `"*"` for each other one.
 
-        max_calls: most calls of a tool in one run (`ap.agent`), or of this guard where there is no run; by name.
+        max_calls: most calls of a tool in one run (`ap.agent`) and the runs within it, or of this guard where there is
+            no run; by name.
 
         agents: which tools an agent may call, by the name of its run; names may hold `*`. An agent that is not listed
             may call none.

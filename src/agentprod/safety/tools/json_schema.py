@@ -9,8 +9,23 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from agentprod.errors import ConfigError
+from agentprod.safety.pii.redos import slow_probe
 
 __all__ = ["check_schema", "problems"]
+
+
+def _is_multiple(value: float, bound: float) -> bool:
+    if isinstance(value, int) and isinstance(bound, int):
+        return value % bound == 0
+    try:
+        return math.isclose(value / bound, round(value / bound))
+    except OverflowError:
+        return False
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
 
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
@@ -18,7 +33,8 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
-    "integer": lambda value: _is_number(value) and float(value).is_integer(),
+    # Whole numbers of JSON may be longer than a float can hold.
+    "integer": lambda value: _is_number(value) and (isinstance(value, int) or value.is_integer()),
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
 }
 _ONE = frozenset(("items", "additionalProperties", "not", "contains", "propertyNames"))
@@ -33,7 +49,7 @@ _BOUNDS: Mapping[str, tuple[str, Callable[[Any, Any], bool], str]] = {
     "maximum": ("number", lambda value, bound: value <= bound, "at most"),
     "exclusiveMinimum": ("number", lambda value, bound: value > bound, "more than"),
     "exclusiveMaximum": ("number", lambda value, bound: value < bound, "less than"),
-    "multipleOf": ("number", lambda value, bound: math.isclose(value / bound, round(value / bound)), "a multiple of"),
+    "multipleOf": ("number", _is_multiple, "a multiple of"),
     "minLength": ("string", lambda value, bound: len(value) >= bound, "at least as long as"),
     "maxLength": ("string", lambda value, bound: len(value) <= bound, "at most as long as"),
     "pattern": ("string", lambda value, bound: re.search(bound, value) is not None, "of the pattern"),
@@ -44,6 +60,17 @@ _BOUNDS: Mapping[str, tuple[str, Callable[[Any, Any], bool], str]] = {
     "maxProperties": ("object", lambda value, bound: len(value) <= bound, "of at most so many properties:"),
 }
 _KNOWN = _ONE | _LIST | _MAP | _NOTES | _BOUNDS.keys() | {"type", "enum", "const", "required", "$ref"}
+_FORMS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(_MAP, (lambda value: isinstance(value, Mapping), "an object")),
+    **dict.fromkeys(_LIST, (lambda value: isinstance(value, list | tuple) and len(value) > 0, "a list of schemas")),
+    **dict.fromkeys(("enum",), (lambda value: isinstance(value, list | tuple), "a list")),
+    **dict.fromkeys(("required",), (lambda value: isinstance(value, list | tuple), "a list of names")),
+    **dict.fromkeys(("uniqueItems",), (lambda value: isinstance(value, bool), "true or false")),
+    **dict.fromkeys(("pattern", "$ref"), (lambda value: isinstance(value, str), "a text")),
+    **dict.fromkeys(("multipleOf",), (lambda value: _is_number(value) and value > 0, "a number above 0")),
+    **dict.fromkeys(_BOUNDS.keys() - {"uniqueItems", "pattern", "multipleOf"}, (_is_number, "a number")),
+}
+"""What the value of a keyword must be: one that is wrong would fail only when a model calls the tool."""
 _MOST = 5
 _DEEPEST = 64
 
@@ -66,17 +93,27 @@ def check_schema(schema: Any, where: str) -> None:
                 f"the schema of {where} uses {', '.join(unknown)}, which is not checked here; known are "
                 f"{', '.join(sorted(_KNOWN - _NOTES))}"
             )
+        for keyword, (holds, words) in _FORMS.items():
+            if keyword in part and not holds(part[keyword]):
+                raise ConfigError(f"the schema of {where} has {keyword} at {path or 'its root'}, which must be {words}")
         types = part.get("type", [])
         for name in [types] if isinstance(types, str) else types:
             if name not in _TYPES:
                 raise ConfigError(f"the schema of {where} has a type {name!r}; known are {', '.join(_TYPES)}")
-        if "pattern" in part:
-            try:
-                re.compile(part["pattern"])
-            except re.error as error:
-                raise ConfigError(f"the schema of {where} has an invalid pattern: {error}") from None
+        for pattern in (*([part["pattern"]] if "pattern" in part else []), *part.get("patternProperties", ())):
+            _check_pattern(pattern, where)
         if "$ref" in part and _resolve(schema, part["$ref"]) is None:
             raise ConfigError(f"the schema of {where} refers to {part['$ref']!r}, which it does not hold")
+
+
+def _check_pattern(pattern: str, where: str) -> None:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"the schema of {where} has an invalid pattern: {error}") from None
+    slow = slow_probe(compiled)
+    if slow:
+        raise ConfigError(f"a pattern in the schema of {where} becomes slow on {slow}, which a model could write")
 
 
 def _parts(root: Any, schema: Any, path: str, depth: int) -> Iterator[tuple[Any, str]]:
@@ -84,6 +121,8 @@ def _parts(root: Any, schema: Any, path: str, depth: int) -> Iterator[tuple[Any,
     if not isinstance(schema, Mapping) or depth > _DEEPEST:
         return
     for key, value in schema.items():
+        if key in _FORMS and not _FORMS[key][0](value):
+            continue  # told of where its schema is looked at
         if key in _ONE:
             yield from _parts(root, value, f"{path}/{key}", depth + 1)
         elif key in _LIST:
@@ -192,10 +231,6 @@ def _resolve(root: Any, reference: Any) -> Any:
         key = step.replace("~1", "/").replace("~0", "~")
         found = found.get(key) if isinstance(found, Mapping) else None
     return found
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _kind(value: Any) -> str:
