@@ -163,6 +163,18 @@ def test_orphans_of_the_caller_go_first() -> None:
     assert stray not in reduction.items
 
 
+def test_a_result_that_comes_after_the_user_spoke_stays_with_its_call() -> None:
+    """OpenAI's Responses allow it, while a tool is still running."""
+    call = {"type": "function_call", "call_id": "1", "name": "build", "arguments": "{}"}
+    result = {"type": "function_call_output", "call_id": "1", "output": "built " * 20}
+    turn = [{"role": "user", "content": "more " * 60}, {"role": "assistant", "content": "fine " * 60}]
+    start = [{"role": "user", "content": "go"}, call, {"role": "user", "content": "still there?"}, result]
+    for room in (200, 300, 500, 800):
+        reduction = reduce([*start, *turn * 6], "responses", room, ("drop",))
+        assert reduction.dropped
+        assert orphans(reduction.items, "responses") == 0
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_units_hold_all_messages_in_order(shape: str) -> None:
     """Cutting a conversation into units loses nothing."""

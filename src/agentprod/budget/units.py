@@ -108,14 +108,17 @@ def _split_items(items: Sequence[Any]) -> list[Unit]:
     units: list[Unit] = []
     group: list[Any] = []
     waiting: set[str] = set()
-    has_calls = False
+    interrupted: set[str] = set()
+    has_calls = answers_earlier = False
 
     def close() -> None:
-        nonlocal group, waiting, has_calls
+        nonlocal group, waiting, has_calls, answers_earlier
         if group:
             kind: Kind = "exchange" if has_calls or not any(_is_message(item) for item in group) else "assistant"
-            units.append(Unit(kind, group, is_open=bool(waiting)))
-        group, waiting, has_calls = [], set(), False
+            # Where the user spoke between a call and its result, neither may go without the other: both stay.
+            units.append(Unit(kind, group, is_open=bool(waiting) or answers_earlier))
+        interrupted.update(waiting)
+        group, waiting, has_calls, answers_earlier = [], set(), False, False
 
     for item in items:
         kind = item.get("type") if isinstance(item, Mapping) else None
@@ -127,6 +130,7 @@ def _split_items(items: Sequence[Any]) -> list[Unit]:
             group.append(item)
             has_calls = True
             waiting.discard(str(item.get("call_id")))
+            answers_earlier = answers_earlier or str(item.get("call_id")) in interrupted
         else:
             # What comes after all results, or after a finished message, is the model's next turn.
             if has_calls and not waiting and any(_is_output(each) for each in group):
