@@ -58,12 +58,11 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "switch",
         "targets",
         "meta",
-        "typing",
     ),
     "ground": ("dialects", "stores"),
     "features": ("reliability", "caching", "routing", "budget", "safety", "telemetry"),
     "edge": ("edge", "defaults", "stack"),
-    "top": ("presets", "batch", "__main__", "__init__"),
+    "top": ("presets", "batch", "typing", "__main__", "__init__"),
 }
 # agentprod.testing is for users' tests: it takes the package as a user does or any part below "top",
 # and no part of the package takes it.

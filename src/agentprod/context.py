@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from agentprod.ambient import ambient, change
 from agentprod.identity import CacheMode, Context, make_context, seconds
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from agentprod.identity import ContextOptions
 
 __all__ = ["CacheMode", "Context", "context", "current_context", "seconds"]
 
@@ -43,7 +48,7 @@ class context:  # noqa: N801 - reads as the verb it is: `with ap.context(user="u
         ConfigError: an unknown name or a value of the wrong kind.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[ContextOptions]) -> None:
         self._context = make_context(options)
 
     def __enter__(self) -> Context:

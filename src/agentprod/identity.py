@@ -7,15 +7,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from agentprod.errors import ConfigError
 
-__all__ = ["NOBODY", "CacheMode", "Context", "make_context", "seconds"]
+__all__ = ["NOBODY", "CacheMode", "Context", "ContextOptions", "make_context", "seconds"]
 
 CacheMode = Literal["default", "bypass", "refresh", "only"]
 
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
+
+
+class ContextOptions(TypedDict, total=False):
+    """What `ap.context` and `ap.bind` take; `None` leaves a thing open."""
+
+    user: str | None
+    team: str | None
+    tenant: str | None
+    conversation: str | None
+    run: str | None
+    request_id: str | None
+    tags: Mapping[str, str] | None
+    deadline: float | timedelta | None
+    cache: CacheMode | None
+    ttl: float | timedelta | None
 
 
 @dataclass(frozen=True, slots=True)

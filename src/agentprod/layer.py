@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
 
 from agentprod.errors import ConfigError
 
-__all__ = ["Layer", "Place", "check_layer"]
+if TYPE_CHECKING:
+    from agentprod.call import Call, CallNext, Middleware
+    from agentprod.reply import Reply
+
+__all__ = ["Layer", "LayerLike", "Place", "check_layer"]
+
+LayerLike: TypeAlias = "Middleware | Callable[[Call, CallNext], Awaitable[Reply]]"
+"""What a stack is made of: an object with `handle`, or a plain `async def layer(call, call_next)`."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 

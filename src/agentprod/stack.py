@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from agentprod.dialects.base import Dialect
     from agentprod.edge.function_edge import Kind
     from agentprod.faults import Classify, Fault
+    from agentprod.layer import LayerLike
     from agentprod.ledger import Pricer
+    from agentprod.stores import StoreLike
 
 __all__ = ["Stack"]
 
@@ -81,8 +83,8 @@ class Stack:
 
     def __init__(
         self,
-        *layers: Any,
-        store: Any = None,
+        *layers: LayerLike,
+        store: StoreLike | None = None,
         check: Literal["warn", "error", "off"] = "warn",
         classify: Classify | None = None,
         clock: Clock | None = None,
@@ -248,7 +250,7 @@ class Stack:
         """Where layers without a store of their own keep shared state; `None` for this process's memory."""
         return self._options["store"]
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[LayerLike]:
         return iter(self.layers)
 
     def __len__(self) -> int:
@@ -271,7 +273,7 @@ class Stack:
     def __contains__(self, kind: object) -> bool:
         return isinstance(kind, type) and any(isinstance(found, kind) for found in self.layers)
 
-    def replace(self, layer: Any) -> Stack:
+    def replace(self, layer: LayerLike) -> Stack:
         """Return a stack with `layer` in the place of the one of its class."""
         position = self._position(layer_name(layer))
         return self._with((*self.layers[:position], layer, *self.layers[position + 1 :]))
@@ -282,7 +284,13 @@ class Stack:
             raise ConfigError(f"without takes the class of a layer, as in stack.without(ap.Cache), not {kind!r}")
         return self._with(tuple(found for found in self.layers if not isinstance(found, kind)))
 
-    def insert(self, layer: Any, *, outside: Any = None, inside: Any = None) -> Stack:
+    def insert(
+        self,
+        layer: LayerLike,
+        *,
+        outside: type[Any] | LayerLike | str | None = None,
+        inside: type[Any] | LayerLike | str | None = None,
+    ) -> Stack:
         """Return a stack with `layer` right outside, or right inside, the layer of a class.
 
         Args:
@@ -307,7 +315,7 @@ class Stack:
             raise ConfigError(f"the stack has no {name}; it has {', '.join(self._names) or 'no layers'}")
         return self._names.index(name)
 
-    def _with(self, layers: Sequence[Any]) -> Stack:
+    def _with(self, layers: Sequence[LayerLike]) -> Stack:
         return _rebuilt(layers, self._options, check_order(self.layers))
 
     def explain(self) -> str:
@@ -327,7 +335,7 @@ _HOOKS = {
 }
 
 
-def _rebuilt(layers: Sequence[Any], options: dict[str, Any], known: Sequence[Finding]) -> Stack:
+def _rebuilt(layers: Sequence[LayerLike], options: dict[str, Any], known: Sequence[Finding]) -> Stack:
     """Return a stack of these layers; what was wrong with their order before has been said before."""
     for found in layers:
         check_layer(found)

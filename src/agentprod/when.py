@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from agentprod.call import Call, CallNext
 from agentprod.errors import ConfigError
-from agentprod.layer import Layer, Place, check_layer
+from agentprod.layer import Layer, LayerLike, Place, check_layer
 from agentprod.order import layer_name, shown
 from agentprod.reply import Reply
 
 __all__ = ["when"]
+
 
 OPERATIONS = ("chat", "responses", "messages", "embeddings", "function", "other")
 
@@ -33,7 +34,9 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
         ConfigError: an unknown operation, or something that is no layer.
     """
 
-    def __init__(self, predicate: str | Callable[[Call], bool], layer: Any, otherwise: Any = None) -> None:
+    def __init__(
+        self, predicate: str | Callable[[Call], bool], layer: LayerLike, otherwise: LayerLike | None = None
+    ) -> None:
         if isinstance(predicate, str):
             if predicate not in OPERATIONS:
                 raise ConfigError(f"when takes a predicate or one of {', '.join(OPERATIONS)}, not {predicate!r}")
@@ -48,8 +51,8 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
         self.layer = layer
         self.otherwise = otherwise
         self.name = layer_name(layer)
-        self._handle = getattr(layer, "handle", layer)
-        self._other = getattr(otherwise, "handle", otherwise)
+        self._handle = _handler(layer)
+        self._other = None if otherwise is None else _handler(otherwise)
 
     @property
     def needs_usage(self) -> bool:  # type: ignore[override]
@@ -69,9 +72,9 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Hand the call to the layer that is meant for it."""
         if self._predicate(call):
-            return await self._handle(call, call_next)  # type: ignore[no-any-return]
+            return await self._handle(call, call_next)
         if self._other is not None:
-            return await self._other(call, call_next)  # type: ignore[no-any-return]
+            return await self._other(call, call_next)
         return await call_next(call)
 
     def attach(self, place: Place) -> None:
@@ -90,3 +93,8 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
 
     def __repr__(self) -> str:
         return f"when(…, {shown(self.layer)}{'' if self.otherwise is None else f', {shown(self.otherwise)}'})"
+
+
+def _handler(layer: Any) -> Callable[[Call, CallNext], Awaitable[Reply]]:
+    handle: Callable[[Call, CallNext], Awaitable[Reply]] = getattr(layer, "handle", layer)
+    return handle

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from agentprod.budget.holders import By, Holder
 from agentprod.budget.windows import Per, Period, Window
@@ -17,7 +17,7 @@ from agentprod.stores.base import MOST, Claim
 if TYPE_CHECKING:
     from agentprod.call import Call
 
-__all__ = ["NANO", "Bound", "Dimension", "Limit", "Money", "bounds_of", "in_units", "nano_usd"]
+__all__ = ["NANO", "Bound", "Dimension", "Limit", "LimitOptions", "Money", "bounds_of", "in_units", "nano_usd"]
 
 Dimension = Literal["tokens", "usd", "calls"]
 Money: TypeAlias = "Decimal | float | str"
@@ -29,6 +29,18 @@ _DAY = 86_400.0
 _RUN_KEPT = 7 * _DAY
 # An application that lowers the precision of its thread's context must not lose cents here.
 _EXACT = Context(prec=60)
+
+
+class LimitOptions(TypedDict, total=False):
+    """The options of a `Limit` that `TokenBudget` takes for a single one."""
+
+    tokens: float | Callable[[Call], float] | None
+    usd: Money | Callable[[Call], Money] | None
+    calls: float | Callable[[Call], float] | None
+    per: Per
+    by: By
+    tz: str | tzinfo
+    soft: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,9 @@ from agentprod.runtime.clock import SystemClock
 from agentprod.stores import MemoryStore, open_store
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from agentprod.budget.limit import LimitOptions
     from agentprod.stores.opening import StoreLike
 
 __all__ = ["TokenBudget"]
@@ -108,7 +111,7 @@ class TokenBudget(Layer):
         fail: str = "closed",
         workers: int = 1,
         store: StoreLike | None = None,
-        **one: Any,
+        **one: Unpack[LimitOptions],
     ) -> None:
         if one:
             limits = (*limits, _one_limit(one))
@@ -310,7 +313,7 @@ class TokenBudget(Layer):
         return found
 
 
-def _one_limit(options: dict[str, Any]) -> Limit:
+def _one_limit(options: LimitOptions) -> Limit:
     try:
         return Limit(**options)
     except TypeError:

@@ -10,6 +10,9 @@ from agentprod.errors import ConfigError
 from agentprod.identity import make_context
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from agentprod.identity import ContextOptions
     from agentprod.stack import Stack
 
 __all__ = ["bind", "stack_of", "unwrap"]
@@ -17,7 +20,7 @@ __all__ = ["bind", "stack_of", "unwrap"]
 T = TypeVar("T")
 
 
-def bind(target: T, **who: Any) -> T:
+def bind(target: T, **who: Unpack[ContextOptions]) -> T:
     """Return a copy of a wrapped client or decorated function that always speaks for somebody.
 
     ```python
