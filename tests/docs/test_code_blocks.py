@@ -1,4 +1,4 @@
-"""Every Python block of README.md and docs/ runs; CONTRIBUTING.md says how a page writes them."""
+"""Every Python block of the READMEs and docs/ runs; CONTRIBUTING.md says how a page writes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from types import FunctionType, ModuleType
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if page.exists()]
+PAGES = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 HAS_PUBLIC_NAMES = (ROOT / "src/agentprod/__init__.py").exists()
 
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there, so that a block without a provider reaches nobody

@@ -18,6 +18,6 @@ def test_every_public_name_is_described_once() -> None:
     described = Counter(re.findall(r"^::: agentprod\.([\w.]+)$", pages, re.MULTILINE))
     expected = {name for name in ap.__all__ if name not in errors.__all__}
     expected |= {f"testing.{name}" for name in testing.__all__}
-    modules = {"errors", "usage", "testing.conformance", "testing.plugin"}
+    modules = {"errors", "stores", "typing", "usage", "testing.conformance", "testing.plugin"}
     assert set(described) - modules == expected - {"Usage"}
     assert set(described.values()) == {1}
