@@ -41,6 +41,9 @@ TEXTS = {
     "24 tokens": "my card payment was declined twice yesterday although i have enough money, what can i do about it?",
     "202 tokens": "word " * 200,
 }
+QUERIES = 1_000
+ANSWER_THRESHOLDS = (0.95, 0.90, 0.85, 0.80)
+ROUNDING = 1e-5
 Search = Callable[[np.ndarray, float], list[int]]
 
 
@@ -164,6 +167,37 @@ def compare_indexes(size: int) -> None:
             )
 
 
+def compare_answers(size: int) -> None:
+    """Ask as many questions as a test would not, and count the answers that brute force gives otherwise."""
+    rows = vectors(size)
+    index: PrunedIndex[int] = PrunedIndex(DIMS)
+    for number, row in enumerate(rows):
+        index.insert(number, row, number)
+    random = np.random.default_rng(2)
+    queries = rows[random.integers(0, size, QUERIES)] + 0.02 * random.standard_normal((QUERIES, DIMS), dtype=np.float32)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    other = found = 0
+    for query in queries:
+        similarities = rows @ query
+        order = np.argsort(-similarities, kind="stable")[:6]
+        for threshold in ANSWER_THRESHOLDS:
+            expected = [int(row) for row in order[:5] if similarities[row] >= threshold]
+            near = index.search(query, threshold, 5)
+            found += len(near)
+            if [each.item for each in near] != expected:
+                other += not _within_rounding(similarities, expected, [each.item for each in near], threshold)
+    asked = QUERIES * len(ANSWER_THRESHOLDS)
+    print(f"\n{asked:,} searches among {size:,} vectors: {found:,} neighbours, {other} answers unlike brute force")
+
+
+def _within_rounding(similarities: np.ndarray, expected: list[int], found: list[int], threshold: float) -> bool:
+    """Tell whether two answers differ by no more than 16-bit vectors do from 32-bit ones."""
+    if len(expected) != len(found):
+        apart = set(expected) ^ set(found)
+        return all(abs(similarities[row] - threshold) < ROUNDING for row in apart)
+    return all(abs(similarities[one] - similarities[two]) < ROUNDING for one, two in zip(expected, found, strict=True))
+
+
 def _cpu(search: Search, query: np.ndarray, threshold: float) -> float:
     begun = time.process_time()
     search(query, threshold)
@@ -240,6 +274,8 @@ def main() -> None:
     options = parser.parse_args()
     for size in options.sizes:
         compare_indexes(size)
+    if options.sizes:
+        compare_answers(max(size for size in options.sizes if size <= 100_000 or size == min(options.sizes)))
     if not options.skip_embedders:
         compare_embedders(options.onnx)
         try:

@@ -40,6 +40,12 @@ class Valkey:
         """Start it, with an empty memory."""
         self._server.start()
 
+    def hang(self, seconds: float) -> None:
+        """Let it take connections and commands, and answer none of them for so long."""
+        redis = pytest.importorskip("redis")
+        with redis.Redis(port=self.port) as client:
+            client.execute_command("CLIENT", "PAUSE", round(seconds * 1000), "ALL")
+
     def kill(self) -> None:
         """Stop it as a power cut does."""
         self._server.terminate()

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import agentprod as ap
 from agentprod.caching.exact import Cache
 from agentprod.stores import LayeredStore, MemoryStore, RedisStore, SqliteStore, Store, StoreUnavailable
 from agentprod.testing import FakeClock, Provider
-from tests.servers import redis_url
+from tests.servers import redis_url, valkey
 
 __all__ = ["redis_url"]
 
@@ -363,6 +364,42 @@ def test_a_server_that_is_gone_costs_little(openai_with: OpenAIWith, provider: P
         cache.invalidate(tenant="a")
     cache.flush()
     store.close()
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_server_that_hangs_is_a_miss_in_time(kind: str) -> None:
+    """A server that takes commands and answers none holds no call up; when it answers again, hits come back."""
+    with valkey() as server, closing(RedisStore(server.url)) as store, asyncio.Runner() as runner:
+        cache = Cache(store=store)
+
+        @cache
+        def answer(number: int) -> int:
+            return number
+
+        @cache
+        async def aanswer(number: int) -> int:
+            return number
+
+        async def asked(number: int) -> str | None:
+            assert (answer(number) if kind == "sync" else await aanswer(number)) == number
+            meta = ap.last()
+            return None if meta is None else meta.cache
+
+        def decided(number: int) -> str | None:
+            return runner.run(asked(number))
+
+        decided(1)
+        assert cache.flush()
+        assert decided(1) == "hit_exact"
+        server.hang(1.5)
+        begun = time.monotonic()
+        with pytest.warns(ap.AgentprodWarning, match="StoreUnavailable|TimeoutError"):
+            assert [decided(1) for _ in range(5)] == ["miss"] * 5
+        assert time.monotonic() - begun < 1.2
+        deadline = time.monotonic() + 15
+        while decided(1) != "hit_exact":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_shared_entries_are_dumped_and_loaded(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from agentprod.caching.serving import is_function, joined
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
     from agentprod.reply import End
 
 __all__ = ["Fetcher"]
-
-_log = logging.getLogger("agentprod")
-
-REFRESH_SECONDS = 300.0
-"""After this time a refresh that was never heard of again is forgotten."""
 
 
 class Fetcher:
