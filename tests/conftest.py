@@ -28,7 +28,7 @@ def no_thread_left_behind() -> Iterator[None]:
     yield
     left = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
     for thread in left:
-        thread.join(timeout=1)  # one that is ending may end
+        thread.join(timeout=10)  # one that is ending may end
     names = [thread.name for thread in left if thread.is_alive()]
     assert not names, f"threads left running: {names}"
 
@@ -45,7 +45,7 @@ def no_stream_left_open() -> Iterator[None]:
     """Fail a test that leaves a stream open: it would be under way for ever."""
     before = set(open_streams())
     yield
-    until = time.monotonic() + 2
+    until = time.monotonic() + 10
     while set(open_streams()) - before and time.monotonic() < until:
         gc.collect()  # what is garbage may end, on a thread
         time.sleep(0.01)

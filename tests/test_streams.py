@@ -74,9 +74,9 @@ def watch() -> Watch:
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for something that another thread does."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not condition():
-        assert time.monotonic() < deadline, "waited for 5 seconds"
+        assert time.monotonic() < deadline, "waited for 30 seconds"
         time.sleep(0.001)
 
 

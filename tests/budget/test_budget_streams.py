@@ -63,10 +63,10 @@ def billed(provider: Provider, kind: str, chunks: int) -> float:
 
 
 def settled(budget: ap.TokenBudget) -> float:
-    """What is spent, once nothing is held any more: within a second."""
-    give_up = time.monotonic() + 1
+    """What is spent, once nothing is held any more."""
+    give_up = time.monotonic() + 10
     while (found := spent(budget))[0][1]:
-        assert time.monotonic() < give_up, "still held after a second"
+        assert time.monotonic() < give_up, "still held after ten seconds"
         gc.collect()
         time.sleep(0.005)
     return found[0][0]
@@ -125,7 +125,7 @@ def test_an_async_stream_left_early(provider: Provider, kind: str, how: str, sto
                 task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             del task
-            for _ in range(200):
+            for _ in range(2000):
                 gc.collect()
                 if not (await budget.astatus())[0].held:
                     break

@@ -312,7 +312,7 @@ class Slow(MemoryStore):
     """A store that takes its time."""
 
     async def aget(self, key: str, *, fresh: bool = False) -> Any:
-        await asyncio.sleep(5)
+        await asyncio.sleep(50)
 
 
 def test_a_store_that_is_down_is_a_miss(openai_with: OpenAIWith, provider: Provider) -> None:
@@ -346,7 +346,7 @@ def test_a_slow_store_is_not_waited_for(provider: Provider) -> None:
                 await client.chat.completions.create(**CHAT)
             return time.monotonic() - started
 
-    assert asyncio.run(run()) < 2
+    assert asyncio.run(run()) < 10
 
 
 def test_a_server_that_is_gone_costs_little(openai_with: OpenAIWith, provider: Provider) -> None:
@@ -359,7 +359,7 @@ def test_a_server_that_is_gone_costs_little(openai_with: OpenAIWith, provider: P
     started = time.monotonic()
     for seed in range(10):
         assert ask(client, seed=seed) == "miss"
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     with pytest.raises(StoreUnavailable):
         cache.invalidate(tenant="a")
     cache.flush()

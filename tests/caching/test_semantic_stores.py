@@ -263,7 +263,7 @@ def test_a_stopped_server_is_a_miss_in_time() -> None:
         with pytest.warns(ap.AgentprodWarning, match="StoreUnavailable"):
             assert answer(SIMILAR) == SIMILAR
         assert [answer(f"What is the answer to {number}?") for number in range(5)]
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 10
         assert cache.stats().errors >= 1
         server.start()
         deadline = time.monotonic() + 10

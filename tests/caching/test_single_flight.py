@@ -555,16 +555,23 @@ async def ask_async(client: Any, stream: bool = False) -> str:
 @pytest.mark.parametrize("cancelled", [[0], [1], [0, 1, 2], [3]])
 def test_a_cancelled_caller_takes_nobody_along(cancelled: list[int], stream: bool) -> None:
     """Whoever of the callers is cancelled, the leader too, the others get the answer of the one call."""
-    cache = Cache()
+    cache, release = Cache(), threading.Event()
+
+    def answer(asked: Any) -> Any:
+        release.wait(WAIT)
+        return behaviours.ok(chunks=CHUNKS)
 
     async def run(provider: Provider) -> None:
         async with openai.AsyncOpenAI(api_key="k", base_url=provider.openai_url, max_retries=0) as bare:
             client = ap.Stack(cache).wrap(bare)
             tasks = [asyncio.create_task(ask_async(client, stream)) for _ in range(5)]
             await joined_async(cache, 5)
-            await asyncio.sleep(0.05)
+            while not provider.requests:
+                await asyncio.sleep(0.005)
             for number in cancelled:
                 tasks[number].cancel()
+            await asyncio.sleep(0)
+            release.set()
             answers = await asyncio.gather(*tasks, return_exceptions=True)
             for number, answer in enumerate(answers):
                 if number in cancelled:
@@ -572,7 +579,7 @@ def test_a_cancelled_caller_takes_nobody_along(cancelled: list[int], stream: boo
                 else:
                     assert answer == "".join(CHUNKS)
 
-    with slow_provider() as provider:
+    with Provider(answer) as provider:
         asyncio.run(run(provider))
         assert len(provider.requests) == 1
     assert cache.stats().entries == 1
@@ -610,7 +617,7 @@ def test_a_caller_cancelled_in_the_middle_of_a_stream_takes_nobody_along(stream:
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_last_cancelled_caller_ends_the_call(stream: bool) -> None:
     """When nobody waits any more, the upstream call is cancelled, and the next caller asks anew."""
-    cache = Cache()
+    cache, opened = Cache(), asyncio.Event()
     ended: list[str] = []
 
     async def watch(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
@@ -619,6 +626,7 @@ def test_the_last_cancelled_caller_ends_the_call(stream: bool) -> None:
         except BaseException as error:
             ended.append(type(error).__name__)
             raise
+        opened.set()
         reply.on_end(lambda end: ended.append(end.outcome))
         return reply
 
@@ -627,7 +635,8 @@ def test_the_last_cancelled_caller_ends_the_call(stream: bool) -> None:
             client = ap.Stack(cache, watch).wrap(bare)
             tasks = [asyncio.create_task(ask_async(client, stream)) for _ in range(3)]
             await joined_async(cache, 3)
-            await asyncio.sleep(0.1)
+            while not (opened.is_set() if stream else provider.requests):
+                await asyncio.sleep(0.005)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -636,7 +645,8 @@ def test_the_last_cancelled_caller_ends_the_call(stream: bool) -> None:
             assert len(cache._fetcher._flights) == 0
             assert await ask_async(client) == "".join(CHUNKS)
 
-    with slow_provider(between=0.2, seconds=0 if stream else 0.3) as provider:
+    whole = behaviours.ok(chunks=CHUNKS)
+    with Provider([behaviours.stall(3, reply=whole) if stream else "black_hole", whole]) as provider:
         asyncio.run(run(provider))
         assert len(provider.requests) == 2
 
@@ -727,11 +737,11 @@ def test_the_leader_keeps_its_context() -> None:
 
 def test_a_deadline_ends_a_task_s_wait() -> None:
     """A joiner whose time is up leaves; the leader goes on."""
-    cache = Cache()
+    cache, release = Cache(), asyncio.Event()
 
     @cache
     async def ask() -> str:
-        await asyncio.sleep(0.2)
+        await release.wait()
         return "x"
 
     async def run() -> None:
@@ -739,6 +749,7 @@ def test_a_deadline_ends_a_task_s_wait() -> None:
         await joined_async(cache, 1)
         with ap.context(deadline=0.05), pytest.raises(ap.DeadlineExceeded):
             await ask()
+        release.set()
         assert await leader == "x"
 
     asyncio.run(run())

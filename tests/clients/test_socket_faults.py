@@ -66,7 +66,7 @@ def through(provider: Provider, kind: str, run: Run) -> Through:
         before = set(threading.enumerate())
         with FaultProxy(provider.host, provider.port) as proxy:
             run(_all_asked(surface, kind, provider, proxy, faults, stack, extra))
-        until = time.monotonic() + 5
+        until = time.monotonic() + 30
         while provider.open_connections and time.monotonic() < until:
             time.sleep(0.005)
         assert provider.open_connections == 0

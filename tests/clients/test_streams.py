@@ -366,7 +366,7 @@ def test_a_stream_never_read_is_released_when_dropped(sdk: str, kind: str, run: 
 
 async def settled(watch: Watch, kind: str, provider: Provider) -> None:
     """Wait for the hooks of a dropped stream: on a thread in sync, in a later step of the loop in async."""
-    for _ in range(200):
+    for _ in range(2000):
         if watch.settled and not provider.open_connections:
             return
         if kind == "async":
@@ -377,7 +377,7 @@ async def settled(watch: Watch, kind: str, provider: Provider) -> None:
 
 def assert_closed(provider: Provider) -> None:
     """Wait until the provider has no open connection left."""
-    for _ in range(200):
+    for _ in range(2000):
         if provider.open_connections == 0:
             return
         time.sleep(0.005)

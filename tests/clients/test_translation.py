@@ -675,7 +675,7 @@ def test_a_translated_stream_that_is_dropped_is_ended(sdk: str, provider: Provid
     next(stream)
     del stream
     gc.collect()
-    for _ in range(100):
+    for _ in range(1000):
         if ends:
             break
         time.sleep(0.02)

@@ -54,7 +54,7 @@ def test_a_writer_that_stays_too_long_makes_the_store_unavailable(tmp_path: Path
     start = time.monotonic()
     with pytest.raises(StoreUnavailable, match=r"s\.db failed: OperationalError"):
         store.set("k", b"w")
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 4  # SQLite's own patience is 5 seconds
     entry = store.get("k")
     assert entry is not None
     assert entry.value == b"v"

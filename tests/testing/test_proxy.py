@@ -189,7 +189,7 @@ def test_leaving_ends_the_thread(target: tuple[str, int], fault: Any) -> None:
         sock.sendall(b"x")
         until(lambda: proxy.connections == 1)
         start = time.monotonic()
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 10  # where what it left would take a minute
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("agentprod-proxy")]
     sock.close()
 

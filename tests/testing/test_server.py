@@ -186,7 +186,7 @@ def test_leaving_ends_every_thread(script: Any) -> None:
             connection.request("POST", "/v1/chat/completions", json.dumps({**BODY, "stream": True}))
         until(lambda: len(provider.requests) == 3)
         start = time.monotonic()
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 10  # where what it left would take a minute
     assert threads_of_providers() == []
     for connection in connections:
         connection.close()
