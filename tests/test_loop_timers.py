@@ -46,14 +46,14 @@ def loop() -> Any:
 
 @pytest.fixture
 def timers(loop: Any) -> LoopTimers:
-    return LoopTimers(lambda: loop.now)
+    return LoopTimers(loop, lambda: loop.now)
 
 
 def test_timers_fire_in_the_order_of_their_times(loop: Any, timers: LoopTimers) -> None:
     """Whatever the order they were set in; one for now or for the past fires at once."""
     fired: list[float] = []
     for when in (130, 110, 120, 100, 90):
-        timers.add(loop, when, lambda when=when: fired.append(when))  # type: ignore[misc]
+        timers.add(when, lambda when=when: fired.append(when))  # type: ignore[misc]
     loop.run_until(115)
     assert fired == [90, 100, 110]
     loop.run_until(200)
@@ -64,8 +64,8 @@ def test_timers_fire_in_the_order_of_their_times(loop: Any, timers: LoopTimers) 
 def test_a_timer_that_was_taken_back_never_fires(loop: Any, timers: LoopTimers) -> None:
     """A second time has no effect, nor has it once the timer has fired."""
     fired: list[str] = []
-    entry = timers.add(loop, 110, lambda: fired.append("one"))
-    other = timers.add(loop, 111, lambda: fired.append("other"))
+    entry = timers.add(110, lambda: fired.append("one"))
+    other = timers.add(111, lambda: fired.append("other"))
     entry.cancel()
     entry.cancel()
     assert timers.pending == 1
@@ -78,7 +78,7 @@ def test_a_timer_that_was_taken_back_never_fires(loop: Any, timers: LoopTimers) 
 def test_the_loop_is_asked_once_for_many_timers(loop: Any, timers: LoopTimers) -> None:
     """10,000 calls of one limit after another keep one timer of the loop, and a bounded heap."""
     for number in range(10_000):
-        timers.add(loop, 160 + number / 1000, lambda: None).cancel()
+        timers.add(160 + number / 1000, lambda: None).cancel()
         loop.run_until(100 + number / 1000)
     assert loop.most == 1
     assert len(timers._heap) <= 2 * loop_timers._SPARE
@@ -92,7 +92,7 @@ def test_timers_set_before_others_do_not_add_up(loop: Any, timers: LoopTimers, s
     fired: dict[int, float] = {}
     for number in range(500):
         when = loop.now + chance.choice([1, 5, 60]) * chance.random()
-        entry = timers.add(loop, when, lambda number=number: fired.__setitem__(number, loop.now))  # type: ignore[misc]
+        entry = timers.add(when, lambda number=number: fired.__setitem__(number, loop.now))  # type: ignore[misc]
         if chance.random() < 0.7:
             entry.cancel()
         else:
@@ -112,9 +112,9 @@ def test_a_loop_has_timers_of_its_own_and_is_not_kept() -> None:
         timers = timers_of(running)
         assert timers is timers_of(running)
         fired = asyncio.Event()
-        timers.add(running, 0.0, fired.set)
+        timers.add(0.0, fired.set)
         await fired.wait()
-        timers.add(running, 1e9, lambda: None)
+        timers.add(1e9, lambda: None)
         return ref(running), timers
 
     one, first = asyncio.run(main())

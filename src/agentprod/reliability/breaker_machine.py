@@ -40,6 +40,7 @@ from agentprod.reliability.ramp import Ramp
 __all__ = ["BreakerChange", "BreakerMachine", "BreakerRefusal", "BreakerState", "Outcome", "Permit"]
 
 log = logging.getLogger("agentprod.reliability")
+CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = BreakerState  # to look one up by its class costs as much as a call
 
 
 class BreakerMachine:
@@ -75,7 +76,7 @@ class BreakerMachine:
         self._changes: list[BreakerChange] = []
         self._generation = 1
         self._era = 1  # like the generation, but counted by all processes that share the circuit
-        self._state = BreakerState.CLOSED
+        self._state = CLOSED
         self._since: float | None = None
         self._reason = ""
         self._fault: str | None = None
@@ -105,7 +106,7 @@ class BreakerMachine:
             answer = self._decide(now, self.policy.lease if lease is None else lease)
             changes = self._taken_changes()
         self._tell(changes)
-        if self.shadow and isinstance(answer, BreakerRefusal) and answer.state is not BreakerState.FORCED_OPEN:
+        if self.shadow and isinstance(answer, BreakerRefusal) and answer.state is not FORCED_OPEN:
             return Permit(0, would_refuse=answer)
         return answer
 
@@ -197,20 +198,20 @@ class BreakerMachine:
             return None
         with self._at(now):
             refusal = self._refusal(now)
-        if self.shadow and refusal is not None and refusal.state is not BreakerState.FORCED_OPEN:
+        if self.shadow and refusal is not None and refusal.state is not FORCED_OPEN:
             return None
         return refusal
 
     def state(self, now: float) -> BreakerState:
         """Return the state at `now`: an open circuit whose wait is over is half-open."""
         with self._at(now):
-            over = self._state is BreakerState.OPEN and now >= self._until
-            return BreakerState.HALF_OPEN if over else self._state
+            over = self._state is OPEN and now >= self._until
+            return HALF_OPEN if over else self._state
 
     def is_clean(self, now: float) -> bool:
         """Return whether forgetting this circuit would lose nothing: closed, recovered, no failure in the window."""
         with self._lock:
-            if self._state is not BreakerState.CLOSED or not self._ramp.is_over(now):
+            if self._state is not CLOSED or not self._ramp.is_over(now):
                 return False
             self._window.turn(now)
             counts = self._window.counts()
@@ -218,15 +219,15 @@ class BreakerMachine:
 
     def force_open(self, now: float, *, reason: str = "forced") -> None:
         """Refuse everything until `reset`."""
-        self._order(BreakerState.FORCED_OPEN, now, reason)
+        self._order(FORCED_OPEN, now, reason)
 
     def disable(self, now: float, *, reason: str = "disabled") -> None:
         """Admit everything and count nothing until `reset`."""
-        self._order(BreakerState.DISABLED, now, reason)
+        self._order(DISABLED, now, reason)
 
     def reset(self, now: float, *, reason: str = "reset") -> None:
         """Close the circuit and forget everything: counts, waits and a person's orders."""
-        self._order(BreakerState.CLOSED, now, reason)
+        self._order(CLOSED, now, reason)
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """Return the circuit as JSON-able data, with every time relative to `now`.
@@ -262,7 +263,7 @@ class BreakerMachine:
                 self._window.clear()
                 self._error = None
                 self._ramp.start(known.ramp_from)
-                wait = known.until - now if known.state is BreakerState.OPEN else None
+                wait = known.until - now if known.state is OPEN else None
                 reason = f"shared: {known.reason}"
                 self._changes.append(BreakerChange(old, known.state, now, reason, self._generation, wait))
             self._since, self._until, self._leases = known.since, known.until, dict(known.leases)
@@ -289,24 +290,24 @@ class BreakerMachine:
         self._expire(now)
         if (refusal := self._refusal(now)) is not None:
             return refusal
-        if self._state is BreakerState.DISABLED:
+        if self._state is DISABLED:
             return Permit(0)
-        if self._state is BreakerState.CLOSED:
+        if self._state is CLOSED:
             return self._ramped(now)
-        if self._state is BreakerState.OPEN:
+        if self._state is OPEN:
             self._successes = 0
-            self._enter(BreakerState.HALF_OPEN, now, "wait over")
+            self._enter(HALF_OPEN, now, "wait over")
         name = secrets.token_hex(8)
         self._leases[name] = now + lease
         self.revision += 1
         return Permit(self._generation, lease=name)
 
     def _refusal(self, now: float) -> BreakerRefusal | None:
-        if self._state is BreakerState.FORCED_OPEN:
+        if self._state is FORCED_OPEN:
             return BreakerRefusal(self._state, None, self._fault, self._error)
-        if self._state is BreakerState.OPEN and now < self._until:
+        if self._state is OPEN and now < self._until:
             return BreakerRefusal(self._state, self._until - now, self._fault, self._error)
-        if self._state is BreakerState.HALF_OPEN and len(self._leases) >= self.policy.probes:
+        if self._state is HALF_OPEN and len(self._leases) >= self.policy.probes:
             # Nobody knows when the test call answers; by the end of its lease at the latest, and most do sooner.
             left = min(self._leases.values()) - now
             return BreakerRefusal(self._state, min(left, self.policy.open_for), self._fault, self._error)
@@ -319,7 +320,7 @@ class BreakerMachine:
         return Permit(self._generation)
 
     def _set_steady(self, now: float) -> None:
-        if self._state is BreakerState.CLOSED and self._ramp.is_over(now):
+        if self._state is CLOSED and self._ramp.is_over(now):
             self._ramp.start(None)
             self._reopened, self._fault, self._error = 0, None, None
             self.steady = self._generation
@@ -352,17 +353,17 @@ class BreakerMachine:
             if self._successes >= self.policy.close_after:
                 self._window.clear()
                 self._ramp.start(now)
-                self._enter(BreakerState.CLOSED, now, f"{self._successes} test calls succeeded")
+                self._enter(CLOSED, now, f"{self._successes} test calls succeeded")
 
     def _trip(self, at: float, reason: str, error: BaseException | None) -> None:
         # Opening during the ramp is part of the same outage, so the wait goes on growing.
-        recovered = self._state is BreakerState.CLOSED and self._ramp.is_over(at)
+        recovered = self._state is CLOSED and self._ramp.is_over(at)
         self._reopened = 0 if recovered else self._reopened + 1
         wait = self.policy.wait(self._reopened, self._rng())
         self._until = at + wait
         self._ramp.start(None)
         self._error = error
-        self._enter(BreakerState.OPEN, at, reason, wait)
+        self._enter(OPEN, at, reason, wait)
 
     def _enter(self, state: BreakerState, at: float, reason: str, wait: float | None = None) -> None:
         old, self._state, self._since, self._reason = self._state, state, at, reason
@@ -383,9 +384,7 @@ class BreakerMachine:
         self._tell(changes)
 
     def _taken_changes(self) -> list[BreakerChange]:
-        changes = self._changes
-        if changes:
-            self._changes = []
+        changes, self._changes = self._changes, []
         return changes
 
     # And this does not.

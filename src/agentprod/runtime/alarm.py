@@ -145,7 +145,7 @@ class AsyncAlarm:
             self._timer.cancel()
         self._timer_at = when
         if type(self._clock) is SystemClock:
-            self._timer = timers_of(self._loop).add(self._loop, when, self._ring)
+            self._timer = timers_of(self._loop).add(when, self._ring)
         else:
             self._timer = self._clock.call_at(when, self._ring_soon)
 

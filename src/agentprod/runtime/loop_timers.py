@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,13 +26,16 @@ _SPARE = 64
 class LoopTimers:
     """Calls functions at their times. To be used in its loop's thread only.
 
-    It holds no reference to the loop, which thus can be collected.
+    It holds the loop weakly, so that it can be collected.
 
     Args:
+        loop: the loop.
+
         now: returns monotonic seconds.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float] = time.monotonic) -> None:
+        self.loop = ref(loop)
         self._now = now
         self.pending = 0
         """Timers that have not fired and were not taken back."""
@@ -40,8 +43,8 @@ class LoopTimers:
         self._order = itertools.count()
         self._wakes = math.inf  # when the loop calls next
 
-    def add(self, loop: asyncio.AbstractEventLoop, when: float, fn: Callable[[], None]) -> _Entry:
-        """Call `fn` in this loop at `when` (monotonic seconds)."""
+    def add(self, when: float, fn: Callable[[], None]) -> _Entry:
+        """Call `fn` in the loop at `when` (monotonic seconds)."""
         if len(self._heap) > 2 * self.pending + _SPARE:
             self._heap = [timer for timer in self._heap if timer[2].fn is not None]
             heapq.heapify(self._heap)
@@ -49,17 +52,21 @@ class LoopTimers:
         self.pending += 1
         heapq.heappush(self._heap, (when, next(self._order), entry))
         if when < self._wakes:
-            self._wake(loop, when)
+            self._wake(when)
         return entry
 
-    def _wake(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+    def _wake(self, when: float) -> None:
+        loop = self.loop()
+        assert loop is not None  # it runs this
         self._wakes = when
-        loop.call_later(when - self._now(), self._ring, loop, when)
+        loop.call_later(when - self._now(), self._ring, when)
 
-    def _ring(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+    def _ring(self, when: float) -> None:
         """Call what is due."""
         if when != self._wakes:
             return  # an earlier timer has come since the loop was asked for this
+        loop = self.loop()
+        assert loop is not None
         self._wakes = math.inf
         heap, now = self._heap, self._now()
         while heap and (heap[0][0] <= now or heap[0][2].fn is None):
@@ -68,7 +75,7 @@ class LoopTimers:
                 loop.call_soon(entry.fn)
                 entry.cancel()
         if heap:
-            self._wake(loop, heap[0][0])
+            self._wake(heap[0][0])
 
 
 class _Entry:
@@ -86,11 +93,16 @@ class _Entry:
 
 
 _known: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopTimers] = WeakKeyDictionary()
+_latest: LoopTimers | None = None
 
 
 def timers_of(loop: asyncio.AbstractEventLoop) -> LoopTimers:
     """Return the timers of a loop, made on first use."""
-    timers = _known.get(loop)
-    if timers is None:
-        timers = _known[loop] = LoopTimers()
+    global _latest  # noqa: PLW0603 - most processes have one loop, and a weak dictionary is slow
+    timers = _latest
+    if timers is None or timers.loop() is not loop:
+        timers = _known.get(loop)
+        if timers is None:
+            timers = _known[loop] = LoopTimers(loop)
+        _latest = timers
     return timers
