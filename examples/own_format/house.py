@@ -150,9 +150,10 @@ def main() -> None:
         return {"says": f"You said: {request['turns'][-1]['says']}", "spent": {"in": 5, "out": 6}}
 
     house = House(send, stack=ap.Stack(ap.ScrubPII(), ap.Cache(), ap.Retry()))
-    for _ in range(2):
-        made = house.speak(engine="brick-2", turns=[{"who": "user", "says": "Write to wei@example.org."}])
-        print("answer: ", made["says"], "| cache:", ap.last().cache)
+    with ap.record() as calls:
+        for _ in range(2):
+            made = house.speak(engine="brick-2", turns=[{"who": "user", "says": "Write to wei@example.org."}])
+            print("answer: ", made["says"], "| cache:", calls[-1].cache)
 
 
 if __name__ == "__main__":

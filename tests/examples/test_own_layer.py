@@ -28,3 +28,4 @@ def test_its_description_names_what_it_needs() -> None:
     assert [name.partition(">")[0] for name in project["project"]["dependencies"]] == ["agentprod"]
     (folder,) = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     assert (PACKAGE / folder / "__init__.py").is_file()
+    assert (PACKAGE / folder / "py.typed").is_file()
