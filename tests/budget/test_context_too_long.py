@@ -18,9 +18,9 @@ COUNT = unit_counter("gpt-5-mini")
 LONG = "reasons that nobody may shorten " * 300  # about 1,500 tokens
 
 
-def reduce(items: list[Any], shape: str, room: int, **options: Any) -> Reduction:
+def reduce(items: list[Any], shape: str, room: int, stages: Any = STAGES, **options: Any) -> Reduction:
     found = Reduction(items, shape, fixed=10, room=room, count=COUNT, **options)
-    found.run(STAGES)
+    found.run(stages)
     return found
 
 
@@ -117,6 +117,18 @@ def test_many_middling_texts_are_clamped_alike() -> None:
     kept = [len(item["content"]) for item in reduction.items[2:]]
     assert max(kept) - min(kept) < 40
     assert 0.7 * 1500 < reduction.total <= 0.9 * 1500
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_several_calls_in_a_row_are_retold(shape: str) -> None:
+    """Where nothing may be dropped, each that is too long becomes a text, and all of them fit."""
+    long = [exchange(shape, {"n": str(number), "text": LONG * (number + 1)}, f"result {number}") for number in range(4)]
+    items = [{"role": "user", "content": "go on"}, *(item for each in long for item in each)]
+    reduction = reduce(items, shape, 1200, ("clamp",))
+    assert reduction.total <= 1200
+    assert shape != "messages" or alternates(reduction.items)
+    said = json.dumps(reduction.items)
+    assert all(f"result {number}" in said for number in range(4))
 
 
 @settings(max_examples=60, deadline=None)

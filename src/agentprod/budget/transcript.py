@@ -41,6 +41,9 @@ def retold(units: Sequence[Unit], index: int, operation: str) -> list[Unit]:
         index: of an exchange whose calls all have their results.
 
         operation: `"chat"`, `"responses"` or `"messages"`.
+
+    Returns:
+        All units in order; what was changed or is new has no tokens counted.
     """
     parts = [part for message in _messages([units[index]], operation) for part in message.get("parts", ())]
     results = [part for part in parts if part.get("type") == "tool_call_response"]
@@ -55,7 +58,7 @@ def retold(units: Sequence[Unit], index: int, operation: str) -> list[Unit]:
         content = last["content"]
         said = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
         joined = {**last, "content": [*said, *told]}
-        before[-1] = Unit(before[-1].kind, [*earlier, joined], is_open=before[-1].is_open)
+        before[-1].items, before[-1].tokens = [*earlier, joined], 0
         return [*before, *after]
     return [*before, Unit("user", [{"role": "user", "content": told}]), *after]
 
