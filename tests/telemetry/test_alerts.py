@@ -401,3 +401,21 @@ def test_two_rules_of_one_name_are_refused() -> None:
         Alerts([], interval=0)
     with pytest.raises(ConfigError, match="capacity is at least 1"):
         Alerts([], capacity=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rules": Rule("p95", ">", 1)}, "rules=. is a list, each a Rule"),
+        ({"rules": ["p95"]}, "each a Rule"),
+        ({"handlers": print}, "handlers=. is a list, each a function of one Alert"),
+        ({"handlers": ["https://example.com"]}, "each a function"),
+        ({"interval": "5"}, "interval=. must be seconds as a number or timedelta, not str"),
+        ({"interval": float("nan")}, "interval=. must be more than 0 seconds"),
+        ({"hourly_costs": [1.0, float("nan")]}, "each a number of USD, 0 or more"),
+    ],
+)
+def test_bad_options_are_named(options: dict[str, Any], message: str) -> None:
+    """What cannot work raises when the alerts are made."""
+    with pytest.raises(ConfigError, match=message):
+        Alerts(**options, timer=False)

@@ -493,7 +493,9 @@ def test_the_file_is_for_its_owner(path: Path) -> None:
     ("options", "message"),
     [
         ({"fsync": "sometimes"}, "fsync is 'never', 'always' or seconds"),
-        ({"fsync": 0}, "above 0"),
+        ({"fsync": 0}, "more than 0 seconds"),
+        ({"fsync": float("nan")}, "more than 0 seconds"),
+        ({"key": "0123456789abcdef"}, "key is at least 16 bytes, not str"),
         ({"key": b"short"}, "key is at least 16 bytes, got 5"),
         ({"salt": b"short"}, "salt is at least 16 bytes"),
     ],
@@ -509,6 +511,10 @@ def test_a_folder_must_exist(tmp_path: Path) -> None:
     """A path that leads nowhere is named at once."""
     with pytest.raises(ConfigError, match="does not exist"):
         AuditWriter(tmp_path / "no" / "a.jsonl")
+    with pytest.raises(ConfigError, match="is a folder"):
+        AuditWriter(tmp_path)
+    with pytest.raises(ConfigError, match="not NoneType"):
+        AuditWriter(None)  # type: ignore[arg-type]
 
 
 def test_our_own_event_names_are_kept(path: Path) -> None:

@@ -182,6 +182,10 @@ def test_bad_options_are_named() -> None:
     """Times that make no sense raise when the webhook is made."""
     with pytest.raises(ConfigError, match="timeout"):
         Webhook("https://example.com", timeout=0)
+    with pytest.raises(ConfigError, match="backoff"):
+        Webhook("https://example.com", backoff=-1)
+    with pytest.raises(ConfigError, match="retries"):
+        Webhook("https://example.com", retries=0.5)  # type: ignore[arg-type]
 
 
 def test_the_address_is_a_secret() -> None:

@@ -230,6 +230,8 @@ def test_an_unknown_level_is_named() -> None:
     """A level that does not exist raises, with those that do."""
     with pytest.raises(ConfigError, match="no log level 'LOUD': use one of CRITICAL"):
         logs.setup("LOUD")
+    with pytest.raises(ConfigError, match="a name or a whole number, not float"):
+        logs.setup(1.5)  # type: ignore[arg-type]
 
 
 def test_a_level_may_be_a_number(stream: io.StringIO) -> None:

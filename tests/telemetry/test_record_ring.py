@@ -172,3 +172,5 @@ def test_a_ring_keeps_something() -> None:
     """A ring of nothing is a mistake."""
     with pytest.raises(ConfigError, match="at least 1, got 0"):
         Calls(limit=0)
+    with pytest.raises(ConfigError, match="got '5'"):
+        Calls(limit="5")  # type: ignore[arg-type]

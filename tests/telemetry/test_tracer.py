@@ -585,6 +585,8 @@ def test_a_wrong_option_is_refused() -> None:
         Tracer(meter_provider=3)  # type: ignore[arg-type]
     with pytest.raises(ap.ConfigError, match="capture"):
         Tracer(capture="all")  # type: ignore[arg-type]
+    with pytest.raises(ap.ConfigError, match="chunk_gaps must be True or False"):
+        Tracer(chunk_gaps=0.5)  # type: ignore[arg-type]
 
 
 def test_its_options_are_shown() -> None:

@@ -9,10 +9,12 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal
 
 from agentprod import vitals
 from agentprod.errors import ConfigError
+from agentprod.identity import seconds
 from agentprod.telemetry.anomaly import HourlyCost
 from agentprod.telemetry.calls import CallRecord, RunRecord, ToolRecord, reader
 from agentprod.telemetry.drops import drops
@@ -78,9 +80,9 @@ class Alerts:
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        if interval <= 0:
-            raise ConfigError(f"Alerts(interval=) is above 0 seconds, got {interval:g}")
-        self.rules = tuple(default_rules() if rules is None else rules)
+        interval = seconds(interval, "Alerts(interval=)")
+        self.rules = _all(default_rules() if rules is None else rules, "rules", "Rule", lambda it: isinstance(it, Rule))
+        handlers = _all(handlers, "handlers", "function of one Alert", callable)
         names = [rule.name for rule in self.rules]
         if len(set(names)) < len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
@@ -93,7 +95,8 @@ class Alerts:
         # The most severe first: they decide whether milder ones speak.
         order = sorted(self.rules, key=lambda rule: -SEVERITIES.index(rule.severity))
         self._states = [_State(rule) for rule in order]
-        self._costs = HourlyCost(hourly_costs)
+        costs = _all(hourly_costs, "hourly_costs", "number of USD, 0 or more", _is_amount)
+        self._costs = HourlyCost(costs)
         self._budgets: dict[str, tuple[float, float]] = {}
         self._dispatcher = Dispatcher(handlers, capacity=capacity)
         self._due = now() + interval
@@ -287,6 +290,18 @@ class Alerts:
                     self._thread.start()
             finally:
                 self._lock.release()
+
+
+def _all(given: Any, option: str, kind: str, fits: Callable[[Any], bool]) -> tuple[Any, ...]:
+    """Return what an option holds, each of which has to fit."""
+    found = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else None
+    if found is None or not all(map(fits, found)):
+        raise ConfigError(f"Alerts({option}=) is a list, each a {kind}")
+    return found
+
+
+def _is_amount(usd: Any) -> bool:
+    return isinstance(usd, int | float) and 0 <= usd < inf
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentprod.errors import ConfigError
+from agentprod.identity import seconds
 from agentprod.telemetry.audit_chain import HEAD_BYTES, RECOVERED, Head, Verification, seal, verify
 from agentprod.telemetry.audit_recovery import read_tail
 from agentprod.telemetry.calls import CallRecord
@@ -73,17 +74,20 @@ class AuditWriter:
         salt: bytes | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise ConfigError(f"the path of the audit file is a str or a Path, not {type(path).__name__}")
         self.path = Path(path)
         if not self.path.parent.is_dir():
             raise ConfigError(f"the folder of the audit file does not exist: {self.path.parent}")
+        if self.path.is_dir():
+            raise ConfigError(f"the audit file is a folder: {self.path}")
         if isinstance(fsync, str) and fsync not in ("never", "always"):
             raise ConfigError(f"fsync is 'never', 'always' or seconds, got {fsync!r}")
-        if not isinstance(fsync, str) and fsync <= 0:
-            raise ConfigError(f"fsync in seconds is above 0, got {fsync:g}")
         for name, secret in (("key", key), ("salt", salt)):
-            if secret is not None and len(secret) < 16:
-                raise ConfigError(f"{name} is at least 16 bytes, got {len(secret)}")
-        self._interval = 0.0 if fsync == "always" else None if fsync == "never" else float(fsync)
+            if secret is not None and (not isinstance(secret, bytes) or len(secret) < 16):
+                told = f"got {len(secret)}" if isinstance(secret, bytes) else f"not {type(secret).__name__}"
+                raise ConfigError(f"{name} is at least 16 bytes, {told}")
+        self._interval = 0.0 if fsync == "always" else None if isinstance(fsync, str) else seconds(fsync, "fsync")
         self._key, self._own_salt, self._now = key, salt, now
         self._files: tuple[int, int] | None = None
         self._last: Head | None = None

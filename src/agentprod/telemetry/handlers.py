@@ -14,6 +14,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from agentprod.errors import ConfigError
+from agentprod.identity import seconds
 from agentprod.telemetry.drops import drops
 from agentprod.telemetry.figures import format_span
 from agentprod.telemetry.forks import renew_after_fork
@@ -109,8 +110,9 @@ class Webhook:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError("Webhook(url=) starts with https:// or http:// and names a host")
-        if timeout <= 0 or retries < 0 or backoff < 0:
-            raise ConfigError("Webhook(timeout=) is above 0 seconds, retries= and backoff= are 0 or more")
+        timeout, backoff = seconds(timeout, "Webhook(timeout=)"), seconds(backoff, "Webhook(backoff=)", zero=True)
+        if not isinstance(retries, int) or retries < 0:
+            raise ConfigError(f"Webhook(retries=) is a whole number, 0 or more, not {retries!r}")
         self._url, self._host = url, parts.hostname
         self._headers = {"Content-Type": "application/json", **(headers or {})}
         self._timeout, self._retries, self._backoff = timeout, retries, backoff
@@ -183,8 +185,8 @@ class Dispatcher:
     """
 
     def __init__(self, handlers: Sequence[Handler], *, capacity: int = 100) -> None:
-        if capacity < 1:
-            raise ConfigError(f"capacity is at least 1, got {capacity}")
+        if not isinstance(capacity, int) or capacity < 1:
+            raise ConfigError(f"capacity is at least 1, got {capacity!r}")
         self._handlers = tuple(handlers)
         self._capacity = capacity
         self.after_fork()

@@ -82,6 +82,8 @@ def setup(level: int | str = "INFO", *, json: bool = True, stream: TextIO | None
     known = logging.getLevelNamesMapping()
     if isinstance(level, str) and level.upper() not in known:
         raise ConfigError(f"no log level {level!r}: use one of {', '.join(known)}")
+    if not isinstance(level, str | int):
+        raise ConfigError(f"a log level is a name or a whole number, not {type(level).__name__}")
     handler = _Handler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if json else TextFormatter())
     for old in [each for each in logger.handlers if isinstance(each, _Handler)]:

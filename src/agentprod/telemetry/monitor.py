@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Literal
 
 from agentprod.errors import ConfigError
+from agentprod.identity import seconds
 from agentprod.telemetry.calls import CallRecord, RunRecord, ToolRecord, reader
 from agentprod.telemetry.drops import drops
 from agentprod.telemetry.forks import renew_after_fork
@@ -85,13 +86,13 @@ class Monitor:
         wall: Callable[[], float] = time.time,
     ) -> None:
         for name, value in (("days", days), ("months", months), ("max_models", max_models), ("max_keys", max_keys)):
-            if value < 1:
-                raise ConfigError(f"Monitor({name}=) is at least 1, got {value}")
-        if not all(length > 0 for length in windows):
-            raise ConfigError("Monitor(windows=) are lengths in seconds above 0")
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"Monitor({name}=) is at least 1, got {value!r}")
+        if isinstance(by, str):
+            raise ConfigError(f"Monitor(by=) is a list of keys: write by=({by!r},)")
         self._tz = _time_zone(tz)
         self._now, self._wall = now, wall
-        self._windows = tuple(windows)
+        self._windows = tuple(seconds(length, "Monitor(windows=)") for length in windows)
         self._kept_days, self._kept_months = days, months
         self._readers = [(name, reader(name), LabelCap(max_keys)) for name in by]
         self._max_models = max_models

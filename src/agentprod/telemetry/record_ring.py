@@ -41,8 +41,8 @@ class Calls:
     """
 
     def __init__(self, records: Iterable[CallRecord] = (), *, limit: int = 1000) -> None:
-        if limit < 1:
-            raise ConfigError(f"Calls(limit=) is at least 1, got {limit}")
+        if not isinstance(limit, int) or limit < 1:
+            raise ConfigError(f"Calls(limit=) is at least 1, got {limit!r}")
         self._records = deque(records, limit)
         self._added = len(self._records)
 

@@ -77,6 +77,8 @@ class Tracer(Layer):
         ):
             if value is not None and not callable(getattr(value, method, None)):
                 raise ConfigError(f"Tracer {option} must be an OpenTelemetry provider, not {type(value).__name__}")
+        if not isinstance(chunk_gaps, bool):
+            raise ConfigError(f"Tracer chunk_gaps must be True or False, not {chunk_gaps!r}")
         self.capture = capture_mode(capture)
         self.tracer_provider = tracer_provider
         self.meter_provider = meter_provider
