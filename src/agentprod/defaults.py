@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from agentprod.usage import Usage
@@ -11,11 +12,23 @@ from agentprod.usage import Usage
 __all__ = ["default_estimator", "default_pricer", "default_scrub"]
 
 
-def default_pricer(provider: str, model: str | None, usage: Usage) -> Decimal | None:
-    """Price an attempt by the built-in prices; `None` when they do not know the model."""
-    from agentprod.budget import prices
+class DefaultPricer:
+    """Prices an attempt by the built-in prices; `None` when they do not know the model."""
 
-    return prices.default(provider, model, usage)
+    def __call__(self, provider: str, model: str | None, usage: Usage) -> Decimal | None:
+        from agentprod.budget import prices
+
+        return prices.default(provider, model, usage)
+
+    @cached_property
+    def version(self) -> str:
+        """The day on which the list prices were taken."""
+        from agentprod.budget import prices
+
+        return prices.default.version
+
+
+default_pricer = DefaultPricer()
 
 
 def default_estimator(request: Mapping[str, Any], model: str | None, text: str) -> Usage:

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, Samp
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span, set_tracer_provider
 
 import agentprod as ap
+from agentprod.budget.prices import PriceBook
 from agentprod.telemetry.drops import drops
 from agentprod.telemetry.tracer import Tracer
 from agentprod.testing import Provider, behaviours
@@ -242,6 +243,16 @@ def test_a_known_price_is_told(provider: Provider, traces: Traces) -> None:
     made.chat.completions.create(model=MODEL, messages=HELLO)
     assert traces.operation["agentprod.cost.usd"] == 0.00375
     assert traces.operation["agentprod.cost.source"] == "local"
+    assert "agentprod.cost.price_version" not in traces.operation
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["built-in prices", "a book of one's own"])
+def test_a_price_says_of_when_it_is(provider: Provider, traces: Traces, own: bool) -> None:
+    """Beside a cost from a list stands the day on which the list was taken."""
+    made = client(provider, traces, **({"prices": PriceBook()} if own else {}))
+    made.chat.completions.create(model=MODEL, messages=HELLO)
+    assert traces.operation["agentprod.cost.usd"] > 0
+    assert traces.operation["agentprod.cost.price_version"] == ap.prices.checked().isoformat()
 
 
 def test_an_unknown_price_is_not_zero(provider: Provider, traces: Traces) -> None:

@@ -24,7 +24,7 @@ from agentprod.budget.model_names import vendor_of
 from agentprod.budget.overrides import Discount, Override, Overrides, Price, discount
 from agentprod.budget.price_table import CHECKED
 from agentprod.budget.rates import Cost, Rate
-from agentprod.errors import AgentprodWarning
+from agentprod.errors import AgentprodWarning, ConfigError
 from agentprod.usage import Usage
 
 __all__ = [
@@ -120,6 +120,11 @@ class PriceBook:
             self._overrides = self._overrides.plus(overrides, since, lambda name: self._list_price(name, None)[0])
             self._entries = {}
 
+    @property
+    def version(self) -> str:
+        """The day on which the list prices were taken, as spans tell it beside a cost."""
+        return CHECKED.isoformat()
+
     def clear(self) -> None:
         """Forget every override and every warning given."""
         with self._lock:
@@ -207,8 +212,23 @@ class PriceBook:
 
         Returns:
             The exact cost. For a model that nothing knows, an upper bound with source `"unknown"`.
+
+        Raises:
+            ConfigError: a count given one by one is no whole number of tokens.
         """
         if usage is None:
+            counts = {
+                "input": input,
+                "output": output,
+                "cache_read": cache_read,
+                "cache_write": cache_write,
+                "cache_write_1h": cache_write_1h,
+                "reasoning": reasoning,
+                "input_audio": input_audio,
+                "output_audio": output_audio,
+                **(tools or {}),
+            }
+            _check_counts(counts)
             usage = Usage(
                 input_tokens=input,
                 output_tokens=output,
@@ -318,6 +338,12 @@ class PriceBook:
     @staticmethod
     def _age(now: float) -> int:
         return (datetime.fromtimestamp(now, UTC).date() - CHECKED).days
+
+
+def _check_counts(counts: Mapping[str, int]) -> None:
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise ConfigError(f"price: {name} is a whole number from 0, not {count!r}")
 
 
 default = PriceBook()

@@ -133,6 +133,8 @@ ROUTE_SELECTED = "agentprod.route.selected_model"
 
 COST_USD = "agentprod.cost.usd"
 COST_SOURCE = "agentprod.cost.source"
+PRICE_VERSION = "agentprod.cost.price_version"
+"""The day of the list prices, or what a pricer of the application calls its `version`."""
 
 USAGE_INPUT = "agentprod.usage.input_tokens"
 USAGE_OUTPUT = "agentprod.usage.output_tokens"

@@ -110,6 +110,9 @@ def operation_facts(ending: Ending, usage: Usage | None, cost: Decimal | None) -
     if cost is not None:
         found[name.COST_USD] = float(cost)
         found[name.COST_SOURCE] = "local"
+        version = getattr(ledger.environment.pricer, "version", None)
+        if isinstance(version, str):
+            found[name.PRICE_VERSION] = version
     elif usage is not None or (outcome == "ok" and call.operation not in ("other", "function")):
         found[name.COST_SOURCE] = "unknown"
     return found
