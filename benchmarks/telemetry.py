@@ -225,16 +225,16 @@ def somebody_collects() -> list[Row]:
         "metrics": ap.Stack(Tracer(tracer_provider=collecting(), meter_provider=meters)).wrap(made),
         "text": ap.Stack(Tracer(tracer_provider=collecting(), capture="span")).wrap(made),
     }
-    whole = blocks({name: create(way) for name, way in ways.items()}, calls=30, rounds=10)
+    whole = blocks({name: create(way) for name, way in ways.items()}, calls=8, rounds=40)
     later.flush(30)
     streamed = {name: stream(ways[name]) for name in ("bare", "empty", "spans")}
-    streams = blocks(streamed, calls=5, rounds=10)
+    streams = blocks(streamed, calls=2, rounds=25)
     fast = client(answer_at_once)
     at_once = {
         "empty": ap.Stack(Empty()).wrap(fast),
         "spans": ap.Stack(Tracer(tracer_provider=collecting())).wrap(fast),
     }
-    bursts = blocks({name: stream(way) for name, way in at_once.items()}, calls=5, rounds=10)
+    bursts = blocks({name: stream(way) for name, way in at_once.items()}, calls=2, rounds=25)
     meters.shutdown()
     bare, chunk = whole["bare"], streams["bare"] / CHUNKS
     once, sdk = whole["spans"] - whole["empty"], whole["floor"] - whole["empty"]
@@ -258,8 +258,8 @@ def peer(name: str) -> list[Row]:
     made = client()
     tracer = Tracer(tracer_provider=collecting(), meter_provider=metering())
     ways = {"bare": made, "empty": ap.Stack(Empty()).wrap(made), "ours": ap.Stack(tracer).wrap(made)}
-    times = blocks({way: create(which) for way, which in ways.items()}, calls=30, rounds=10)
-    streams = blocks({way: stream(which) for way, which in ways.items()}, calls=5, rounds=10)
+    times = blocks({way: create(which) for way, which in ways.items()}, calls=8, rounds=40)
+    streams = blocks({way: stream(which) for way, which in ways.items()}, calls=2, rounds=25)
     later.flush(30)
     ours = (times["ours"] - times["empty"]) / times["bare"]
     our_chunk = (streams["ours"] - streams["empty"] - (times["ours"] - times["empty"])) / streams["bare"]
@@ -294,8 +294,8 @@ def instrument(name: str, made: openai.OpenAI) -> None:
 def measure(made: openai.OpenAI) -> tuple[float, float]:
     """Return the time of a whole reply and of a stream."""
     return (
-        blocks({"x": create(made)}, calls=30, rounds=10)["x"],
-        blocks({"x": stream(made)}, calls=5, rounds=10)["x"],
+        blocks({"x": create(made)}, calls=8, rounds=40)["x"],
+        blocks({"x": stream(made)}, calls=2, rounds=25)["x"],
     )
 
 

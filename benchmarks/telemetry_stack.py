@@ -117,7 +117,7 @@ def measure(folder: Path) -> str:
         }
 
     made = client()
-    cpu = blocks({"bare": create(made), **ways(made)}, calls=30, rounds=12)
+    cpu = blocks({"bare": create(made), **ways(made)}, calls=4, rounds=40)
     clock = wall(ways(slow()))
     audit.close()
     bare, off = cpu["bare"], cpu["off"]
