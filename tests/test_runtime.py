@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -602,3 +603,15 @@ def test_importing_starts_nothing() -> None:
         command, env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True, check=True, timeout=60
     )
     assert result.stdout.strip() == "1"
+
+
+def test_a_timer_that_never_comes_keeps_no_other_waiting() -> None:
+    """Threads cannot wait for ever by a number, and the thread of all timers must not die of one."""
+    clock, fired = SystemClock(), threading.Event()
+    far = clock.call_at(math.inf, lambda: None)
+    try:
+        time.sleep(0.02)  # the thread is waiting for the far one now
+        clock.call_at(clock.monotonic(), fired.set)
+        assert fired.wait(5)
+    finally:
+        far.cancel()

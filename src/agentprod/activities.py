@@ -34,7 +34,9 @@ class Activity:
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not name:
-            raise ConfigError(f"{type(self).__name__} takes a name, a str of at least one character")
+            raise ConfigError(
+                f"a {type(self).__name__.lower()} takes a name, a str of at least one character, not {name!r}"
+            )
         self.name = name
         self.duration: float | None = None
         self.error_type: str | None = None

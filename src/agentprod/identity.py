@@ -15,6 +15,9 @@ __all__ = ["NOBODY", "CacheMode", "Context", "ContextOptions", "make_context", "
 
 CacheMode = Literal["default", "bypass", "refresh", "only"]
 
+_MOST_SECONDS = 1_000_000_000
+"""More than anybody means, and less than timers and stores can hold."""
+
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -116,7 +119,8 @@ def seconds(value: float | timedelta, name: str, *, zero: bool = False) -> float
     """Read a duration in seconds.
 
     Raises:
-        ConfigError: `value` is no number of seconds, NaN, negative, or 0 where `zero` is not allowed.
+        ConfigError: `value` is no number of seconds, NaN, negative, more than 31 years, or 0 where `zero` is not
+            allowed.
     """
     if isinstance(value, timedelta):
         value = value.total_seconds()
@@ -124,4 +128,6 @@ def seconds(value: float | timedelta, name: str, *, zero: bool = False) -> float
         raise ConfigError(f"{name} must be seconds as a number or timedelta, not {type(value).__name__}")
     if not (value >= 0 if zero else value > 0):
         raise ConfigError(f"{name} must be {'at least 0' if zero else 'more than 0'} seconds, not {value!r}")
+    if value > _MOST_SECONDS:
+        raise ConfigError(f"{name} must be at most {_MOST_SECONDS:,} seconds, not {value!r}")
     return float(value)

@@ -210,6 +210,8 @@ class Stack:
         else:
             joined, bound = self, None
             spoken = dialect_named(dialect) if isinstance(dialect, str) else dialect
+            if spoken is not None and not hasattr(spoken, "operation"):
+                raise ConfigError(f"dialect must be an ap.Dialect or the name of one, not a {type(spoken).__name__}")
             edge = FunctionEdge(fn, kind or kind_of(fn), dialect=spoken, provider=provider, model=model, name=name)
         joined.attach(
             Place(

@@ -75,7 +75,7 @@ def test_shares_lie_between_0_and_1(rate: float) -> None:
 @pytest.mark.parametrize("limit", [-1, 0, math.nan], ids=repr)
 def test_limits_are_above_0(limit: float) -> None:
     """A limit of nothing would let every call wait for ever."""
-    with pytest.raises(ap.ConfigError, match="limit"):
+    with pytest.raises(ap.ConfigError, match="RateLimit requests"):
         ap.RateLimit(requests=limit)
     with pytest.raises(ap.ConfigError, match="RateLimit per"):
         ap.RateLimit(requests=1, per=limit)

@@ -96,7 +96,7 @@ class Limit:
         if self.soft is not None and not (
             isinstance(self.soft, int | float) and not isinstance(self.soft, bool) and 0 < self.soft <= 1
         ):
-            raise ConfigError("a Limit's soft= is a part above 0 up to 1, or None")
+            raise ConfigError(f"a Limit's soft= is a part above 0 up to 1, or None, not {self.soft!r}")
         if self.name is not None and (not isinstance(self.name, str) or not 0 < len(self.name) <= 100):
             raise ConfigError("a Limit's name= has 1 to 100 characters")
         Period(self.per, self.tz)

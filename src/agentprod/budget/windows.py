@@ -179,11 +179,11 @@ def window_bounds(per: Per, tz: str | tzinfo, now: float | datetime) -> tuple[fl
 def _seconds(per: Per) -> float | None:
     if isinstance(per, str):
         if per not in CALENDAR and per not in OPEN:
-            raise ConfigError(f"per: expected one of {', '.join((*CALENDAR, *OPEN))}, or seconds, got another text")
+            raise ConfigError(f"per must be one of {', '.join((*CALENDAR, *OPEN))}, or seconds above 0, not {per!r}")
         return None
     seconds = per.total_seconds() if isinstance(per, timedelta) else per
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
-        raise ConfigError(f"per: expected seconds above 0, got a {type(per).__name__} that is not")
+        raise ConfigError(f"per must be one of {', '.join((*CALENDAR, *OPEN))}, or seconds above 0, not {per!r}")
     return float(seconds)
 
 

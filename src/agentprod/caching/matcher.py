@@ -75,10 +75,11 @@ class SemanticMatcher(Generic[V]):
         measured = embedder.threshold if threshold is None else threshold
         if measured is None:
             raise ConfigError(
-                f"no threshold was measured for {embedder.identity.name}: give threshold=, above 0 and up to 1"
+                f"SemanticCache threshold was not measured for {embedder.identity.name}: give threshold=, "
+                "above 0 and up to 1"
             )
         if not 0 < measured <= 1:
-            raise ConfigError(f"threshold={measured}: a cosine above 0 and up to 1 is needed")
+            raise ConfigError(f"SemanticCache threshold must be a cosine above 0 and up to 1, not {measured!r}")
         if ttl is not None and not ttl > 0:
             raise ConfigError(f"ttl={ttl}: more than 0 seconds, or None for ever")
         if max_entries < 1:

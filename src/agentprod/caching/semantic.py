@@ -119,6 +119,8 @@ class SemanticCache(Stock, Layer):
     ) -> None:
         if nondeterministic not in ("cache", "bypass"):
             raise ConfigError(f'{_NAME} nondeterministic must be "cache" or "bypass", not {nondeterministic!r}')
+        if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, int | float)):
+            raise ConfigError(f"{_NAME} threshold must be a cosine above 0 and up to 1, not {threshold!r}")
         if query is not None and not callable(query):
             raise ConfigError(f"{_NAME} query must be callable: (call) -> the text to compare")
         if isinstance(max_entries, bool) or not isinstance(max_entries, int) or max_entries < 1:

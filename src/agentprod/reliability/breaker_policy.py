@@ -103,10 +103,14 @@ class BreakerPolicy:
         for name in ("min_calls", "buckets", "probes", "close_after"):
             count = getattr(self, name)
             if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-                raise ConfigError(f"{name} must be a whole number of at least 1, not {count!r}")
+                raise ConfigError(f"CircuitBreaker {name} must be a whole number of at least 1, not {count!r}")
         for name in ("window", "open_for", "lease"):
             _check(name, getattr(self, name), low=0)
-        _check("max_open_for", self.max_open_for, low=self.open_for, closed=True)
+        if not self.open_for <= self.max_open_for < math.inf:
+            raise ConfigError(
+                f"CircuitBreaker max_open_for must be at least open_for, {self.open_for:g} seconds, "
+                f"not {self.max_open_for!r}"
+            )
         _check("jitter", self.jitter, low=0, high=1, closed=True)
         _check("ramp_for", self.ramp_for, low=0, closed=True)
         for share in self.ramp:
@@ -129,4 +133,4 @@ def _check(name: str, value: object, *, low: float, high: float = math.inf, clos
     if not in_range or isinstance(value, bool) or value == math.inf:
         above = f"at least {low:g}" if closed else f"above {low:g}"
         most = "" if high == math.inf else f" and at most {high:g}"
-        raise ConfigError(f"{name} must be {above}{most}, not {value!r}")
+        raise ConfigError(f"CircuitBreaker {name} must be {above}{most}, not {value!r}")

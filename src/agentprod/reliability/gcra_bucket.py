@@ -39,8 +39,11 @@ class Dimension:
     def __post_init__(self) -> None:
         for field in ("limit", "per", "burst"):
             value = getattr(self, field)
-            if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
-                raise ConfigError(f"{field} of {self.name!r} must be a number above 0, not {value!r}")
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+                what = self.name if field == "limit" else f"{field} of {self.name}"
+                raise ConfigError(f"RateLimit {what} must be a number above 0, not {value!r}")
 
 
 class Bucket:

@@ -34,9 +34,9 @@ class Goal:
     def __post_init__(self) -> None:
         given = [name for name in ("quality", "cost_share", "max_usd") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ConfigError(f"goal: expected exactly one of quality, cost_share and max_usd, got {len(given)}")
+            raise ConfigError(f"Goal takes exactly one of quality=, cost_share= and max_usd=, not {len(given)}")
         value = float(getattr(self, given[0]))
         highest = math.inf if given[0] == "max_usd" else 1.0
         if not 0 < value <= highest or math.isinf(value):
             upper = "" if highest == math.inf else " up to 1"
-            raise ConfigError(f"goal: {given[0]} has to be above 0{upper}")
+            raise ConfigError(f"Goal {given[0]} must be above 0{upper}, not {getattr(self, given[0])!r}")

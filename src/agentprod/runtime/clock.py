@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import math
 import os
 import threading
 import time
@@ -107,7 +108,8 @@ class _Timers:
         while True:
             with self._changed:
                 while not self._heap or self._heap[0][0] > time.monotonic():
-                    self._changed.wait(self._heap[0][0] - time.monotonic() if self._heap else None)
+                    left = self._heap[0][0] - time.monotonic() if self._heap else math.inf
+                    self._changed.wait(min(left, threading.TIMEOUT_MAX))
                 fn = heapq.heappop(self._heap)[2].fn
             if fn is not None:
                 try:

@@ -13,6 +13,7 @@ import os
 import re
 from typing import NamedTuple
 
+from agentprod.errors import ConfigError
 from agentprod.safety.pii.folding import INVISIBLE_TAGS
 
 __all__ = ["SPOTLIGHT_RULE", "Piece", "split_untrusted", "strip_template_tokens", "untrusted"]
@@ -60,7 +61,12 @@ def untrusted(text: str, source: str | None = None, *, key: bytes | None = None)
         source: where it is from, shown to the model; punctuation is dropped.
 
         key: of the hash; give one when several processes must make the same id. Default random for this process.
+
+    Raises:
+        ConfigError: `text` is no text.
     """
+    if not isinstance(text, str):
+        raise ConfigError(f"untrusted takes a text, not a {type(text).__name__}; json.dumps makes one of data")
     body = strip_template_tokens(text)
     name = _UNSAFE.sub(" ", source).strip()[:80] if source else ""
     secret = key or _KEY

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from agentprod.errors import ConfigError
 from agentprod.safety.pii.entities import DEFAULT
 from agentprod.safety.pii.recognizer import Finder, Recognizer
 from agentprod.safety.pii.scrubbed import Scrubbed
@@ -65,9 +66,11 @@ def scrub(
         The text, what was found, and `restore`.
 
     Raises:
-        ConfigError: an option cannot work, or the id is empty.
+        ConfigError: `text` is no text, an option cannot work, or the id is empty.
         Blocked: a value has the strategy `"block"`, a recogniser failed, or the vault is full.
     """
+    if not isinstance(text, str):
+        raise ConfigError(f"scrub takes a text, not a {type(text).__name__}; ScrubPII looks into whole requests")
     plain: tuple[Any, ...] = (
         entities is DEFAULT,
         strategy == "placeholder",
