@@ -81,7 +81,8 @@ def request(shape: str, items: list[Any]) -> dict[str, Any]:
 
 def orphans(items: list[Any], shape: str) -> int:
     """Calls without results and results without calls, in place, and reasoning without what it led to."""
-    bad, open_calls = 0, set()
+    bad = 0
+    open_calls: set[str] = set()
     for index, item in enumerate(items):
         blocks = item.get("content") if isinstance(item.get("content"), list) else []
         asked = {call["id"] for call in item.get("tool_calls") or ()}
