@@ -9,6 +9,10 @@ a reply. Resident memory is what /proc/self/status says, so this runs on Linux a
 
 from __future__ import annotations
 
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads that wait for each other take most of the time on a busy machine
+
 import argparse
 import gc
 import json
