@@ -249,7 +249,7 @@ def test_dated_overrides_hold_from_their_day_on() -> None:
         ({"new-model": {"input": 1}}, "output missing"),
         ({"new-model": {}}, "input and output missing"),
         ({"new-model": {"input": 1, "output": 2, "tokens": 3}}, "unknown kind of price"),
-        ({"new-model": {"input": -1, "output": 2}}, "input: expected dollars per million tokens"),
+        ({"new-model": {"input": -1, "output": 2}}, "price of 'new-model': input: expected dollars per million tokens"),
         ({"new-model": {"input": "cheap", "output": 2}}, "got a str"),
         ({"new-model": {"input": True, "output": 2}}, "got a bool"),
         ({"new-model": {"input": "1e-10", "output": 2}}, "at most 9 decimals"),
@@ -344,6 +344,13 @@ def test_counts_may_be_given_one_by_one() -> None:
     usage = Usage(1000, 100, 300, 200, 50, 20, server_tool_calls={"web_search": 1})
     assert prices.price("claude-sonnet-4-5", usage, tier="batch") == one_by_one
     assert prices.rate("claude-sonnet-4-5").cost(replace(usage, service_tier="batch")) == one_by_one
+
+
+@pytest.mark.parametrize("given", [{"input": -1}, {"output": 1.5}, {"cache_read": True}, {"tools": {"web_search": -2}}])
+def test_counts_by_hand_are_whole_numbers(given: dict[str, Any]) -> None:
+    """A count that cannot be is an error that names it, not a price of nothing."""
+    with pytest.raises(ConfigError, match=f"{next(iter(given.get('tools', given)))} is a whole number"):
+        prices.price("gpt-5-mini", **given)
 
 
 @pytest.mark.usefixtures("table_only")

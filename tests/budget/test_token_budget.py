@@ -649,7 +649,7 @@ def test_the_async_twins() -> None:
         ({"usd": 1, "soft": 0}, "soft="),
         ({"usd": 1, "soft": 2}, "soft="),
         ({"usd": 1, "name": ""}, "name="),
-        ({"usd": 1, "colour": "red"}, "colour"),
+        ({"usd": 1, "colour": "red"}, "no option colour;"),
         ({"usd": 1, "on_exceeded": "explode"}, "on_exceeded"),
         ({"usd": 1, "on_exceeded": ()}, "on_exceeded"),
         ({"usd": 1, "on_exceeded": ("warn", "raise")}, "lets every call pass"),

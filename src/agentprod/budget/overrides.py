@@ -141,6 +141,8 @@ def _from_mapping(key: str, prices: Mapping[str, Any], list_price: Callable[[str
         prices = {**{name: Decimal(getattr(listed, name)).scaleb(-9) for name in _FIELDS}, **prices}
     try:
         own = Rate.per_million(**prices)
+    except ConfigError as error:
+        raise ConfigError(f"price of {key!r}: {error}") from None
     except TypeError:
         known = "input, output, cache_read, cache_write, cache_write_1h, reasoning, input_audio, output_audio, "
         raise ConfigError(

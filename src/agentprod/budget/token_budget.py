@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from agentprod.budget.booking import Meter, OnUnknown
@@ -317,8 +318,9 @@ def _one_limit(options: LimitOptions) -> Limit:
     try:
         return Limit(**options)
     except TypeError:
+        unknown = [name for name in options if name not in signature(Limit).parameters]
         raise ConfigError(
-            f"TokenBudget has no option {', '.join(options)}; see ap.Limit for those of a limit"
+            f"TokenBudget has no option {', '.join(unknown)}; see ap.Limit for those of a limit"
         ) from None
 
 
