@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from agentprod.routing.encoder import WAVES, Encoder, Example, gather
 from agentprod.routing.features import BUCKETS, SURFACE, hashed_grams, surface_features, tokens_of
-from agentprod.routing.ridge import PENALTIES, Spectrum, solve
+from agentprod.routing.ridge import PENALTIES, Spectrum
 
 
 def features(text: str) -> dict[str, float]:
@@ -124,6 +125,20 @@ def test_examples_without_words_can_be_encoded() -> None:
     assert kernel[0, 0] == pytest.approx(kernel[0, 2])
 
 
+def exact(kernel: Any, targets: Any, penalty: float) -> Any:
+    return np.linalg.solve(kernel + penalty * np.eye(len(kernel)), targets)
+
+
+@pytest.mark.parametrize("penalty", [PENALTIES[0], PENALTIES[-1]])
+def test_solutions_are_exact(penalty: float) -> None:
+    """Though the kernel is decomposed in single precision, and has values far apart."""
+    random = np.random.default_rng(2)
+    points = np.abs(random.normal(size=(120, 20)))
+    kernel, targets = points @ points.T, random.normal(size=(120, 2))
+    found = Spectrum.of(kernel).solve(kernel, targets, penalty)
+    assert found == pytest.approx(exact(kernel, targets, penalty), rel=1e-9, abs=1e-12)
+
+
 def test_leaving_one_out_is_what_the_shortcut_computes() -> None:
     """The penalty chosen in closed form is the one that leaving out each row in turn chooses."""
     random = np.random.default_rng(0)
@@ -134,7 +149,7 @@ def test_leaving_one_out_is_what_the_shortcut_computes() -> None:
     errors = []
     for penalty in PENALTIES:
         left_out = [
-            float(kernel[row, keep] @ solve(kernel[np.ix_(keep, keep)], targets[keep], penalty)[:, 0]) - targets[row, 0]
+            float(kernel[row, keep] @ exact(kernel[np.ix_(keep, keep)], targets[keep], penalty)[:, 0]) - targets[row, 0]
             for row in range(40)
             if (keep := [other for other in range(40) if other != row])
         ]
@@ -152,7 +167,7 @@ def test_rows_left_out_are_not_seen() -> None:
     others = targets[keep] - targets[keep].mean()
     kernel = points @ points.T
     assert before[0, 0] == pytest.approx(
-        float(kernel[0, keep] @ solve(kernel[np.ix_(keep, keep)], others, 1.0)[:, 0]), abs=1e-5
+        float(kernel[0, keep] @ exact(kernel[np.ix_(keep, keep)], others, 1.0)[:, 0]), abs=1e-5
     )
     targets[0] += 10
     after = spectrum.leave_one_out(targets, 1.0)

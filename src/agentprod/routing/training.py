@@ -12,7 +12,7 @@ from agentprod.routing.features import BUCKETS
 from agentprod.routing.learned import LearnedRouter
 from agentprod.routing.log_table import LogTable
 from agentprod.routing.policy import Policy
-from agentprod.routing.ridge import Spectrum, solve
+from agentprod.routing.ridge import Spectrum
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,11 +148,11 @@ def _fit_heads(
     common = targets.mean(1, keepdims=True)
     spectrum = Spectrum.of(kernel)
     penalty = spectrum.best_penalty(common)
-    weights = np.tile(solve(kernel, common, penalty), (1, targets.shape[1]))
+    weights = np.tile(spectrum.solve(kernel, common, penalty), (1, targets.shape[1]))
     predicted = np.tile(spectrum.leave_one_out(common, penalty), (1, targets.shape[1]))
     apart = targets - common
     penalty = spectrum.best_penalty(apart)
-    weights += solve(kernel, apart, penalty)
+    weights += spectrum.solve(kernel, apart, penalty)
     gain = targets[:, strong] - targets[:, 0]
     both = spectrum.leave_one_out(np.column_stack([apart, gain[deals].T]), penalty)
     return _Heads(weights, predicted + both[:, : targets.shape[1]], both[:, targets.shape[1] :])
@@ -174,7 +174,7 @@ def _fit_alone(
         spectrum = Spectrum.of(own)
         penalty = spectrum.best_penalty(part[:, None])
         outcomes = np.column_stack([part, *(part[_within(deal, rows)] for deal in deals)])
-        fitted = solve(own, outcomes, penalty)
+        fitted = spectrum.solve(own, outcomes, penalty)
         weights[rows, model] = fitted[:, 0]
         everywhere = kernel[:, rows] @ fitted
         everywhere[rows] = spectrum.leave_one_out(outcomes, penalty)
