@@ -113,6 +113,7 @@ def test_a_date_of_birth_is_found_behind_its_word(text: str, value: str) -> None
         "生日快乐",
         "a new bond 1990-01-01",
         "2001年10月1日及之前出生",
+        "签发2011-10-01出生地上海",
     ],
 )
 def test_other_dates_are_left_alone(text: str) -> None:

@@ -23,7 +23,7 @@ _DATE = (
     r"|[0-9]{4}[ ]?年[ ]?[0-9]{1,2}[ ]?月(?:[ ]?[0-9]{1,2}[ ]?[日号])?"
     r"|(?:19|20)[0-9]{6}(?![0-9])"
     rf"|[0-9]{{1,2}}(?:st|nd|rd|th)?[ \-](?:of )?(?:{_MONTH})\.?,?[ \-][0-9]{{4}}"
-    rf"|(?:{_MONTH})\.?[ ][0-9]{{1,2}}(?:st|nd|rd|th)?,?[ ][0-9]{{4}})"
+    rf"|(?<![A-Za-z])(?:{_MONTH})\.?[ ][0-9]{{1,2}}(?:st|nd|rd|th)?,?[ ][0-9]{{4}})"
 )
 _MARKUP = r"(?:[^\w]{0,6}<[A-Za-z][^<>]{0,30}>|[^\w\n]{0,6}\n)?[^\w]{0,6}"
 """Signs, a tag or the end of a line between the words and the date."""
@@ -32,18 +32,17 @@ _BIRTH = re.compile(
     rf"(?P<date>{_DATE})",
     re.IGNORECASE,
 )
-_BIRTH_AFTER = re.compile(rf"(?<![0-9])(?P<date>{_DATE})\Z", re.IGNORECASE)
+_BIRTH_AFTER = re.compile(rf"(?<![0-9A-Za-z])(?P<date>{_DATE})\Z", re.IGNORECASE)
+_LABEL = re.compile("[日年时地证]")  # 出生日期 and its like name what follows, not the date before
 _ISO = re.compile(r"([0-9]{4})[^0-9]?([0-9]{2})[^0-9]?([0-9]{2})")
 
 
 def birth_dates(text: str, start: int = 0) -> Iterator[Span]:
     """Yield dates right behind "born", "DOB", "date of birth", 出生日期 …, or before 出生; the words stay readable."""
     for end, at, stem in _STEMS.find(lower(text), max(0, start - 64)):
-        match = _BIRTH.match(text, end)
-        if not match and stem == "出生":
-            match = _BIRTH_AFTER.search(text, max(0, at - 24), at)
-        if match:
-            begin, end = match.span("date")
-            iso = _ISO.fullmatch(match["date"])
-            if begin >= start and not (iso and not valid_date(int(iso[1]), int(iso[2]), int(iso[3]))):
-                yield Span(begin, end, "DATE_OF_BIRTH", 0.7)
+        after = stem == "出生" and not _LABEL.match(text, end)
+        for match in (_BIRTH.match(text, end), _BIRTH_AFTER.search(text, max(0, at - 24), at) if after else None):
+            if match:
+                iso = _ISO.fullmatch(match["date"])
+                if match.start("date") >= start and not (iso and not valid_date(*map(int, iso.groups()))):
+                    yield Span(*match.span("date"), "DATE_OF_BIRTH", 0.7)

@@ -70,7 +70,7 @@ def ibans(text: str, start: int = 0) -> Iterator[Span]:
             yield Span(begin, body.end(), "IBAN", 1.0)
 
 
-_OPEN_IBAN = re.compile(r"(?<![0-9A-Za-z])([A-Za-z]{2})[0-9]{2}(?:[ \-]?[0-9A-Za-z]){0,30}[ \-]?\Z")
+_OPEN_IBAN = re.compile(r"([A-Za-z]{2})[0-9]{2}(?:[ \-]?[0-9A-Za-z]){0,30}[ \-]?\Z")
 
 
 def open_iban(text: str, start: int) -> int:
@@ -79,7 +79,8 @@ def open_iban(text: str, start: int) -> int:
     floor = max(start, size - 72)
     for match in _IBAN_START.finditer(text, max(start, floor)):
         begin = match.start() - 2
-        if begin >= start and text[begin : begin + 2].upper() in _IBAN_LENGTHS and _OPEN_IBAN.match(text, begin):
+        known = begin >= start and text[begin : begin + 2].upper() in _IBAN_LENGTHS
+        if known and _OPEN_IBAN.match(text, begin) and starts_clean(text, begin, _GLUED_IBAN):
             return begin
     return size
 

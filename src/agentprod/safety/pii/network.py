@@ -107,6 +107,7 @@ _IPV6_RUN = re.compile(r"[0-9A-Fa-f:]{2,39}(?:(?:\.[0-9]{1,3}){3})?")
 _IPV6_LEFT = re.compile(r"[0-9A-Fa-f:]{0,39}")
 _ZONE = re.compile(r"%[0-9A-Za-z]{1,15}")
 _IP_WORD = re.compile(r"(?:(?<![a-z])ip(?:v6)?(?![a-z])|address|地址).{0,12}\Z", re.IGNORECASE)
+_DIGITS = "0123456789"
 _SUBSCRIPT = re.compile(r"[\w)\]]\[\Z")
 
 
@@ -131,6 +132,8 @@ def _ipv6_addresses(text: str, start: int) -> Iterator[Span]:
 def _is_ipv6(text: str, begin: int, end: int) -> bool:
     value = text[begin:end]
     colons = value.count(":")
+    if not any(char in value for char in _DIGITS):
+        return False  # whether it is looked for at all must not hang on a digit elsewhere
     if colons > 8 or (colons < 7 and "::" not in value and not (colons == 6 and "." in value)):
         return False
     before = text[max(0, begin - 24) : begin]
@@ -147,7 +150,7 @@ def _is_ipv6(text: str, begin: int, end: int) -> bool:
     if colons >= 6:
         return True
     # `a::b` and `x[1::2]` are code more often than addresses.
-    weak = len(value) < 6 or not any(char.isdigit() for char in value) or bool(_SUBSCRIPT.search(before))
+    weak = len(value) < 6 or bool(_SUBSCRIPT.search(before))
     return not weak or bool(_IP_WORD.search(before)) or (value == "::1" and not _SUBSCRIPT.search(before))
 
 

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from agentprod.safety.pii.birth import MONTHS
+from agentprod.safety.pii.entities import SECRETS
 from agentprod.safety.pii.folding import Folded, fold
 from agentprod.safety.pii.identity import open_iban
 from agentprod.safety.pii.overlap import resolve
@@ -30,8 +31,10 @@ _TOKEN = (
     "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 )
 _TOKEN_RUN = re.compile(f"[{_TOKEN}]*")
+_ASCII_RUN = re.compile("[!-~]*")
 _PROVINCE = re.compile("[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼]")
 _ONLY_TOKEN = re.compile(f"[{_TOKEN}]+")
+_ONLY_ASCII = re.compile("[!-~]+")
 _LAST_WORD = re.compile("(?:[0-9](?:st|nd|rd|th)|(?<![A-Za-z])[A-Za-z]+)\\Z", re.IGNORECASE)
 _FIRST_WORD = re.compile("[A-Za-z]+")
 _JOINING = frozenset(
@@ -72,27 +75,29 @@ def _joins_left(token: str, *, partial: bool) -> bool:
     return partial and word.end() == len(core) and any(known.startswith(lowered) for known in _JOINING)
 
 
-def safe_cut(text: str, start: int) -> int:
+def safe_cut(text: str, start: int, *, spaced: bool = True) -> int:
     """Return up to where folded text is final, at least `start`: no value begins before and ends after that offset.
 
     Args:
         text: what has arrived.
 
         start: up to where it was final before.
+
+        spaced: whether values may hold spaces; credentials, but for private keys, do not.
     """
-    cut = _word_cut(text, start)
-    opened = min(open_iban(text, start), open_private_key(text, start))
+    cut = _word_cut(text, start, spaced)
+    opened = min(open_iban(text, start) if spaced else len(text), open_private_key(text, start))
     # What opens inside a word is held with the whole of that word.
-    return _word_cut(text[:opened], start) if start < opened < cut else max(start, min(cut, opened))
+    return _word_cut(text[:opened], start, spaced) if start < opened < cut else max(start, min(cut, opened))
 
 
-def _word_cut(text: str, start: int) -> int:
+def _word_cut(text: str, start: int, spaced: bool) -> int:
     """Return the last place between two words over which no value reaches."""
     size = len(text)
-    run = _TOKEN_RUN.match(text[start:][::-1])
+    run = (_TOKEN_RUN if spaced else _ASCII_RUN).match(text[start:][::-1])
     cut = size - (run.end() if run else 0)
     token, partial = text[cut:], True
-    while cut > start and text[cut - 1] == " ":
+    while spaced and cut > start and text[cut - 1] == " ":
         gap = len(text[start:cut].rstrip(" ")) + start
         if cut - gap > 3:
             break
@@ -131,6 +136,7 @@ class ScrubStream:
         windows = [recognizer.window for recognizer in scrubber.recognizers]
         self._whole = None in windows
         self._window = max([scrubber.window, *(window or 0 for window in windows)])
+        self._spaced = not scrubber.entities <= SECRETS or bool(windows)
         self._text = before
         self._done = len(before)
         self._waiting: list[str] = []
@@ -146,7 +152,8 @@ class ScrubStream:
             return ""
         # Inside a word nothing becomes final: a word of any length costs one scan, not one per piece.
         held = len(self._text) - self._done + self._waiting_size
-        if not self._window and held < _LONGEST_TOKEN and _ONLY_TOKEN.fullmatch(text):
+        inside = _ONLY_TOKEN if self._spaced else _ONLY_ASCII
+        if not self._window and held < _LONGEST_TOKEN and inside.fullmatch(text):
             return ""
         self._collect()
         return self._advance(last=False)
@@ -200,7 +207,7 @@ class ScrubStream:
         if end <= self._done:
             return self._done
         folded = fold(self._text[:end])
-        cut = safe_cut(folded.text, _folded_offset(folded, self._done))
+        cut = safe_cut(folded.text, _folded_offset(folded, self._done), spaced=self._spaced)
         return end if cut >= len(folded.text) else folded.offset(cut)
 
     def _forget(self) -> None:
