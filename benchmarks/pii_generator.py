@@ -352,6 +352,54 @@ def positives(seed: int, rows: int, *, carriers: str = "plain", lang: str = "zh"
         yield {"id": f"{lang}-{number}", "lang": lang, "text": text, "spans": spans, "labelled": sorted(VALUES)}
 
 
+FIELDS = {
+    "EMAIL": ("email", "contact_email", "邮箱"), "PHONE": ("phone", "tel", "联系电话"), "CREDIT_CARD": ("card", "card_number", "信用卡号"), "US_SSN": ("ssn", "SSN", "社会安全号"),
+    "IBAN": ("iban", "IBAN", "国际账号"), "IP": ("client_ip", "host", "登录IP"), "MAC": ("mac", "device", "物理地址"), "CN_ID": ("id_number", "national_id", "身份证号"),
+    "CN_BANK_CARD": ("bank_card", "card_no", "银行卡号"), "CN_USCC": ("uscc", "credit_code", "统一社会信用代码"), "CN_PASSPORT": ("passport", "passport_no", "护照号"), "CN_PLATE": ("plate", "vehicle", "车牌"),
+    "SECRET": ("api_key", "access_token", "密钥"),
+}  # fmt: skip
+"""Two English names of a field and a Chinese one."""
+
+CARRIERS = (
+    # chats
+    "[10:42] sam: hey, it's {v} thx", "<alice> yeah {f} is {v}!!", "> {f}: {v}\nok got it", "亲，我的{z}是{v}哦~", "好的收到[微笑]{z}{v}", "那个……{z}是{v}吧？", "在吗？{z}：{v}；别发错了",
+    # tables and data
+    "id,name,{f},note\n17,Ann,{v},ok", "17;Ann;{v};ok", "Ann\t{v}\t2", '"Ann","{v}","yes"', "编号|姓名|{z}\n3|王芳|{v}", "| Ann | {v} | x |", '[{{"k": "{f}", "value": "{v}"}}]', '{{"user": {{"{f}": "{v}", "tags": ["a"]}}}}',
+    # code, logs, markup
+    "UPDATE t SET {f} = '{v}' WHERE id = 5;", "INSERT INTO users VALUES (7, 'Ann', '{v}', NULL);", "2026-03-04T10:11:12Z INFO svc=auth {f}={v} status=ok", "[WARN] bad {f}: {v} (retry 2)", 'const {f} = "{v}"; // test', "assert send('{v}') is True",
+    "<td>{v}</td>", "<p>{f}: <b>{v}</b></p>", "- **{f}**: `{v}`", "> {z}：**{v}**",
+    # letters, contracts, notes, labels
+    "Hi,\n\nplease note my new {f} {v}.\n\nThanks", "--\nAnn Lee | Sales\n{f}: {v}\n", "甲方（{z}：{v}）与乙方签订本合同。", "授权代表：张三，{z}：{v}。", "患者，男，45岁，{z}：{v}，主诉头痛3天。", "Pt. seen today. {f} {v}. BP 120/80.", "收：王五，{z}{v}，北京市朝阳区",
+    # lists and edges
+    "①{z}{v}②李四", "“{v}”", "【{z}】{v}", "（{z}{v}）", "请找{z}{v}办", "{z}{v}已登记", "({f} {v})", "{f}={v};", "{f}: {v}.", "{f}: {v}...",
+)  # fmt: skip
+
+
+def documents(seed: int, each: int, *, how: str = "") -> Iterator[Row]:
+    """Yield rows with one value each, every entity in every carrier: cells, queries, quotations, lists, letters.
+
+    Args:
+        seed: of the random generator.
+
+        each: how many rows per entity and carrier.
+
+        how: a disguise, see `positives`.
+    """
+    rng = random.Random(f"{seed}/documents/{how}")
+    for entity, (one, other, chinese) in FIELDS.items():
+        for place, carrier in enumerate(CARRIERS):
+            for number in range(each):
+                value = disguise(rng, VALUES[entity](rng), how)
+                before, _, after = carrier.format(f=rng.choice((one, other)), z=chinese, v="\0").partition("\0")
+                yield {
+                    "id": f"{entity}-{place}-{number}",
+                    "lang": "zh" if chinese in carrier or "{z}" in carrier else "en",
+                    "text": before + value + after,
+                    "spans": [[len(before), len(before) + len(value), entity]],
+                    "labelled": sorted(VALUES),
+                }
+
+
 def phone_rows(seed: int, rows: int) -> Iterator[Row]:
     """Yield telephone numbers of many countries, in sentences of eight languages."""
     rng = random.Random(f"{seed}/phones")

@@ -247,6 +247,8 @@ def main() -> None:
         for carriers in ("plain", "other"):
             made = list(generator.positives(seed, rows, carriers=carriers, lang=lang))
             measure(f"Generated {lang}, {carriers} sentences", made, systems, EVERYTHING, options.misses)
+    made = list(generator.documents(seed, 1 + rows // 600))
+    measure("Generated, in chats, tables, code and letters", made, systems, EVERYTHING, options.misses)
     for how in ("full-width", "zero-width", "arabic", "dashes"):
         made = list(generator.positives(seed, rows // 2, how=how, carriers="other"))
         measure(f"Generated zh, {how}", made, systems, EVERYTHING, options.misses)
