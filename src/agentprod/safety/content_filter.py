@@ -37,7 +37,8 @@ class ContentFilter(Layer):
 
     Texts of users and tools are checked once each, so that a history is not checked again every turn. An answer is
     checked whole; a stream in pieces of a sentence or more, each with what stood before it, and a piece is delivered
-    when it has passed. Inside `ScrubPII`, as the recommended order has it, the check sees placeholders.
+    when it has passed. Inside `ScrubPII`, as the recommended order has it, the check sees placeholders. Reasoning,
+    arguments of tool calls, images and sound in answers are not checked.
 
     Args:
         check: see `Check`. A synchronous one runs on a thread in asynchronous calls.
