@@ -23,9 +23,11 @@ import agentprod as ap
 from agentprod.events import ErrorEvent
 from agentprod.faults import Failure, classify, rate_limit_resets, retry_hint
 from tests.sdk_errors import (
+    HTTP,
     anthropic_error,
     anthropic_event_error,
     connection_error,
+    http_of,
     openai_error,
     openai_event_error,
     response,
@@ -136,6 +138,24 @@ def test_types_of_anthropic(told: tuple[int, str], expected: ap.Fault) -> None:
     assert fault(anthropic_error(status, kind)) is expected
 
 
+ANTHROPIC_CODES = {
+    (400, "invalid_request_error", "context_length_exceeded"): ap.Fault.CONTEXT_OVERFLOW,
+    (429, "rate_limit_error", "credit_balance_exhausted"): ap.Fault.QUOTA,
+    (400, "invalid_request_error", "never_heard_of"): ap.Fault.BAD_REQUEST,
+    (500, "api_error", None): ap.Fault.SERVER,
+}
+
+
+@pytest.mark.parametrize(("told", "expected"), ANTHROPIC_CODES.items())
+def test_codes_of_anthropic(told: tuple[int, str, str | None], expected: ap.Fault) -> None:
+    """The code in an error's details is finer than its type, whether or not the SDK reads it."""
+    status, kind, code = told
+    body = {"type": "error", "error": {"type": kind, "message": "m", "details": {"error_code": code}}}
+    answer = response(status, body, http=http_of(anthropic))
+    assert fault(anthropic.APIStatusError("m", response=answer, body=body)) is expected
+    assert fault(anthropic_error(status, kind, code=code)) is expected
+
+
 MESSAGES = {
     "prompt is too long: 210000 tokens > 200000 maximum": ap.Fault.CONTEXT_OVERFLOW,
     "This model's maximum context length is 8192 tokens.": ap.Fault.CONTEXT_OVERFLOW,
@@ -184,10 +204,10 @@ TRANSPORT = {
     "read timeout": (httpx2.ReadTimeout("slow", request=REQUEST), ap.Fault.TIMEOUT, False),
     "connect timeout": (httpx2.ConnectTimeout("slow", request=REQUEST), ap.Fault.TIMEOUT, True),
     "pool timeout": (httpx2.PoolTimeout("busy", request=REQUEST), ap.Fault.TIMEOUT, True),
-    "sdk connection": (connection_error(httpx2.ReadError("reset")), ap.Fault.CONNECTION, False),
-    "sdk refused": (connection_error(httpx2.ConnectError("refused")), ap.Fault.CONNECTION, True),
-    "sdk timeout": (connection_error(httpx2.ReadTimeout("slow")), ap.Fault.TIMEOUT, False),
-    "sdk connect timeout": (connection_error(httpx2.ConnectTimeout("slow")), ap.Fault.TIMEOUT, True),
+    "sdk connection": (connection_error(HTTP.ReadError("reset")), ap.Fault.CONNECTION, False),
+    "sdk refused": (connection_error(HTTP.ConnectError("refused")), ap.Fault.CONNECTION, True),
+    "sdk timeout": (connection_error(HTTP.ReadTimeout("slow")), ap.Fault.TIMEOUT, False),
+    "sdk connect timeout": (connection_error(HTTP.ConnectTimeout("slow")), ap.Fault.TIMEOUT, True),
     "anthropic connection": (anthropic.APIConnectionError(request=REQUEST), ap.Fault.CONNECTION, False),
     "anthropic timeout": (anthropic.APITimeoutError(request=REQUEST), ap.Fault.TIMEOUT, False),
     "reset": (ConnectionResetError(), ap.Fault.CONNECTION, False),

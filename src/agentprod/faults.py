@@ -322,8 +322,9 @@ def _codes(chain: Sequence[BaseException]) -> Iterator[str]:
         inner = body.get("error") if isinstance(body, Mapping) else None
         for source in (inner, body):
             if isinstance(source, Mapping):
-                for key in ("code", "type"):
-                    value = source.get(key)
+                details = source.get("details")  # Anthropic's; older SDKs leave them in the body
+                code = details.get("error_code") if isinstance(details, Mapping) else None
+                for value in (source.get("code"), code, source.get("type")):
                     if isinstance(value, str):
                         yield value
         for key in ("code", "type", "error_code"):
