@@ -288,7 +288,9 @@ class Instruments:
         if metric.kind == "updown":
             return meter.create_up_down_counter(metric.name, **about).add, sets
         if metric.kind == "gauge":
-            return meter.create_gauge(metric.name, **about).set, sets
+            values = Sums()
+            meter.create_observable_gauge(metric.name, callbacks=[values.observe], **about)
+            return values.set, sets
         if metric.kind == "observed":
             meter.create_observable_counter(metric.name, callbacks=[_observe_drops], **about)
             return _nothing, sets

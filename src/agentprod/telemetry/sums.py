@@ -1,7 +1,8 @@
-"""Counters that are added up here and read by OpenTelemetry when somebody collects.
+"""Counters and gauges that are kept here and read by OpenTelemetry when somebody collects.
 
 A counter of the SDK takes several microseconds for each addition, and every call adds to several; a sum of our own
 takes a fraction of one. What is exported is the same: a cumulative, monotonic sum by label set.
+A gauge of SDKs before 1.45 forgets its value once it is collected, so that a second scrape does not find it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Labels = tuple[tuple[str, str | int], ...]
 
 
 class Sums:
-    """Sums by label set, of one counter."""
+    """Sums by label set, of one counter; or the last values of one gauge."""
 
     def __init__(self) -> None:
         self._sums: dict[Labels, float] = {}
@@ -34,8 +35,13 @@ class Sums:
         with self._lock:
             self._sums[key] = self._sums.get(key, 0) + value
 
+    def set(self, value: float, labels: Mapping[str, str | int]) -> None:
+        """Replace the value of a label set."""
+        with self._lock:
+            self._sums[tuple(labels.items())] = value
+
     def observe(self, _: CallbackOptions) -> list[Observation]:
-        """Return all sums."""
+        """Return all of them."""
         from opentelemetry.metrics import Observation
 
         with self._lock:
