@@ -109,7 +109,7 @@ MEASURING = (
     *("core", "reliability", "reliability_parts", "cache_speed", "cache_memory", "store_parts", "telemetry"),
     *("telemetry_parts", "telemetry_stack", "budget", "router_speed"),
 )
-MEASURING_ON_DATA = ("router", "cache_quality", "cache_index_speed")
+MEASURING_ON_DATA = ("router", "router_general", "cache_quality", "cache_index_speed")
 """What else is in benchmarks/ writes tables of the package, or is part of these."""
 PEERS = {"langchain": ("langchain-core", "3.11"), "snipz": ("snipz", "3.13")}
 """Peers of budgets in environments of their own, each with the Python it needs."""
