@@ -123,7 +123,7 @@ class Stack:
             self._names,
             prices or default_pricer,
             default_estimator,
-            next((found.scrub_text for found in layers if hasattr(found, "scrub_text")), default_scrub),
+            next((scrub for found in layers if (scrub := getattr(found, "scrub_text", None))), default_scrub),
             classify,
             own_retries,
             self._id,
