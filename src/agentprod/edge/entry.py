@@ -97,17 +97,21 @@ class Entry:
             call.limits = Limits(stream_until=deadline)
         return call
 
-    async def carry(self, call: Call) -> Reply:
+    def handler_for(self, dialect: Dialect) -> Handler:
+        """Return the handler of calls in a dialect, for `carry`."""
+        return self.other if dialect.operation == "other" else self.handler
+
+    async def carry(self, handler: Handler, call: Call) -> Reply:
         """Send a call through the onion and close its account, or arrange for it at the end of a stream."""
         try:
             # Counted first, asked then: drain() sees the call, or the call sees drain().
-            if call.runtime.kind == "sync":
+            if call.home.kind == "sync":
                 blocking.append(None)
             else:
                 tasks[call.ledger] = draining.task_reference()
             if draining.begun:
                 raise draining.shutting_down(call)
-            reply = await (self.other if call.dialect.operation == "other" else self.handler)(call)
+            reply = await handler(call)
             try:
                 whole = reply.stream is None
             except AttributeError:
@@ -135,7 +139,7 @@ class Entry:
     def close(self, call: Call, outcome: str, error: BaseException | None = None) -> None:
         """Write down how the call ended and tell those who listen."""
         ledger = call.ledger
-        if call.runtime.kind != "sync":
+        if call.home.kind != "sync":
             tasks.pop(ledger, None)
         elif blocking:  # none in a child that was forked meanwhile
             blocking.pop()

@@ -78,14 +78,14 @@ def wrap_function(entry: Entry, edge: FunctionEdge, stack: Any) -> Callable[...,
 
 
 def _sync(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
-    fn, stack_id = edge.fn, entry.stack_id
+    fn, stack_id, handler = edge.fn, entry.stack_id, entry.handler_for(edge.dialect)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         here = ambient()
         if not switch.active or stack_id in here.inside:
             return fn(*args, **kwargs)
         try:
-            reply = drive(entry.carry(edge.enter(entry, here, args, kwargs)))
+            reply = drive(entry.carry(handler, edge.enter(entry, here, args, kwargs)))
         except Stopped as stopped:
             raise stopped.carried from None
         return edge.leave(reply)
@@ -94,25 +94,25 @@ def _sync(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
 
 
 def _async(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
-    fn, stack_id = edge.fn, entry.stack_id
+    fn, stack_id, handler = edge.fn, entry.stack_id, entry.handler_for(edge.dialect)
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         here = ambient()
         if not switch.active or stack_id in here.inside:
             return await fn(*args, **kwargs)
-        return edge.leave(await entry.carry(edge.enter(entry, here, args, kwargs)))
+        return edge.leave(await entry.carry(handler, edge.enter(entry, here, args, kwargs)))
 
     return wrapper
 
 
 def _generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
-    fn, stack_id = edge.fn, entry.stack_id
+    fn, stack_id, handler = edge.fn, entry.stack_id, entry.handler_for(edge.dialect)
 
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         here = ambient()
         if not switch.active or stack_id in here.inside:
             return (yield from fn(*args, **kwargs))
-        items = edge.leave(drive(entry.carry(edge.enter(entry, here, args, kwargs))))
+        items = edge.leave(drive(entry.carry(handler, edge.enter(entry, here, args, kwargs))))
         try:
             return (yield from items)
         finally:
@@ -122,7 +122,7 @@ def _generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
 
 
 def _async_generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
-    fn, stack_id = edge.fn, entry.stack_id
+    fn, stack_id, handler = edge.fn, entry.stack_id, entry.handler_for(edge.dialect)
 
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         here = ambient()
@@ -130,7 +130,7 @@ def _async_generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
             async for item in fn(*args, **kwargs):
                 yield item
             return
-        items = edge.leave(await entry.carry(edge.enter(entry, here, args, kwargs)))
+        items = edge.leave(await entry.carry(handler, edge.enter(entry, here, args, kwargs)))
         pull = items._stream.pull
         try:
             while (batch := await pull()) is not None:

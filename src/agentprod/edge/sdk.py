@@ -17,6 +17,7 @@ from agentprod.edge.sdk_errors import SdkErrors
 from agentprod.edge.sockets import SocketWatch, shut_down, socket_of
 from agentprod.edge.suspended import Suspended, Undecoded
 from agentprod.edge.usage_event import HideUsage
+from agentprod.edge.watched import watched
 from agentprod.lateness import late
 from agentprod.meta import attach
 from agentprod.reply import Reply
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from agentprod.ambient import Ambient
     from agentprod.edge.entry import Entry
     from agentprod.edge.sdk_io import ClientIO
-    from agentprod.ledger import Attempt
+    from agentprod.ledger import Attempt, Ledger
     from agentprod.stream import Source
 
 __all__ = ["FEATURES", "Origin", "SdkEdge"]
@@ -167,11 +168,11 @@ class SdkEdge:
     async def _exchange(
         self, call: Call, origin: Origin, request: Any, until: float | None, phase: str, attempt: Attempt
     ) -> Any:
-        alarm, watch = None, None
+        client, alarm, watch = origin.client, None, None
         if until is not None:
             alarm = call.runtime.alarm()
             if self.io.kind == "sync":
-                watch = SocketWatch()
+                client, watch = watched(client), SocketWatch()
                 alarm.abort = watch.abort
         options = self._options(call, origin, request, until, attempt)
         options.__dict__["post_parser"] = Suspended(origin.post_parser, until, call.runtime.now, watch)
@@ -179,7 +180,7 @@ class SdkEdge:
             if alarm is not None:
                 alarm.enter(until)
             carrier = await self.io.request(
-                self._owner, origin.client, origin.cast_to, options, origin.stream, origin.stream_cls
+                self._owner, client, origin.cast_to, options, origin.stream, origin.stream_cls
             )
             if type(carrier) is Undecoded and not origin.stream and not hasattr(carrier.response, "_content"):
                 if call.dialect.operation != "other":
@@ -271,15 +272,10 @@ class SdkEdge:
             response = carrier.response
         else:
             response = self._answer(call, reply, origin, sent, carrier)
-        parse, ledger, parsed = origin.post_parser, call.ledger, None
-
-        def post_parser(found: Any) -> Any:
-            nonlocal parsed
-            parsed = parse(found) if callable(parse) else found
-            attach(parsed, ledger)
-            return parsed
-
-        options.__dict__["post_parser"] = post_parser  # a copy of our own: nobody else watches it change
+        # A raw response, asked for by a header, is parsed when its owner likes, and its result speaks of the call, too.
+        raw = hasattr(origin.options.headers, "items")
+        parse = _attaching(origin.post_parser, call.ledger) if raw else origin.post_parser
+        options.__dict__["post_parser"] = parse  # a copy of our own: nobody else watches it change
         result = await self.io.process(
             self._owner,
             origin.client,
@@ -288,15 +284,14 @@ class SdkEdge:
             response=response,
             stream=origin.stream,
             stream_cls=origin.stream_cls,
-            retries_taken=retries + max(0, len(ledger.attempts) - 1),
+            retries_taken=retries + max(0, len(call.ledger.attempts) - 1),
         )
         if carrier is not None:
             if carrier.chained is not None:
                 result = await self.io.finalize(self._owner, origin.client, result, carrier.chained)
             # They hold the account, and the account holds the carrier: a cycle for the collector to find.
             carrier.options = carrier.chained = None
-        if result is not parsed:
-            attach(result, ledger)
+        attach(result, call.ledger)
         return result
 
     def _answer(
@@ -336,6 +331,15 @@ def _sdk_class(kind: type) -> type:
         if cls.__name__ in ("SyncAPIClient", "AsyncAPIClient"):
             return cls
     raise TypeError(kind)
+
+
+def _attaching(parse: Any, ledger: Ledger) -> Callable[[Any], Any]:
+    def post_parser(parsed: Any) -> Any:
+        made = parse(parsed) if callable(parse) else parsed
+        attach(made, ledger)
+        return made
+
+    return post_parser
 
 
 def _copy(options: Any, changes: dict[str, Any]) -> Any:

@@ -70,14 +70,6 @@ class SyncWrapped:
             return super()._finalize_middleware_result(result, request)  # type: ignore[misc]
         return _chained(self, result, request)
 
-    def _build_request(self, options: Any, **arguments: Any) -> Any:
-        request = super()._build_request(options, **arguments)  # type: ignore[misc]
-        marker = options.post_parser
-        if type(marker) is Suspended and marker.watch is not None:
-            marker.watch.also(request.extensions.get("trace"))
-            request.extensions = {**request.extensions, "trace": marker.watch}
-        return request
-
     def _sleep_for_retry(self, *, retries_taken: int, max_retries: int, options: Any, response: Any) -> None:
         error = _too_late(self, retries_taken, max_retries, options, response)
         if error is not None:
@@ -151,7 +143,7 @@ async def _through(
 ) -> Any:
     entry, edge = binding.entry, binding.edge
     call = edge.enter(entry, here, client, cast_to, options, stream, stream_cls)
-    return await edge.leave(call, await entry.carry(call))
+    return await edge.leave(call, await entry.carry(entry.handler_for(call.dialect), call))
 
 
 def _chained(client: Any, result: Any, request: Any) -> Any:
