@@ -246,6 +246,16 @@ def test_features_do_not_import_asyncio() -> None:
 
 
 @pytest.mark.skipif(not (SOURCE / "agentprod/__init__.py").exists(), reason="the package has no public names yet")
+def test_a_misspelt_name_is_answered_with_the_right_one() -> None:
+    """Python suggests one of the names that the package lists, where an error says which was wanted of what."""
+    import agentprod
+
+    with pytest.raises(AttributeError) as caught:
+        agentprod.Rety  # noqa: B018
+    assert (caught.value.name, caught.value.obj) == ("Rety", agentprod)
+    assert "Retry" in dir(agentprod)
+
+
 def test_importing_the_package_loads_nothing_heavy() -> None:
     """`import agentprod` in a fresh interpreter leaves SDKs, numpy and tiktoken alone."""
     code = "import sys, agentprod; print(*sys.modules)"

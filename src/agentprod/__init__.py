@@ -5,6 +5,7 @@ Names load on first use: `import agentprod` alone imports no SDK, and no layer t
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -329,7 +330,8 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     place = _PLACE_OF.get(name) or _MODULES.get(name)
     if place is None:
-        raise AttributeError(f"module 'agentprod' has no attribute {name!r}")
+        # With name and object Python says which name was probably meant.
+        raise AttributeError(f"module 'agentprod' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     value = import_module(f"agentprod.{place}")
     if name not in _MODULES:
         value = getattr(value, name)

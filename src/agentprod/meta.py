@@ -130,7 +130,8 @@ def meta(result: Any) -> Meta:
 
     Args:
         result: what a wrapped client or a decorated function returned or raised: a reply, a stream,
-            a raw response, an exception.
+            a raw response, an exception. A message that an SDK put together from a stream is none of these; the
+            stream is.
 
     Raises:
         ConfigError: nothing is known of `result`; for `str` and `dict` results use `ap.last()` or
@@ -144,7 +145,8 @@ def meta(result: Any) -> Meta:
         seen = next((inner for name in _INNER if (inner := getattr(seen, name, None)) is not None), None)
     raise ConfigError(
         f"nothing is known of this {type(result).__name__}: it did not come from a wrapped client or a decorated "
-        "function, or it is of a kind that holds no attributes; use ap.last() right after the call, or ap.record()"
+        "function, or it is of a kind that holds no attributes; use ap.last() right after the call, or ap.record(). "
+        "What get_final_message() and its like put together, the stream knows: ap.meta(stream)"
     )
 
 

@@ -119,6 +119,14 @@ def standard(
     return Stack(*(layer for layer in layers if layer is not None), store=store)
 
 
+_HINTS = {
+    "budget": '; a limit is written ap.Limit(usd=5, per="day")',
+    "pii": "; to choose what is found, give ap.ScrubPII(entities=[…])",
+    "router": "; models to choose from are written ap.Router([…])",
+}
+"""What people write first, and what they want."""
+
+
 def _layer(
     option: str,
     given: Any,
@@ -136,7 +144,9 @@ def _layer(
     if not isinstance(given, type) and (hasattr(given, "handle") or (callable(given) and not kinds)):
         return given
     wanted = ["a layer", *(["True"] if default else []), *(kind.__name__ for kind in kinds), "None"]
-    raise ConfigError(f"standard({option}=) takes {', '.join(wanted)}, not a {type(given).__name__}")
+    raise ConfigError(
+        f"standard({option}=) takes {', '.join(wanted)}, not {type(given).__name__}{_HINTS.get(option, '')}"
+    )
 
 
 def _listed(given: Any) -> Sequence[Any]:
