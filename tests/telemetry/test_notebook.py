@@ -42,6 +42,11 @@ def printed(outputs: list[Any]) -> str:
     return "".join(each["text"] for each in outputs if each["output_type"] == "stream" and each["name"] == "stdout")
 
 
+def footer(outputs: list[Any]) -> str:
+    """The line below a cell."""
+    return "".join(each["data"]["text/plain"] for each in outputs if each["output_type"] == "display_data")
+
+
 def data(outputs: list[Any]) -> dict[str, str]:
     """What a cell's value showed as."""
     (result,) = [each for each in outputs if each["output_type"] == "execute_result"]
@@ -55,10 +60,10 @@ def test_loading_shows_nothing(outputs: list[list[Any]]) -> None:
 
 def test_the_footer_of_a_cell(outputs: list[list[Any]]) -> None:
     """A cell that made calls is followed by one line of figures, others by none."""
-    line = r"3 calls · 1 retry · 2 cache hits · [\d.]+ k? ?tokens · \$[\d.]+ · p95 [\d.]+ m?s\n"
-    assert re.fullmatch(line, printed(outputs[CALLS])), printed(outputs[CALLS])
-    assert printed(outputs[CARD]) == ""
-    assert printed(outputs[UNLOAD]) == ""
+    line = r"3 calls · 1 retry · 2 cache hits · [\d.]+ k? ?tokens · \$[\d.]+ · p95 [\d.]+ m?s"
+    assert re.fullmatch(line, footer(outputs[CALLS])), outputs[CALLS]
+    assert footer(outputs[CARD]) == ""
+    assert footer(outputs[UNLOAD]) == ""
 
 
 def test_the_card(outputs: list[list[Any]]) -> None:
@@ -79,7 +84,8 @@ def test_one_row_per_call(outputs: list[list[Any]]) -> None:
 
 def test_top_level_await(outputs: list[list[Any]]) -> None:
     """The asynchronous client works in a cell, and has its footer."""
-    assert printed(outputs[AWAIT]).startswith("assistant\n1 call · ")
+    assert printed(outputs[AWAIT]) == "assistant\n"
+    assert footer(outputs[AWAIT]).startswith("1 call · ")
 
 
 def test_many_items(notebook: Any, outputs: list[list[Any]]) -> None:

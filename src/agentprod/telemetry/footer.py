@@ -88,7 +88,8 @@ def load_ipython_extension(shell: Any) -> None:
     """Print a footer below each cell that made calls; run by `%load_ext agentprod`."""
     global _footer  # noqa: PLW0603 - one shell in a process, and loading twice must not print twice
     if _footer is None:
-        _footer = CellFooter()
+        # Displayed, not printed: it stands on a line of its own, whatever the cell printed last.
+        _footer = CellFooter(show=lambda line: shell.display_pub.publish({"text/plain": line}))
         _footer.attach(shell)
 
 
