@@ -331,6 +331,7 @@ def test_a_cost_is_exact_and_rounds_up() -> None:
     assert cost.usd == Decimal("0.000000001000001")
     assert cost.nano_usd == 2
     assert str(Cost(1_250_000_000_000_000, "table", "m")) == "$1.25"
+    assert repr(Cost(1_250_000_000_000_000, "table", "m")) == "Cost($1.25, source='table', model='m')"
     assert float(Cost(10**15, "table", "m")) == 1.0
     assert femto_per_token("0.0375") == 37_500_000
 

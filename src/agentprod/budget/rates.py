@@ -58,6 +58,9 @@ class Cost:
     def __str__(self) -> str:
         return f"${self.usd.normalize():f}"
 
+    def __repr__(self) -> str:
+        return f"Cost({self}, source={self.source!r}, model={self.model!r})"
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
