@@ -424,7 +424,7 @@ def test_a_very_long_series(clock: FakeClock) -> None:
         (ap.DeadlineExceeded("x"), 1),
         (ValueError("x"), 1),
     ],
-    ids=lambda value: f"{type(value).__name__}-{value}"[-40:] if isinstance(value, Exception) else "",
+    ids=lambda value: f"{type(value).__name__} {value}"[:90] if isinstance(value, Exception) else "",
 )
 def test_the_fault_table_decides(error: Exception, calls: int, clock: FakeClock) -> None:
     """What another try may cure is repeated, the rest is raised at once."""
@@ -517,7 +517,7 @@ def test_an_unknown_exception_is_told_of_once(clock: FakeClock) -> None:
         (TimeoutError(), 1),
         (Odd("x"), 1),
     ],
-    ids=lambda value: f"{type(value).__name__}-{value}"[-40:] if isinstance(value, Exception) else "",
+    ids=lambda value: f"{type(value).__name__} {value}"[:90] if isinstance(value, Exception) else "",
 )
 def test_effects_are_not_repeated(error: Exception, calls: int, clock: FakeClock) -> None:
     """With `idempotent=False` only what is known to precede the effect is repeated, whatever `on` and headers say."""

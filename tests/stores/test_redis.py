@@ -318,6 +318,7 @@ def _bytes(reply: Any) -> bytes:
     return reply if isinstance(reply, bytes) else str(reply).encode()
 
 
+@pytest.mark.filterwarnings("ignore:.*cluster_error_retry_attempts:DeprecationWarning")  # redis-py 6.0 of itself
 def test_a_cluster_takes_every_operation(cluster: str) -> None:
     """What changes together lies on one node; both ways."""
     url = cluster.replace("redis://", "redis+cluster://").removesuffix("/0")

@@ -14,7 +14,7 @@ import openai
 import pytest
 from opentelemetry import _logs
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
@@ -24,7 +24,15 @@ from agentprod.telemetry.footer import format_footer
 from agentprod.telemetry.later import later
 from agentprod.telemetry.record_ring import Calls
 from agentprod.testing import Provider, behaviours
-from tests.telemetry.tracing import CLAUDE, MODEL, Traces, anthropic_client, openai_client, running
+from tests.telemetry.tracing import (
+    CLAUDE,
+    MODEL,
+    InMemoryEvents,
+    Traces,
+    anthropic_client,
+    openai_client,
+    running,
+)
 
 CANARIES = {
     "mail": "ann.lee@corp-mail.com",
@@ -52,7 +60,7 @@ class Outlets:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.traces = Traces()
-        self.events = InMemoryLogRecordExporter()
+        self.events = InMemoryEvents()
         self.lines, self.debug = io.StringIO(), io.StringIO()
         self.audit = folder / "audit.jsonl"
         self.alerts: list[ap.Alert] = []

@@ -56,8 +56,9 @@ def test_what_cannot_be_scrubbed_is_dropped(dropped: Callable[[str], int]) -> No
     provider.add_span_processor(SimpleSpanProcessor(redacting(clean, broken)))
     provider.get_tracer("someone").start_span("x", attributes={"input": MAIL, "blob": MAIL.encode()}).end()
     (found,) = clean.get_finished_spans()
-    assert dict(found.attributes or {}) == {"input": "[dropped]", "blob": "[bytes]"}
-    assert dropped("capture") == 1
+    blob = (found.attributes or {})["blob"]  # older SDKs make text of bytes before any processor sees them
+    assert dict(found.attributes or {}) == {"input": "[dropped]", "blob": blob}
+    assert (blob, dropped("capture")) in (("[bytes]", 1), ("[dropped]", 2))
     provider.shutdown()
 
 

@@ -26,6 +26,7 @@ from tests.telemetry.tracing import (
     Traces,
     anthropic_client,
     clean,
+    needs_native_spans,
     openai_client,
     parent_id,
     running,
@@ -51,7 +52,7 @@ def client(provider: Provider, traces: Traces, *layers: Any, **options: Any) -> 
 
 def claude(provider: Provider, traces: Traces, *layers: Any) -> anthropic.Anthropic:
     stack = ap.Stack(Tracer(tracer_provider=traces.provider), *layers)
-    return stack.wrap(anthropic_client(provider, open_telemetry={"tracer_provider": traces.provider}))
+    return stack.wrap(anthropic_client(provider, traces))
 
 
 def test_a_call_is_one_client_span_with_one_attempt_below(provider: Provider, traces: Traces) -> None:
@@ -367,6 +368,7 @@ def test_other_traffic_has_a_span_that_no_viewer_takes_for_a_model_call(provider
     assert len(traces.attempts) == 1
 
 
+@needs_native_spans
 def test_the_sdk_s_own_span_is_below_the_attempt(provider: Provider, traces: Traces) -> None:
     """Anthropic's native span hangs under the attempt that sent it, and carries no counts."""
     claude(provider, traces).messages.create(model=CLAUDE, max_tokens=9, messages=HELLO)

@@ -11,7 +11,7 @@ import openai
 import pytest
 from opentelemetry import _logs
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -25,6 +25,7 @@ from tests.telemetry.tracing import (
     CLAUDE,
     HELLO,
     MODEL,
+    InMemoryEvents,
     Traces,
     anthropic_client,
     clean,
@@ -54,8 +55,8 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture
-def events(monkeypatch: pytest.MonkeyPatch) -> InMemoryLogRecordExporter:
-    exporter = InMemoryLogRecordExporter()
+def events(monkeypatch: pytest.MonkeyPatch) -> InMemoryEvents:
+    exporter = InMemoryEvents()
     logs = LoggerProvider()
     logs.add_log_record_processor(SimpleLogRecordProcessor(exporter))
     monkeypatch.setattr(_logs, "get_logger", logs.get_logger)
@@ -149,7 +150,7 @@ def test_messages_changed_after_the_call_are_recorded_as_they_were(provider: Pro
     assert "later" not in traces.operation["gen_ai.input.messages"]
 
 
-def test_text_in_an_event(provider: Provider, traces: Traces, events: InMemoryLogRecordExporter) -> None:
+def test_text_in_an_event(provider: Provider, traces: Traces, events: InMemoryEvents) -> None:
     """In event mode the span has no text; the event has it as structured values and belongs to the span."""
     client(provider, traces, capture="event").chat.completions.create(model=MODEL, messages=ASK)
     (span,) = traces.operations()
@@ -164,7 +165,7 @@ def test_text_in_an_event(provider: Provider, traces: Traces, events: InMemoryLo
     assert EMAIL not in str(attributes)
 
 
-def test_both_places(provider: Provider, traces: Traces, events: InMemoryLogRecordExporter) -> None:
+def test_both_places(provider: Provider, traces: Traces, events: InMemoryEvents) -> None:
     """`"both"` records on the span and in the event."""
     client(provider, traces, capture="both").chat.completions.create(model=MODEL, messages=ASK)
     assert "gen_ai.input.messages" in traces.operation

@@ -18,7 +18,17 @@ import agentprod as ap
 from agentprod.telemetry import dedupe, duplicates
 from agentprod.telemetry.tracer import Tracer
 from agentprod.testing import Provider, behaviours
-from tests.telemetry.tracing import CLAUDE, HELLO, MODEL, Traces, anthropic_client, clean, openai_client, running
+from tests.telemetry.tracing import (
+    CLAUDE,
+    HELLO,
+    MODEL,
+    Traces,
+    anthropic_client,
+    clean,
+    needs_native_spans,
+    openai_client,
+    running,
+)
 
 USAGE = ap.Usage(input_tokens=1105, output_tokens=7)
 KEY = "opentelemetry.genai.client.inference.context"
@@ -57,11 +67,12 @@ def answer(text: str) -> dict[str, Any]:
     return {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}], "usage": usage}
 
 
+@needs_native_spans
 @pytest.mark.parametrize("streaming", [False, True])
 def test_native_tracing_of_anthropic(provider: Provider, traces: Traces, streaming: bool) -> None:
     """With the SDK's own spans on, the viewer bills the call once."""
     stack = ap.Stack(Tracer(tracer_provider=traces.provider))
-    claude = stack.wrap(anthropic_client(provider, open_telemetry={"tracer_provider": traces.provider}))
+    claude = stack.wrap(anthropic_client(provider, traces))
     reply: Any = claude.messages.create(model=CLAUDE, max_tokens=9, messages=HELLO, stream=streaming)
     for _ in reply if streaming else ():
         pass

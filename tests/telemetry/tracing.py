@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from typing import Any
 
 import anthropic
 import openai
+import pytest
+from opentelemetry.sdk._logs import export as log_export
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -24,7 +27,12 @@ CLAUDE = "claude-opus-4-5"
 HELLO: list[Any] = [{"role": "user", "content": "Tell me a story about a lighthouse."}]
 
 
+# The second is its name before 1.39.
+InMemoryEvents: Any = getattr(log_export, "InMemoryLogRecordExporter", None) or log_export.InMemoryLogExporter
+
 _opened: list[Any] = []
+_native = "open_telemetry" in inspect.signature(anthropic.Anthropic).parameters
+needs_native_spans = pytest.mark.skipif(not _native, reason="this anthropic makes no spans of its own")
 
 
 @contextmanager
@@ -43,9 +51,10 @@ def openai_client(provider: Provider) -> openai.OpenAI:
     return client
 
 
-def anthropic_client(provider: Provider, **options: Any) -> anthropic.Anthropic:
-    """Return a client of the provider."""
-    client = anthropic.Anthropic(base_url=provider.anthropic_url, api_key="k", **options)
+def anthropic_client(provider: Provider, traces: Traces | None = None) -> anthropic.Anthropic:
+    """Return a client of the provider, whose own spans go to `traces` where it makes any."""
+    native: Any = {"open_telemetry": {"tracer_provider": traces.provider}} if _native and traces else {}
+    client = anthropic.Anthropic(base_url=provider.anthropic_url, api_key="k", **native)
     _opened.append(client)
     return client
 
