@@ -354,8 +354,8 @@ def test_an_async_iterable_that_is_no_iterator() -> None:
     ("thing", "message"),
     [
         (Callee, "Callee is a class"),
-        (3, "a int cannot be decorated"),
-        (property(lambda self: 1), "a property cannot be decorated"),
+        (3, "int cannot be decorated"),
+        (property(lambda self: 1), "property cannot be decorated"),
     ],
 )
 def test_what_cannot_be_decorated(thing: Any, message: str) -> None:

@@ -83,6 +83,12 @@ def test_what_is_no_client_is_refused_with_the_ways_that_work(thing: Any, says: 
         ap.Stack().wrap(thing)
 
 
+def test_a_part_of_a_client_is_refused_with_the_right_line(provider: Provider) -> None:
+    """What wrap returns has all its parts."""
+    with make_client("openai", "sync", provider) as client, pytest.raises(ap.ConfigError, match="wrap the client its"):
+        ap.Stack().wrap(client.chat.completions)
+
+
 def test_wrapping_twice_joins_the_stacks(kind: str, run: Run, provider: Provider) -> None:
     """One onion: the later stack outside, each layer once, one call."""
     inner, outer = Notes("inner"), Notes("outer")

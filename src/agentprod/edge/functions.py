@@ -153,5 +153,6 @@ def check_callable(fn: Any) -> None:
         raise ConfigError(f"{fn.__name__} is a class; decorate its method, or a function that makes the object")
     if not callable(fn):
         raise ConfigError(
-            f"a {type(fn).__name__} cannot be decorated; pass a function, a method, or an object with __call__"
+            f"{type(fn).__name__} cannot be decorated; pass a function, a method, or an object with __call__. "
+            "A client is wrapped: stack.wrap(client)"
         )

@@ -331,13 +331,15 @@ def provider_name(kind: type) -> str:
 
 def _unknown(client: Any) -> str:
     kind = type(client)
-    name = f"{kind.__module__}.{kind.__qualname__}"
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     ways = (
         "wrap takes clients of the openai and anthropic SDKs and of other SDKs of that shape; for anything else "
         "decorate the function that makes the call: @stack, or stack.decorate(fn)"
     )
     if isinstance(client, type):
         return f"{client.__name__} is a class; pass an instance: stack.wrap({client.__name__}()). {ways}"
+    if is_client(getattr(client, "_client", None)):
+        return f"{name} is a part of a client: wrap the client itself, and take the part from what wrap returns"
     if callable(client):
-        return f"a {name} is not a client but can be decorated: stack.decorate(…). {ways}"
-    return f"a {name} cannot be wrapped: {ways}"
+        return f"this {name} is not a client but can be decorated: stack.decorate(…). {ways}"
+    return f"{name} cannot be wrapped: {ways}"
