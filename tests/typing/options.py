@@ -48,3 +48,17 @@ ap.context(cache="off")  # type: ignore[arg-type]  # pyright: ignore[reportArgum
 ap.bind(client, usr="u1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 ap.TokenBudget(dollars=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 ap.TokenBudget(usd=5, per=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def vectors(texts: list[str]) -> list[list[float]]:
+    """What a local model's function looks like."""
+    return [[float(len(text))] for text in texts]
+
+
+async def awaited_vectors(texts: list[str]) -> list[list[float]]:
+    """And one that asks a service."""
+    return vectors(texts)
+
+
+ap.SemanticCache(embedder=ap.embedders.of(vectors, threshold=0.9))
+ap.SemanticCache(embedder=ap.embedders.of(awaited_vectors, threshold=0.9))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Any, assert_type
+from typing import assert_type
+
+import anthropic
+import openai
+from anthropic.types import MessageParam
+from openai.types.chat import ChatCompletionMessageParam
 
 import agentprod as ap
 
@@ -31,8 +35,20 @@ async def awaited() -> None:
 
 
 guard = ap.ToolGuard([add, send], approve=lambda request: request.digest, rate={"add": "5/hour"})
-assert_type(guard.run({}), list[dict[str, Any]])
-turn: Awaitable[list[dict[str, Any]]] = guard.arun({})
+
+
+def tool_loop(history: list[ChatCompletionMessageParam], turns: list[MessageParam]) -> None:
+    """Definitions and results go into each SDK's calls as they are."""
+    reply = openai.OpenAI().chat.completions.create(model="m", messages=history, tools=guard.openai)
+    history += guard.run(reply)
+    message = anthropic.Anthropic().messages.create(model="m", max_tokens=1, messages=turns, tools=guard.anthropic)
+    turns += guard.run(message)
+
+
+async def awaited_tool_loop(history: list[ChatCompletionMessageParam]) -> None:
+    """Also when the tools are awaited."""
+    history += await guard.arun({})
+
 
 assert_type(ap.scrub("x").text, str)
 assert_type(ap.scrub("x").restore(), str)

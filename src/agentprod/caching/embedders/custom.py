@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from agentprod.caching.embedders.contract import Identity, unit_rows
 from agentprod.errors import ConfigError
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Function = Callable[[Sequence[str]], Any] | Callable[[Sequence[str]], Awaitable[Any]]
+    Function = Callable[[list[str]], Any]
 
 __all__ = ["FunctionEmbedder", "OpenAIEmbedder"]
 
@@ -83,13 +83,13 @@ class FunctionEmbedder:
         """
         if self.asynchronous:
             raise ConfigError(f"{self._name} is a coroutine function, which a synchronous call cannot await")
-        return self._checked(self._function(texts), len(texts))
+        return self._checked(self._function([*texts]), len(texts))
 
     async def aembed(self, texts: Sequence[str], /) -> NDArray[np.float32]:
         """Await the function, or call it in a thread when it is not a coroutine function."""
         if not self.asynchronous:
             return await in_thread(self.embed, texts)
-        return self._checked(await cast(Awaitable[Any], self._function(texts)), len(texts))
+        return self._checked(await self._function([*texts]), len(texts))
 
     def _checked(self, vectors: Any, count: int) -> NDArray[np.float32]:
         rows = unit_rows(vectors, count, source=self._name)

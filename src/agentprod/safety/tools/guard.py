@@ -135,20 +135,20 @@ class ToolGuard:
             approve_risk=approve_risk,
         )
 
-    # For requests
+    # For requests. They are dictionaries; `Any`, as type checkers know each SDK's own kind of them and no other.
 
     @property
-    def openai(self) -> list[dict[str, Any]]:
+    def openai(self) -> list[Any]:
         """The tools as OpenAI's chat takes them: those that the agent of the run in force may call."""
         return self._definitions("openai")
 
     @property
-    def responses(self) -> list[dict[str, Any]]:
+    def responses(self) -> list[Any]:
         """The tools as OpenAI's responses take them."""
         return self._definitions("responses")
 
     @property
-    def anthropic(self) -> list[dict[str, Any]]:
+    def anthropic(self) -> list[Any]:
         """The tools as Anthropic's messages take them."""
         return self._definitions("anthropic")
 
@@ -164,7 +164,7 @@ class ToolGuard:
 
     # For replies
 
-    def run(self, response: Any, *, untrusted: Iterable[str] = ()) -> list[dict[str, Any]]:
+    def run(self, response: Any, *, untrusted: Iterable[str] = ()) -> list[Any]:
         """Run the tools that a reply asks for, and return the messages to add to the history.
 
         Args:
@@ -189,7 +189,7 @@ class ToolGuard:
         jobs = [lambda asked=asked: drive(self._handle(asked, quoted, _Threads())) for asked in turn.calls]
         return turn.messages(on_threads(jobs, self._parallel))
 
-    async def arun(self, response: Any, *, untrusted: Iterable[str] = ()) -> list[dict[str, Any]]:
+    async def arun(self, response: Any, *, untrusted: Iterable[str] = ()) -> list[Any]:
         """Like `run`, for tools and approvals that are awaited; synchronous ones run on threads.
 
         Args:
