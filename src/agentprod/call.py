@@ -155,6 +155,8 @@ class Call:
     variant: str | None = None
     choice: Choice | None = None
     """The places that may answer this call equally well, when a layer chose among such."""
+    followers: tuple[Callable[..., None], ...] = ()
+    """Those of the observers that are told of every event of a stream."""
 
     def __init__(
         self,
@@ -181,8 +183,6 @@ class Call:
         self.limits = NO_LIMITS
         self.gates: tuple[Gate, ...] = ()
         self.observers: tuple[Callable[..., None], ...] = ()
-        self.followers: tuple[Callable[..., None], ...] = ()
-        """Those of the observers that are told of every event of a stream."""
 
     @property
     def id(self) -> str:

@@ -81,7 +81,6 @@ class Reply:
         call: Call,
         native: Any = None,
         load: Callable[[Any], Any] | None = None,
-        *,
         body: Any = None,
         stream: EventStream | None = None,
     ) -> None:
