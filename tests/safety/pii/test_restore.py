@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentprod.errors import Blocked
-from agentprod.safety.pii import RestoreStream, Vault, restore
-from tests.safety.pii.texts import pieces
+from agentprod.safety.pii import RestoreStream, Scrubber, Vault, restore
+from tests.safety.pii.texts import pieces, sentences
 
 
 def a_vault() -> Vault:
@@ -150,3 +150,12 @@ def test_a_long_stream_goes_on_restoring() -> None:
     stream = RestoreStream(a_vault())
     assert "".join(stream.feed("word " * 400) for _ in range(10)) == "word " * 4000
     assert stream.feed("[[EMAIL_1]] ") == "ann@x.org "
+
+
+@settings(max_examples=80)
+@given(st.lists(sentences(), min_size=1, max_size=3).map("\n".join), st.booleans())
+def test_what_was_restored_is_scrubbed_to_the_same(text: str, twice: bool) -> None:
+    """An answer with its values back is the same text again when it is sent with the next turn."""
+    scrubber, vault = Scrubber(strategy={"*": "placeholder"}, secrets="placeholder", memo=0), Vault()
+    scrubbed = scrubber.scrub(f"{text} {text}" if twice else text, vault).text
+    assert scrubber.scrub(restore(scrubbed, vault, urls=True)).text == scrubbed
