@@ -29,6 +29,7 @@ from agentprod.caching.embedders.hashed import Hashed
 
 DIMS = 384
 BOUND = 10_000
+FIRST = 2_500
 
 
 class Random:
@@ -98,8 +99,8 @@ def per_entry(count: int) -> None:
 def fill(name: str, count: int) -> None:
     """Fill a cache with texts and replies that nothing else holds, and print what that took."""
     caches = {
-        "Cache": lambda: ap.Cache(max_entries=count, max_bytes=10**10),
-        "SemanticCache": lambda: ap.SemanticCache(max_entries=count, embedder=Random()),
+        "Cache": lambda: ap.Cache(max_entries=count + FIRST, max_bytes=10**10),
+        "SemanticCache": lambda: ap.SemanticCache(max_entries=count + FIRST, embedder=Random()),
     }
 
     def answer_to(number: int) -> str:
@@ -113,7 +114,9 @@ def fill(name: str, count: int) -> None:
         return f"How do I change setting {number} of my account?"
 
     asked = [0]
-    answer("How do I begin to use this?")
+    # What is there once, such as the room that BLAS works in, is none of an entry's.
+    for asked[0] in range(-FIRST, 0):
+        answer(text(asked[0]))
     begun = resident()
     for asked[0] in range(count):
         answer(text(asked[0]))
