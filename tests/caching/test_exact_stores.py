@@ -70,6 +70,33 @@ def test_the_stack_s_store_serves_its_cache(openai_with: OpenAIWith, provider: P
     assert own.stats().misses == 1
 
 
+def test_who_asks_again_at_once_pays_once(tmp_path: Path) -> None:
+    """An answer that still waits to be written is found by its own process, also while the store is not to be had."""
+    with closing(SqliteStore(tmp_path / "store.db")) as store:
+        writing, done = threading.Event(), threading.Event()
+        write = store.set
+
+        def held(*args: Any, **options: Any) -> None:
+            writing.set()
+            assert done.wait(10)
+            write(*args, **options)
+
+        store.set = held  # type: ignore[method-assign]
+        cache, asked = Cache(store=store), []
+
+        @cache
+        def answer(number: int) -> int:
+            asked.append(number)
+            return number
+
+        assert [answer(1), answer(2)] == [1, 2]
+        assert writing.wait(10)
+        assert [answer(1), answer(2), asked] == [1, 2, [1, 2]]
+        done.set()
+        assert cache.flush(10)
+        assert [answer(1), answer(2), asked] == [1, 2, [1, 2]]
+
+
 def test_layers_by_url(openai_with: OpenAIWith, provider: Provider, tmp_path: Path) -> None:
     """A list is memory in front of a shared store; the same file serves two processes' caches."""
     url = f"sqlite:///{tmp_path}/store.db"
@@ -388,13 +415,14 @@ def test_a_server_that_hangs_is_a_miss_in_time(kind: str) -> None:
         def decided(number: int) -> str | None:
             return runner.run(asked(number))
 
-        decided(1)
+        for number in range(6):
+            decided(number)
         assert cache.flush()
         assert decided(1) == "hit_exact"
         server.hang(1.5)
         begun = time.monotonic()
         with pytest.warns(ap.AgentprodWarning, match="StoreUnavailable|TimeoutError"):
-            assert [decided(1) for _ in range(5)] == ["miss"] * 5
+            assert [decided(number) for number in range(1, 6)] == ["miss"] * 5
         assert time.monotonic() - begun < 1.2
         deadline = time.monotonic() + 15
         while decided(1) != "hit_exact":

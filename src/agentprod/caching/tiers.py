@@ -41,6 +41,8 @@ class Tiers:
     A store's values are JSON under a seal. One that fails, is slow or holds something else is a miss. Writes do not
     wait for it: a store of layers writes behind by itself, any other is written behind here.
 
+    Look-ups of the same process see what is still to be written.
+
     Args:
         shelf: the place in this process.
 
@@ -78,6 +80,11 @@ class Tiers:
         if store is None:
             return self.shelf.get(key, runtime.now())
         name = self._seal.name(key)
+        if self._behind is not None and not isinstance(store, LayeredStore):
+            waiting = self._behind.waiting(name)
+            if waiting is not None:  # the store will have it soon, but who asks again at once has paid for it already
+                entry = self._unsealed(name, waiting.value)
+                return None if entry is None else (entry, max(0.0, runtime.wall() - entry.stored))
         try:
             async with runtime.timeout(runtime.now() + BUDGET):
                 found = await runtime.run(lambda: store.get(name), lambda: store.aget(name))

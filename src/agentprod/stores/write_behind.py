@@ -63,8 +63,15 @@ class WriteBehind:
 
     def has(self, key: str) -> bool:
         """Return whether the entry has not reached the store yet."""
+        return self.waiting(key) is not None
+
+    def waiting(self, key: str) -> PendingWrite | None:
+        """Return the entry that has not reached the store yet; `None` when it has, or there is none."""
         with self._changed:
-            return key in self._pending or (self._current is not None and self._current.key == key)
+            current = self._current
+            if key not in self._pending and current is not None and current.key == key:
+                return current
+            return self._pending.get(key)
 
     def discard(self, doomed: Callable[[PendingWrite], bool], *, timeout: float = 1.0) -> None:
         """Forget the writes for which `doomed` is true; wait for one that is under way."""
