@@ -243,8 +243,7 @@ def _cancel(task: asyncio.Task[object], stream: EventStream | None, spared: bool
 def _seconds(timeout: float | timedelta) -> float | None:
     from agentprod.identity import seconds
 
-    found = seconds(timeout, "drain timeout", zero=True)
-    return None if found == float("inf") else found
+    return None if timeout == float("inf") else seconds(timeout, "drain timeout", zero=True)
 
 
 def _forget() -> None:
