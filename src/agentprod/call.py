@@ -146,8 +146,8 @@ class Call:
 
         safe_request: the scrubbed view of the request, published by the innermost PII scrubber.
 
-        variant: what besides the request decides the answer: beta features asked for by header, and query
-            parameters; `None` for most calls.
+        variant: what besides the request decides the answer: beta features and the API's version asked for by header,
+            and query parameters, of the request or by default of its client; `None` for most calls.
     """
 
     # A default that few calls change stands in the class: making a call is on the way of every call.

@@ -247,6 +247,25 @@ def test_a_key_of_the_user_s_own(provider: Provider, openai_with: OpenAIWith) ->
     assert asks(client, provider, *requests) == 3
 
 
+@pytest.mark.parametrize(
+    "defaults",
+    [
+        {"default_query": {"api-version": "2"}},
+        {"default_headers": {"anthropic-version": "2024-01-01"}},
+        {"default_headers": {"Anthropic-Beta": "a-2025"}},
+    ],
+)
+def test_defaults_of_a_client_count(
+    provider: Provider, anthropic_with: AnthropicWith, defaults: dict[str, dict[str, str]]
+) -> None:
+    """A client that asks for another version, or for features, by itself, is not served what another was told."""
+    client: Any = anthropic_with(provider, Cache())
+    other = client.with_options(**defaults)
+    for asking in (client, other, client, other):
+        asking.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "Hello"}])
+    assert len(provider.requests) == 2
+
+
 def test_beta_features_count(provider: Provider, anthropic_with: AnthropicWith) -> None:
     """Features switched on by header change answers as parameters do."""
     client: Any = anthropic_with(provider, Cache())

@@ -24,7 +24,7 @@ from agentprod.reply import Reply
 from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from agentprod.ambient import Ambient
     from agentprod.edge.entry import Entry
@@ -112,8 +112,9 @@ class SdkEdge:
         target = self.target(client, spoken.model(request))
         sync, streaming = self.io.kind == "sync", stream and dialect is not None
         call = entry.open(here, sync, streaming, spoken, target, request, origin)
-        if options.headers or options.params:
-            call.variant = _variant(options)
+        state = client.__dict__
+        if options.headers or options.params or state.get("_custom_headers") or state.get("_custom_query"):
+            call.variant = _variant(state, options)
         return call
 
     def target(self, client: Any, model: str | None) -> Target:
@@ -358,12 +359,18 @@ def _fingerprint(key: Any) -> str:
     return "" if key is None else f"callable-{id(key):x}"
 
 
-def _variant(options: Any) -> str | None:
-    """Return the beta features of a request's headers, and its query parameters."""
-    headers = options.headers if hasattr(options.headers, "items") else {}
-    found = [f"{name.lower()}={value}" for name, value in headers.items() if str(name).lower() in FEATURES]
-    found += [f"{name}={value}" for name, value in options.params.items()] if hasattr(options.params, "items") else []
-    return "&".join(sorted(found)) or None
+def _variant(state: dict[str, Any], options: Any) -> str | None:
+    """Return what headers say of features and of the API's version, and the query: the request's over the client's."""
+    headers = {str(name).lower(): value for name, value in _items(state.get("_custom_headers"), options.headers)}
+    query = dict(_items(state.get("_custom_query"), options.params))
+    found = [f"{name}={headers[name]}" for name in (*FEATURES, "anthropic-version") if name in headers]
+    return "&".join(sorted(found + [f"{name}={value}" for name, value in query.items()])) or None
+
+
+def _items(*mappings: Any) -> Iterator[tuple[Any, Any]]:
+    for mapping in mappings:
+        if hasattr(mapping, "items"):
+            yield from mapping.items()
 
 
 def _with_header(headers: Any, name: str, value: str) -> dict[str, Any]:
