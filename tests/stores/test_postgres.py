@@ -29,9 +29,11 @@ def make(postgres_url: str) -> Iterator[Make]:
     """Stores in one schema of their own, which is dropped afterwards."""
     schema = f"test_{uuid.uuid4().hex}"
     made: list[PostgresStore] = []
+    # Other workers' tests are on the same server: what is ended below is known by this name.
+    url = f"{postgres_url}{'&' if '?' in postgres_url else '?'}application_name={schema}"
 
     def make_one(**options: Any) -> PostgresStore:
-        made.append(PostgresStore(postgres_url, **{"schema": schema, "timeout": 10, **options}))
+        made.append(PostgresStore(url, **{"schema": schema, "timeout": 10, **options}))
         return made[-1]
 
     yield make_one
@@ -45,6 +47,11 @@ def execute(url: str, query: str) -> list[Any]:
     with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.execute(query)
         return cursor.fetchall() if cursor.description else []
+
+
+def end_connections(url: str, store: PostgresStore) -> None:
+    query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
+    execute(url, f"{query}'{store._schema}'")
 
 
 def test_another_store_reads_what_one_wrote(make: Make) -> None:
@@ -184,7 +191,7 @@ def test_a_connection_that_the_server_ended_is_replaced(make: Make, postgres_url
     """One that was idle for more than a second is asked first, so nobody notices."""
     store = make()
     store.set("k", b"v")
-    execute(postgres_url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentprod'")
+    end_connections(postgres_url, store)
     connections = store._tables._connections
     connections._idle = [(connection, since - 2) for connection, since in connections._idle]
     entry = store.get("k")
@@ -197,8 +204,7 @@ def test_an_operation_cut_off_by_the_server_is_unavailable_once(make: Make, post
     store.set("k", b"v")
 
     def change(_: object) -> tuple[bytes, None]:
-        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentprod'"
-        execute(postgres_url, query)
+        end_connections(postgres_url, store)
         return b"w", None
 
     with pytest.raises(StoreUnavailable, match="failed"):
