@@ -238,6 +238,9 @@ class Call:
         Args:
             text_or_body: the answer's text, or a whole reply in the caller's wire form; for a
                 function call, the value it shall return.
+
+        Raises:
+            ConfigError: a client is to get something that is neither.
         """
         from agentprod.reply import Reply
 

@@ -358,6 +358,32 @@ def test_a_layer_can_answer_in_the_callers_wire_form(kind: str, run: Run, provid
     assert provider.requests == []
 
 
+@pytest.mark.parametrize("surface", ["chat", "responses", "messages"])
+@pytest.mark.parametrize(
+    ("made_up", "says"),
+    [(42, "not int"), (None, "not NoneType"), (openai.types.CompletionUsage.model_construct(), "after .model_dump")],
+)
+def test_what_is_no_reply_is_refused_where_it_is_made(
+    surface: str, made_up: Any, says: str, provider: Provider
+) -> None:
+    """A layer that answers a client with neither a text nor wire JSON hears of it, not the caller of something odd."""
+
+    async def answer(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        return call.reply(made_up)
+
+    with (
+        make_client("anthropic" if surface == "messages" else "openai", "sync", provider) as bare,
+        pytest.raises(ap.ConfigError, match=f"call.reply takes the answer's text.*{says}"),
+    ):
+        client: Any = ap.Stack(answer).wrap(bare)
+        if surface == "messages":
+            client.messages.create(model="m", max_tokens=9, messages=MESSAGES)
+        elif surface == "responses":
+            client.responses.create(model="m", input="Hello")
+        else:
+            client.chat.completions.create(model="m", messages=MESSAGES)
+
+
 def test_switched_off_a_wrapped_client_is_bare(kind: str, run: Run, provider: Provider) -> None:
     """`set_active(False)` is for clients made at import time."""
     notes = Notes()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from agentprod.dialects import neutral_anthropic
 from agentprod.dialects.anthropic_stream import join_events, split_message
-from agentprod.dialects.base import Dialect, Fragment, Reader
+from agentprod.dialects.base import Dialect, Fragment, Reader, whole_body
 from agentprod.dialects.content import content_fragments, text_of
 from agentprod.dialects.editing import takes_raw_json
 from agentprod.dialects.neutral import NeutralReply, NeutralRequest
@@ -136,7 +136,7 @@ class AnthropicMessages(Dialect):
     def make_body(self, request: Mapping[str, Any], text_or_body: Any) -> Any:
         """Return a message that says `text_or_body`, or the body as given."""
         if not isinstance(text_or_body, str):
-            return text_or_body
+            return whole_body(text_or_body)
         import uuid
 
         return {

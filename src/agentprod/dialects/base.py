@@ -8,10 +8,11 @@ from typing import Any, ClassVar, NamedTuple
 from agentprod.dialects.editing import StreamEdit, edit_fragments, edit_parts
 from agentprod.dialects.neutral import NeutralReply, NeutralRequest
 from agentprod.dialects.neutral_stream import StreamTeller, StreamWriter
+from agentprod.errors import ConfigError
 from agentprod.parts import MakeEditor, Part
 from agentprod.usage import Usage
 
-__all__ = ["Dialect", "Fragment", "Reader"]
+__all__ = ["Dialect", "Fragment", "Reader", "whole_body"]
 
 
 class Fragment(NamedTuple):
@@ -54,6 +55,21 @@ class Reader:
     def open_tool_calls(self) -> tuple[str, ...]:
         """Return the names of tool calls whose arguments are not complete."""
         return ()
+
+
+def whole_body(body: Any) -> Any:
+    """Return a reply that a layer made up, if it is one.
+
+    Raises:
+        ConfigError: it is neither a text nor a reply in wire form.
+    """
+    if isinstance(body, Mapping):
+        return body
+    dumped = "; an SDK's object is one after .model_dump()" if hasattr(body, "model_dump") else ""
+    raise ConfigError(
+        f"call.reply takes the answer's text, or a whole reply in wire form as a dict, "
+        f"not {type(body).__name__}{dumped}"
+    )
 
 
 class Dialect:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from agentprod.dialects import neutral_openai
-from agentprod.dialects.base import Dialect, Fragment, Reader
+from agentprod.dialects.base import Dialect, Fragment, Reader, whole_body
 from agentprod.dialects.chat_stream import join_chunks, split_completion
 from agentprod.dialects.content import content_fragments, text_of
 from agentprod.dialects.neutral import NeutralReply, NeutralRequest
@@ -139,7 +139,7 @@ class OpenAIChat(Dialect):
     def make_body(self, request: Mapping[str, Any], text_or_body: Any) -> Any:
         """Return a completion that says `text_or_body`, or the body as given."""
         if not isinstance(text_or_body, str):
-            return text_or_body
+            return whole_body(text_or_body)
         import uuid
 
         return {

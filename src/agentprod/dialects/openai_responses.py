@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from agentprod.dialects.base import Dialect, Fragment, Reader
+from agentprod.dialects.base import Dialect, Fragment, Reader, whole_body
 from agentprod.dialects.content import content_fragments, text_of
 from agentprod.dialects.paths import put
 from agentprod.dialects.responses_stream import split_response
@@ -123,7 +123,7 @@ class OpenAIResponses(Dialect):
     def make_body(self, request: Mapping[str, Any], text_or_body: Any) -> Any:
         """Return a response that says `text_or_body`, or the body as given."""
         if not isinstance(text_or_body, str):
-            return text_or_body
+            return whole_body(text_or_body)
         import uuid
 
         part = {"type": "output_text", "text": text_or_body, "annotations": []}
