@@ -57,6 +57,14 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a window that is no number": (lambda: ap.Limit(usd=1, per=math.nan), "per must be .* seconds above 0, not nan"),
     "a part in percent": (lambda: ap.Limit(usd=1, soft=80), "a Limit's soft= is a part above 0 up to 1, .* not 80"),
     "steps as text": (lambda: ap.StepLimit(max_steps="3"), "StepLimit max_steps must be a whole number.* not '3'"),
+    "an entity written wrong": (
+        lambda: ap.ScrubPII(strategy={"EMAL": "block"}),
+        "a strategy is given for 'EMAL', which nothing finds: did you mean 'EMAIL'",
+    ),
+    "a strategy for nothing": (
+        lambda: ap.ScrubPII(output={"WEATHER": "pass"}),
+        "a strategy is given for 'WEATHER', which nothing finds: built in are",
+    ),
     "an entity that is none": (lambda: ap.ScrubPII(entities=["E-MAIL"]), "unknown entities 'E-MAIL': built in are"),
     "bytes to scrub": (lambda: ap.scrub(b"x"), "scrub takes a text, not a bytes"),
     "data to mark": (lambda: ap.untrusted({"page": 1}), "untrusted takes a text, not a dict; json.dumps"),

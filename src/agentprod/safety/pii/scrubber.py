@@ -117,8 +117,10 @@ class Scrubber:
         }
         # Names and addresses join over characters that otherwise part words.
         self.window = 64 if self.entities & {"PERSON", "ADDRESS"} else 0
-        names = self.entities | {recognizer.name for recognizer in self.recognizers} | {LITERAL}
-        self._names = names
+        self._names = self.entities | {recognizer.name for recognizer in self.recognizers} | {LITERAL}
+        if not self.recognizers:  # which may find what they like
+            for given in (strategy, input, output, tool_results):
+                _check_named(given)
 
     def policy(self, direction: Direction = "input") -> Policy:
         """Return the strategies of a direction."""
@@ -332,6 +334,19 @@ class Scrubber:
     def __repr__(self) -> str:
         own = "".join(f", {recognizer.name}" for recognizer in self.recognizers)
         return f"<Scrubber {len(self.entities)} entities{own}, {self._policies['input']!r}>"
+
+
+def _check_named(given: Strategy | Mapping[str, Strategy] | None) -> None:
+    """Refuse a strategy for what nothing finds: a name written wrong would leave values to another strategy."""
+    named = set(given) if isinstance(given, Mapping) else set()
+    for name in sorted(named - ALL - {LITERAL, "*"}):
+        import difflib
+
+        near = difflib.get_close_matches(name, ALL, 1)
+        raise ConfigError(
+            f"a strategy is given for {name!r}, which nothing finds: "
+            + (f"did you mean {near[0]!r}?" if near else f"built in are {', '.join(sorted(ALL))}")
+        )
 
 
 def _allow_test(entry: Allow) -> Callable[[str, str], bool]:
