@@ -12,8 +12,9 @@ from agentprod.dialects.base import Dialect
 from agentprod.dialects.openai_chat import CHAT
 from agentprod.dialects.openai_embeddings import EMBEDDINGS
 from agentprod.dialects.openai_responses import RESPONSES
+from agentprod.edge.origin import Origin
 from agentprod.edge.retelling import RetoldSource, retold_error, retold_reply
-from agentprod.edge.sdk import FEATURES, Origin
+from agentprod.edge.sdk_options import FEATURES
 from agentprod.edge.wrap import lent_client
 from agentprod.errors import ConfigError
 

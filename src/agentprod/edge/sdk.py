@@ -12,8 +12,10 @@ from agentprod.dialects.sse import dump
 from agentprod.edge.dialects import OTHER_READ, OTHER_TEXT, dialect_for, other_for
 from agentprod.edge.http_stream import AsyncHttpSource, HttpSource, http_module, stream_response, whole_response
 from agentprod.edge.limits import first_limit, sdk_timeout
+from agentprod.edge.origin import Origin
 from agentprod.edge.plain import plain, wire_request
 from agentprod.edge.sdk_errors import SdkErrors
+from agentprod.edge.sdk_options import changed, variant, with_header
 from agentprod.edge.sockets import SocketWatch, shut_down, socket_of
 from agentprod.edge.suspended import Suspended, Undecoded
 from agentprod.edge.usage_event import HideUsage
@@ -24,7 +26,7 @@ from agentprod.reply import Reply
 from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from agentprod.ambient import Ambient
     from agentprod.edge.entry import Entry
@@ -32,42 +34,10 @@ if TYPE_CHECKING:
     from agentprod.ledger import Attempt, Ledger
     from agentprod.stream import Source
 
-__all__ = ["FEATURES", "Origin", "SdkEdge"]
+__all__ = ["SdkEdge"]
 
 _MOST_TARGETS = 256
 _NO_COUNTS = (OTHER_READ, None, None)
-FEATURES = ("anthropic-beta", "openai-beta")
-"""Headers that switch features on or off."""
-
-
-class Origin:
-    """What one SDK method asked its client for."""
-
-    __slots__ = (
-        "cast_to",
-        "client",
-        "hides_usage",
-        "idempotency_key",
-        "options",
-        "post_parser",
-        "request",
-        "retell",
-        "stream",
-        "stream_cls",
-    )
-
-    def __init__(self, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> None:
-        self.client = client
-        self.cast_to = cast_to
-        self.options = options
-        self.post_parser = options.post_parser
-        self.stream = stream
-        self.stream_cls = stream_cls
-        self.request: Any = None
-        self.hides_usage = False
-        self.retell: Callable[[Source], tuple[Source, Call]] | None = None
-        """Puts a stream into the words of a caller who speaks another wire format."""
-        self.idempotency_key = options.idempotency_key
 
 
 class SdkEdge:
@@ -114,7 +84,7 @@ class SdkEdge:
         call = entry.open(here, sync, streaming, spoken, target, request, origin)
         state = client.__dict__
         if options.headers or options.params or state.get("_custom_headers") or state.get("_custom_query"):
-            call.variant = _variant(state, options)
+            call.variant = variant(state, options)
         return call
 
     def target(self, client: Any, model: str | None) -> Target:
@@ -217,10 +187,10 @@ class SdkEdge:
         if call.ledger.environment.own_retries:
             changes["max_retries"] = 0
             if attempt.number > 1:
-                changes["headers"] = _with_header(asked.headers, "x-stainless-retry-count", str(attempt.number - 1))
+                changes["headers"] = with_header(asked.headers, "x-stainless-retry-count", str(attempt.number - 1))
         if until is not None:
             changes["timeout"] = sdk_timeout(origin.client, asked, until - call.runtime.now())
-        return _copy(asked, changes)
+        return changed(asked, changes)
 
     async def _read(self, response: Any) -> None:
         try:
@@ -267,7 +237,7 @@ class SdkEdge:
         if carrier is not None:
             options, cast_to, retries = carrier.options, carrier.cast_to, carrier.retries_taken
         else:
-            options, retries = _copy(origin.options, {}), 0
+            options, retries = changed(origin.options, {}), 0
             cast_to = origin.client._maybe_override_cast_to(origin.cast_to, options)
         if carrier is not None and reply.stream is None and not reply.edited:
             response = carrier.response
@@ -343,39 +313,12 @@ def _attaching(parse: Any, ledger: Ledger) -> Callable[[Any], Any]:
     return post_parser
 
 
-def _copy(options: Any, changes: dict[str, Any]) -> Any:
-    """Return a copy by way of what pydantic pickles, in version 1 and 2 alike: half the cost of its own `copy`."""
-    kind: Any = type(options)
-    made = kind.__new__(kind)
-    made.__setstate__({**options.__getstate__(), "__dict__": {**options.__dict__, **changes}})
-    return made
-
-
 def _fingerprint(key: Any) -> str:
     if isinstance(key, str):
         import hashlib
 
         return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, person=b"agentprod-key").hexdigest()
     return "" if key is None else f"callable-{id(key):x}"
-
-
-def _variant(state: dict[str, Any], options: Any) -> str | None:
-    """Return what headers say of features and of the API's version, and the query: the request's over the client's."""
-    headers = {str(name).lower(): value for name, value in _items(state.get("_custom_headers"), options.headers)}
-    query = dict(_items(state.get("_custom_query"), options.params))
-    found = [f"{name}={headers[name]}" for name in (*FEATURES, "anthropic-version") if name in headers]
-    return "&".join(sorted(found + [f"{name}={value}" for name, value in query.items()])) or None
-
-
-def _items(*mappings: Any) -> Iterator[tuple[Any, Any]]:
-    for mapping in mappings:
-        if hasattr(mapping, "items"):
-            yield from mapping.items()
-
-
-def _with_header(headers: Any, name: str, value: str) -> dict[str, Any]:
-    given = dict(headers) if hasattr(headers, "items") else {}
-    return given if any(str(key).lower() == name for key in given) else {**given, name: value}
 
 
 def _json(carrier: Undecoded) -> Any:
