@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import itertools
 import sys
 import warnings
@@ -756,6 +757,11 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
     """A bad option is refused when the layer is built, with what is allowed."""
     with pytest.raises(ap.ConfigError, match=message):
         ap.Retry(**options)
+
+
+def test_help_shows_what_the_options_are() -> None:
+    """A default that is made for each layer reads as it would be written."""
+    assert "budget: 'RetryBudget | None' = RetryBudget()" in str(inspect.signature(ap.Retry))
 
 
 @pytest.mark.parametrize("own", [2, 0, None, True, "many"])

@@ -31,7 +31,15 @@ __all__ = ["Retry"]
 MIN_ATTEMPT = 1.0
 """Seconds an attempt needs to be worth starting before a deadline."""
 
-_DEFAULT_BUDGET: Any = object()
+
+class _OwnBudget:
+    """Stands for a budget that each layer makes itself."""
+
+    def __repr__(self) -> str:
+        return "RetryBudget()"  # as `help(Retry)` shows it
+
+
+_DEFAULT_BUDGET: Any = _OwnBudget()
 
 _jitter = random.Random()
 # Forked workers would otherwise wait the same times, and come back as one herd.
