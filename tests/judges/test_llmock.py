@@ -203,13 +203,15 @@ def test_a_limiter_keeps_the_provider_from_refusing(api: str, kind: str, llmock:
     llmock.assert_resilient(strict=True)
 
 
-def test_an_account_without_money_is_not_asked_again(kind: str, llmock: Any) -> None:
-    """OpenAI says so with a 429 that no wait mends; the judge goes by the status, so here alone it has a remark."""
-    llmock.fail(429, code="insufficient_quota")
-    with pytest.raises(module("chat").RateLimitError):
-        ask(resilient().wrap(client("chat", kind, llmock)), "chat")
-    (remark,) = llmock.verdict().findings
-    assert (remark.severity, remark.code) == ("warning", "gave_up")
+def test_an_account_without_money_is_left_for_another(kind: str, llmock: Any) -> None:
+    """OpenAI says so with a 429 that no wait mends: the account is asked once, another one answers."""
+    expected = ask(client("chat", kind, llmock), "chat")
+    llmock.reset()
+    llmock.fail(429, code="insufficient_quota", retry_after=0)  # no wait mends it
+    other = ap.target(client("chat", kind, llmock).with_options(api_key="another"), "m")
+    stack = resilient().insert(ap.Fallback(other), outside=ap.Retry)
+    assert ask(stack.wrap(client("chat", kind, llmock)), "chat") == expected
+    llmock.assert_resilient(strict=True)
 
 
 def test_chance_is_coped_with(api: str, kind: str) -> None:
