@@ -75,6 +75,27 @@ def test_a_timer_that_was_taken_back_never_fires(loop: Any, timers: LoopTimers) 
     assert timers.pending == 0
 
 
+def test_of_two_that_are_due_the_first_may_take_the_second_back() -> None:
+    """On a real loop as well, which calls both in its next step."""
+
+    async def run() -> list[str]:
+        fired: list[str] = []
+        timers = timers_of(asyncio.get_running_loop())
+
+        def first() -> None:
+            fired.append("first")
+            second.cancel()
+
+        timers.add(0, first)
+        second = timers.add(0, lambda: fired.append("second"))
+        timers.add(0, done.set)
+        await done.wait()
+        return fired
+
+    done = asyncio.Event()
+    assert asyncio.run(run()) == ["first"]
+
+
 def test_the_loop_is_asked_once_for_many_timers(loop: Any, timers: LoopTimers) -> None:
     """10,000 calls of one limit after another keep one timer of the loop, and a bounded heap."""
     for number in range(10_000):

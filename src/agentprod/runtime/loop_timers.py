@@ -72,8 +72,7 @@ class LoopTimers:
         while heap and (heap[0][0] <= now or heap[0][2].fn is None):
             entry = heapq.heappop(heap)[2]
             if entry.fn is not None:
-                loop.call_soon(entry.fn)
-                entry.cancel()
+                loop.call_soon(entry.fire)
         if heap:
             self._wake(heap[0][0])
 
@@ -84,6 +83,13 @@ class _Entry:
     def __init__(self, timers: LoopTimers, fn: Callable[[], None]) -> None:
         self._timers = timers
         self.fn: Callable[[], None] | None = fn
+
+    def fire(self) -> None:
+        """Call the function, unless the timer was taken back since it was due."""
+        fn = self.fn
+        if fn is not None:
+            self.cancel()
+            fn()
 
     def cancel(self) -> None:
         """Make sure the timer never fires from now on."""
