@@ -130,8 +130,10 @@ def _async_generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
             async for item in fn(*args, **kwargs):
                 yield item
             return
-        items = edge.leave(await entry.carry(handler, edge.enter(entry, here, args, kwargs)))
-        pull = items._stream.pull
+        reply = await entry.carry(handler, edge.enter(entry, here, args, kwargs))
+        items = edge.leave(reply)
+        assert reply.stream is not None  # of what yields, every reply is one
+        pull = reply.stream.pull
         try:
             while (batch := await pull()) is not None:
                 for event in batch:

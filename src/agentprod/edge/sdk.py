@@ -257,11 +257,8 @@ class SdkEdge:
             stream_cls=origin.stream_cls,
             retries_taken=retries + max(0, len(call.ledger.attempts) - 1),
         )
-        if carrier is not None:
-            if carrier.chained is not None:
-                result = await self.io.finalize(self._owner, origin.client, result, carrier.chained)
-            # They hold the account, and the account holds the carrier: a cycle for the collector to find.
-            carrier.options = carrier.chained = None
+        if carrier is not None and carrier.chained is not None:
+            result = await self.io.finalize(self._owner, origin.client, result, carrier.chained)
         attach(result, call.ledger)
         return result
 
