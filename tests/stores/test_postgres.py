@@ -17,6 +17,7 @@ import pytest
 import agentprod as ap
 from agentprod.errors import ConfigError
 from agentprod.stores import Claim, PostgresStore, StoreUnavailable, open_store
+from tests.stores.forking import check_forked_child
 
 psycopg: Any = pytest.importorskip("psycopg", reason="needs psycopg")
 CLOSED_PORT = "postgresql://ann:hunter2@127.0.0.1:9/db?sslmode=disable"
@@ -253,20 +254,7 @@ def test_a_server_of_a_newer_format_is_refused(make: Make, postgres_url: str) ->
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_opens_its_own_connections(make: Make) -> None:
     """And the parent's go on."""
-    store = make()
-    store.set("parent", b"1")
-    child = os.fork()
-    if child == 0:
-        try:
-            store.set("child", b"2")
-            store.close()
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
-    entry = store.get("child")
-    assert entry is not None
-    assert entry.value == b"2"
+    check_forked_child(make())
 
 
 @pytest.mark.parametrize(

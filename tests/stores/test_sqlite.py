@@ -13,6 +13,7 @@ import pytest
 
 from agentprod.errors import ConfigError
 from agentprod.stores import Claim, SqliteStore, StoreUnavailable
+from tests.stores.forking import check_forked_child
 
 
 def test_the_file_keeps_everything(tmp_path: Path) -> None:
@@ -127,20 +128,7 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
 def test_a_forked_child_opens_its_own_connection(tmp_path: Path) -> None:
     """What it writes is there, and the parent's connection goes on."""
     store = SqliteStore(tmp_path / "s.db")
-    store.set("parent", b"1")
-    child = os.fork()
-    if child == 0:
-        try:
-            store.set("child", b"2")
-            store.close()
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
-    entry = store.get("child")
-    assert entry is not None
-    assert entry.value == b"2"
-    store.set("parent", b"3")
+    check_forked_child(store)
     store.close()
 
 
