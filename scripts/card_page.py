@@ -10,12 +10,13 @@ import random
 import sys
 from decimal import Decimal
 
-from agentprod.telemetry.calls import AttemptRecord, CallRecord
+from agentprod.telemetry.calls import AttemptRecord, CallRecord, Status
 from agentprod.telemetry.card_html import html_card
 from agentprod.usage import Usage
 
 MODELS = {"gpt-5-mini": 2e-6, "qwen3-max 通义": 3e-6, "claude-sonnet-4-5": 9e-6}
 KINDS = {"plain": 50, "retried": 16, "failed": 7, "cached": 13, "queued": 8, "rejected": 6}
+STATUS: dict[str, Status] = {"failed": "error", "cached": "cached", "rejected": "rejected"}
 
 
 def make_call(rng: random.Random, number: int) -> CallRecord:
@@ -37,7 +38,7 @@ def make_call(rng: random.Random, number: int) -> CallRecord:
         started=1_700_000_000.0 + number,
         duration=0.002 + queued + sum(attempt.backoff + attempt.duration for attempt in attempts),
         model=model,
-        status={"failed": "error", "cached": "cached", "rejected": "rejected"}.get(kind, "ok"),  # type: ignore[arg-type]
+        status=STATUS.get(kind, "ok"),
         error_type={"failed": "CallTimeout", "rejected": "CircuitOpen"}.get(kind),
         attempts=attempts,
         usage=Usage(tokens, tokens // 6) if billed else None,
