@@ -439,8 +439,24 @@ def test_downgrade_asks_the_router_inside() -> None:
 
     ask("gpt-5", HELLO, 4000)
     assert asked == ["gpt-5-mini"]
+
+
+def test_downgrading_to_nothing_is_an_error_of_the_stack() -> None:
+    """Without models, without a router inside or without a limit in its unit: it is told before any call."""
+    router = ap.Router(["gpt-5-nano", "gpt-5-mini"])
+    for option in ("on_exceeded", "on_soft"):
+        alone: dict[str, Any] = {option: "downgrade"}
+        for layers in ([ap.TokenBudget(usd=1, **alone)], [router, ap.TokenBudget(usd=1, **alone)]):
+            with pytest.raises(ap.ConfigError, match="or a Router inside"):
+                ap.Stack(*layers)
+        with pytest.raises(ap.ConfigError, match="no limit here is in usd="):
+            ap.Stack(ap.TokenBudget(tokens=1, **alone), router)
     with pytest.raises(ap.ConfigError, match="or a Router inside"):
-        ap.Stack(ap.TokenBudget(usd=1, on_exceeded="downgrade"))
+        ap.TokenBudget(usd=1, on_exceeded="downgrade")(lambda model, messages: None)
+    some = ap.when("chat", ap.TokenBudget(usd=1, on_exceeded="downgrade"))
+    assert ap.Stack(some, router).layers == (some, router)
+    with pytest.raises(ap.ConfigError, match="or a Router inside"):
+        ap.Stack(router, some)
 
 
 def test_shorten_lowers_the_most_an_answer_may_have() -> None:
@@ -640,6 +656,8 @@ def test_the_async_twins() -> None:
         ({"usd": "much"}, "usd="),
         ({"usd": True}, "usd="),
         ({"tokens": -5}, "tokens="),
+        ({"tokens": "5"}, "tokens= is a number of tokens"),
+        ({"calls": "5"}, "calls= is a number of calls"),
         ({"calls": 1e40}, "calls="),
         ({"usd": 1, "per": "fortnight"}, "per"),
         ({"usd": 1, "per": -5}, "per"),
@@ -657,6 +675,9 @@ def test_the_async_twins() -> None:
         ({"usd": 1, "on_uncertain": "guess"}, "on_uncertain"),
         ({"usd": 1, "fail": "open"}, "fail"),
         ({"usd": 1, "margin": -1}, "margin"),
+        ({"usd": 1, "margin": "5%"}, "margin"),
+        ({"usd": 1, "models": "gpt-5"}, "models is a list of names"),
+        ({"usd": 1, "models": [5]}, "models is a list of names"),
         ({"usd": 1, "workers": 0}, "workers"),
         ({"usd": 1, "output_reserve": 0}, "output_reserve"),
         ({"usd": 1, "lease": 0}, "lease"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import tzinfo
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
@@ -206,10 +207,11 @@ def in_units(dimension: str, amount: Any) -> int:
     Raises:
         ConfigError: it is no number, negative, or beyond what counters hold.
     """
-    try:
-        number = Decimal(str(amount)) if not isinstance(amount, bool) else Decimal("nan")
-    except InvalidOperation:
-        number = Decimal("nan")
+    number = Decimal("nan")
+    # Money may be written as a text, to be exact; a text of tokens is a value that nobody has read.
+    if not isinstance(amount, bool) and (dimension == "usd" or not isinstance(amount, str)):
+        with suppress(InvalidOperation):
+            number = Decimal(str(amount))
     units = _EXACT.scaleb(number, 9) if dimension == "usd" and number.is_finite() else number
     if not units.is_finite() or not 0 <= units <= MOST:
         what = "dollars" if dimension == "usd" else dimension

@@ -121,8 +121,10 @@ class TokenBudget(Layer):
         _check("on_unknown", on_unknown, ("upper_bound", "refuse", "tokens_only", "free"))
         _check("on_uncertain", on_uncertain, ("keep", "refund"))
         _check("fail", fail, ("closed", "local"))
-        if not 0 <= margin <= 10:
+        if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin <= 10:
             raise ConfigError(f"TokenBudget margin must be a part from 0 to 10, not {margin!r}")
+        if isinstance(models, str) or not all(isinstance(model, str) and model for model in models):
+            raise ConfigError("TokenBudget models is a list of names of models, the dearest first")
         for option, value in (("output_reserve", output_reserve), ("workers", workers)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"TokenBudget {option} must be a whole number from 1, not {value!r}")
@@ -170,11 +172,8 @@ class TokenBudget(Layer):
         Raises:
             ConfigError: another stack has given it another store, or nothing there can be downgraded to.
         """
-        downgrades = "downgrade" in (*self.on_exceeded, *self.on_soft)
-        if downgrades and not self._models and not any(layer_name(found) in ROUTERS for found in stack.layers):
-            raise ConfigError(
-                'TokenBudget "downgrade" needs models=(...), what to ask instead, the dearest first, or a Router inside'
-            )
+        if "downgrade" in (*self.on_exceeded, *self.on_soft) and not self._models:
+            self._check_router(stack)
         self._clock = stack.entry.sync.runtime.clock
         if stack.store is None or self._own_store:
             return
@@ -184,6 +183,18 @@ class TokenBudget(Layer):
         if self._reserving.store is not store:
             self._reserving = self._gate.reserving = Reserving(store, self._group, self._share)
             self._books = Books(self._bounds, self._reserving, self._wall)
+
+    def _check_router(self, stack: Any) -> None:
+        """Refuse to downgrade where nobody could say to what."""
+        place = next((number for number, layer in enumerate(stack.layers) if self in _held(layer)), -1)
+        if not any(layer_name(layer) in ROUTERS for layer in stack.layers[place + 1 :]):
+            raise ConfigError(
+                'TokenBudget "downgrade" needs models=(...), what to ask instead, the dearest first, or a Router inside'
+            )
+        if not any(bound.dimension == "usd" for bound in self._bounds):
+            raise ConfigError(
+                'TokenBudget "downgrade" needs models=(...): a Router saves dollars, and no limit here is in usd='
+            )
 
     def _monotonic(self) -> float:
         return _CLOCK.monotonic() if self._clock is None else self._clock.monotonic()
@@ -312,6 +323,11 @@ class TokenBudget(Layer):
         if self.on_exceeded != ("raise",):
             found["on_exceeded"] = self.on_exceeded
         return found
+
+
+def _held(layer: Any) -> tuple[Any, ...]:
+    """Return a layer, and what it holds if it is an `ap.when`."""
+    return layer, getattr(layer, "layer", None), getattr(layer, "otherwise", None)
 
 
 def _one_limit(options: LimitOptions) -> Limit:
