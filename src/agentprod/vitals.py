@@ -1,4 +1,4 @@
-"""What parts of this process say of their own state: for health checks, and for gauges of circuits."""
+"""What parts of this process say of their own state: for health checks, gauges of circuits, and alerts on cost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-__all__ = ["Part", "circuit_changed", "dismiss", "hear_circuits", "parts", "report"]
+__all__ = [
+    "DayCost",
+    "Part",
+    "circuit_changed",
+    "day_scores",
+    "dismiss",
+    "dismiss_days",
+    "hear_circuits",
+    "parts",
+    "report",
+    "report_days",
+]
 
 
 class Part(Protocol):
@@ -60,3 +71,29 @@ def circuit_changed(name: str, state: str) -> None:
     """Tell those who listen that a circuit has changed; what they raise is theirs to prevent."""
     for hear in _hearing:
         hear(name, state)
+
+
+class DayCost(Protocol):
+    """Something that knows what days cost."""
+
+    def day_score(self) -> float | None:
+        """Return today's cost over what makes such a day unusual; `None` while that is not known."""
+        ...
+
+
+_days: weakref.WeakSet[DayCost] = weakref.WeakSet()
+
+
+def report_days(days: DayCost) -> None:
+    """Let alerts ask for the score of the day, for as long as it lives."""
+    _days.add(days)
+
+
+def dismiss_days(days: DayCost) -> None:
+    """Ask it no more."""
+    _days.discard(days)
+
+
+def day_scores() -> list[float]:
+    """Return the scores that are known now."""
+    return [score for days in list(_days) if (score := days.day_score()) is not None]

@@ -121,6 +121,33 @@ def test_an_unusual_day_is_told_once(stops: list[Any]) -> None:
     assert 9 < told[0].expected_usd < 13
 
 
+def test_an_unusual_day_reaches_the_alerts(stops: list[Any]) -> None:
+    """A rule on days fires once when one has become unusually dear, and recovers with the next day."""
+    totals, clock = ap.CostTotals(), FakeClock(wall=START.timestamp())
+    rule = ap.Rule("day_cost_anomaly", ">", 1)
+    alerts = ap.Alerts([rule], timer=False, listen=False, now=clock.monotonic, wall=clock.wall)
+    stop = totals.watch()
+    stops += [alerts.close, stop]
+    for day in range(28):
+        totals.add((10 + day % 3) * 10**9, at=START + timedelta(days=day))
+    clock.advance(28 * 86_400)
+    assert alerts.evaluate() == []
+    ask = asker(clock)
+    fired = []
+    for _ in range(40):
+        ask("a", HELLO, 100)
+        clock.advance(300)
+        fired += alerts.evaluate()
+    assert [(each.rule, each.state, each.value) for each in fired] == [
+        ("day_cost_anomaly", "firing", pytest.approx(1, abs=0.05))
+    ]
+    clock.advance(86_400)
+    assert [each.state for each in alerts.evaluate()] == ["resolved"]
+    stop()
+    clock.advance(86_400)
+    assert alerts.evaluate() == []
+
+
 def test_a_call_without_a_price_is_left_out(totals: ap.CostTotals, stops: list[Any]) -> None:
     """Nothing is counted as free for want of a price."""
     stops.append(totals.watch())

@@ -128,6 +128,30 @@ def test_one_alert_a_day() -> None:
     assert totals.check(tomorrow) is not None
 
 
+def test_the_day_is_scored_by_what_would_be_unusual() -> None:
+    """1 is where `check` begins to call a day unusual, also after an earlier day was corrected."""
+    assert CostTotals().day_score(MONDAY) is None
+    totals = totals_of([10.0 * factor for factor in WEEK * 4])
+    today = MONDAY + timedelta(days=28)
+    assert totals.day_score(today) == 0
+    totals.add(12 * DOLLAR, at=today)
+    before = totals.day_score(today)
+    assert before == pytest.approx(0.6, abs=0.03)
+    for week in range(4):
+        totals.add(10 * DOLLAR, at=MONDAY + timedelta(days=7 * week))
+    after = totals.day_score(today)
+    assert after is not None
+    assert after < before
+    while totals.check(today) is None:
+        score = totals.day_score(today)
+        assert score is not None
+        assert score <= 1
+        totals.add(DOLLAR, at=today)
+    score = totals.day_score(today)
+    assert score is not None
+    assert score > 1
+
+
 def test_small_sums_are_not_worth_an_alert() -> None:
     """Below a dollar a day is never unusual, unless the floor is set lower."""
     for floor, alerts in ((1.0, False), (0.0, True)):

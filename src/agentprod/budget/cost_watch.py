@@ -9,6 +9,7 @@ from decimal import Decimal
 from math import ceil, exp, log
 from typing import TYPE_CHECKING, TypeAlias
 
+from agentprod import vitals
 from agentprod.budget.limit import nano_usd
 from agentprod.errors import ConfigError
 from agentprod.listeners import listen
@@ -81,11 +82,23 @@ class CostWatch:
         self._on_anomaly = on_anomaly
         self._lock = threading.Lock()
         self._looks = 0.0
-        self.stop = listen(self._heard)
+        self._wall: Callable[[], float] | None = None
+        self._leave = listen(self._heard)
+        vitals.report_days(self)
+
+    def stop(self) -> None:
+        """Count no more calls."""
+        self._leave()
+        vitals.dismiss_days(self)
+
+    def day_score(self) -> float | None:
+        """Return `CostTotals.day_score` of now; `None` before the first call."""
+        return None if self._wall is None else self._totals.day_score(self._wall())
 
     def _heard(self, call: Call) -> None:
         """Count a call that has ended."""
-        ledger, wall = call.ledger, call.runtime.wall()
+        self._wall = call.runtime.wall
+        ledger, wall = call.ledger, self._wall()
         cost = ledger.cost
         if cost is None:
             return

@@ -77,6 +77,7 @@ class CostTotals:
         self._days: OrderedDict[date, int] = OrderedDict()
         self._keys: dict[str, dict[date, int]] = {}
         self._told: date | None = None
+        self._usual: tuple[date, Baseline | None] | None = None
         self._spreads: dict[str | None, CostSpread] = {}
         self._savings: dict[str, dict[str, int]] = {}
 
@@ -127,6 +128,8 @@ class CostTotals:
                 self._days[day] = 0
                 self._forget_old()
             self._days[day] += nano_usd
+            if self._usual is not None and day < self._usual[0]:
+                self._usual = None
             name = None
             if key is not None:
                 name = key if key in self._keys or len(self._keys) < self._most_keys else OTHER
@@ -230,15 +233,28 @@ class CostTotals:
             The anomaly, the first time the day is found to be one; `None` otherwise.
         """
         today = self._day(now)
-        costs, nano = self._before(today)
-        usual = _Known(costs, today).expected(today)
-        if usual is None or nano <= usual.limit or nano < self._floor:
-            return None
         with self._lock:
-            if self._told == today:
+            usual, nano = self._today(today)
+            if usual is None or nano <= usual.limit or nano < self._floor or self._told == today:
                 return None
             self._told = today
         return Anomaly(today, _usd(nano), _usd(usual.median), _usd(usual.limit))
+
+    def day_score(self, now: float | datetime) -> float | None:
+        """Return how near the day of `now` is to being unusual, as `check` judges it.
+
+        Args:
+            now: POSIX time or aware datetime.
+
+        Returns:
+            Its cost over the one above which such a day is unusual, so that above 1 it is; 0 below `floor_usd`, and
+            `None` before a week of spending is known.
+        """
+        with self._lock:
+            usual, nano = self._today(self._day(now))
+        if usual is None:
+            return None
+        return nano / usual.limit if nano >= self._floor else 0.0
 
     def forecast(self, now: float | datetime, *, limit_usd: float | Decimal | None = None) -> Forecast | None:
         """Tell what the month will cost, and when a limit will be reached.
@@ -252,7 +268,8 @@ class CostTotals:
             The forecast, or `None` before a week of spending is known.
         """
         today = self._day(now)
-        costs, nano = self._before(today)
+        with self._lock:
+            costs, nano = self._before(today), self._days.get(today, 0)
         known = _Known(costs, today)
         if known.expected(today) is None:
             return None
@@ -271,13 +288,17 @@ class CostTotals:
             day += timedelta(days=1)
         return Forecast(_usd(spent), reached)
 
-    def _before(self, today: date) -> tuple[list[int], int]:
-        """The cost of every day from the first kept up to yesterday, and that of today."""
-        with self._lock:
-            days = dict(self._days)
+    def _today(self, today: date) -> tuple[Baseline | None, int]:
+        """What such a day usually costs, worked out once a day, and what it has cost so far."""
+        if self._usual is None or self._usual[0] != today:
+            self._usual = today, _Known(self._before(today), today).expected(today)
+        return self._usual[1], self._days.get(today, 0)
+
+    def _before(self, today: date) -> list[int]:
+        """The cost of every day from the first kept up to yesterday."""
+        days = self._days
         first = min((day for day in days if day < today), default=today)
-        before = [days.get(first + timedelta(days=number), 0) for number in range((today - first).days)]
-        return before, days.get(today, 0)
+        return [days.get(first + timedelta(days=number), 0) for number in range((today - first).days)]
 
     def _forget_old(self) -> None:
         newest = max(self._days)

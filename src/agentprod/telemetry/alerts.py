@@ -254,6 +254,9 @@ class Alerts:
             return signal.read(seen[place])
         if rule.metric == "cost_anomaly":
             return self._costs.score(wall), len(self._costs.hours)
+        if rule.metric == "day_cost_anomaly":
+            scores = vitals.day_scores()
+            return max(scores, default=None), len(scores)
         recent = [used for used, at in self._budgets.values() if now - at <= rule.window]
         return (max(recent), len(recent)) if recent else (None, 0)
 

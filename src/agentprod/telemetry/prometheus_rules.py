@@ -47,8 +47,10 @@ _TOOLS = METRICS["agentprod.tool.calls"].prometheus
 _RUNS = METRICS["agentprod.agent.runs"].prometheus
 _BUDGET = METRICS["agentprod.budget.used_ratio"].prometheus
 
-# Its expression reads a week of hours; every few seconds that would keep a server busy.
+# Their expressions read a week of hours or a month of days; every few seconds that would keep a server busy.
+_ANOMALIES = ("cost_anomaly", "day_cost_anomaly")
 _ANOMALY_INTERVAL = 300.0
+_UNUSUAL_DAY = 2.3
 
 _CALL_LABELS = {"model": "model", "provider": "provider"}
 _GENAI_LABELS = {
@@ -100,6 +102,12 @@ def _anomaly(names: _Names, where: str, window: str) -> str:
     return f"({hour} - {quantile(0.5)}) / clamp_min({spread}, 0.01)"
 
 
+def _day_anomaly(names: _Names, where: str, window: str) -> str:
+    # Without weekdays: steps of a subquery lie where Prometheus wants them, not a week before now.
+    day = f"{_sum(_COST, where, '1d')}"
+    return f"{day} / clamp_min({_UNUSUAL_DAY} * quantile_over_time(0.5, ({day})[28d:1d] offset 1d), 0.01)"
+
+
 _EXPRESSIONS: Mapping[str, _Expression] = {
     "error_rate": _share(_REQUESTS, 'status=~"error|rejected"', labels=_CALL_LABELS),
     "rejected_rate": _share(_REQUESTS, 'status="rejected"', labels=_CALL_LABELS),
@@ -122,6 +130,7 @@ _EXPRESSIONS: Mapping[str, _Expression] = {
     "calls": _Expression(_calls, _calls, _CALL_LABELS),
     "budget_used": _Expression(lambda *_: f"max({_BUDGET})", None, {}),
     "cost_anomaly": _Expression(_anomaly, None, {}),
+    "day_cost_anomaly": _Expression(_day_anomaly, None, {}),
 }
 
 
@@ -130,7 +139,8 @@ def rule_file(rules: Iterable[Rule], *, interval: float = 5.0, semconv: Semconv 
 
     A rule keeps firing until its `clear_at`, as in the process. Prometheus has no cool-down: that is Alertmanager's
     `repeat_interval`. A rule whose `where` needs a label no metric has stays in the file as a comment that says so.
-    `cost_anomaly` becomes a comparison with the median of last week's hours, in a group judged every five minutes.
+    `cost_anomaly` becomes a comparison with the median of last week's hours, `day_cost_anomaly` one of the last 24
+    hours with 2.3 times the median day of four weeks, in a group judged every five minutes.
 
     Args:
         rules: rules with distinct names.
@@ -144,7 +154,7 @@ def rule_file(rules: Iterable[Rule], *, interval: float = 5.0, semconv: Semconv 
     chosen = list(rules)
     lines = ["groups:"]
     for group, seconds, anomalies in groups:
-        members = [rule for rule in chosen if (rule.metric == "cost_anomaly") == anomalies]
+        members = [rule for rule in chosen if (rule.metric in _ANOMALIES) == anomalies]
         if members:
             written = [line for rule in members for line in _lines(rule, names)]
             empty = "" if any(line.lstrip().startswith("- alert") for line in written) else " []"

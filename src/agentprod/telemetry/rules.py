@@ -36,7 +36,7 @@ class Signal:
 
     unit: Literal["share", "seconds", "USD", "count", "score"]
     read: Callable[[Slice], Reading] | None
-    """Reads it from the calls of a window; `None` for the two that are kept elsewhere."""
+    """Reads it from the calls of a window; `None` for those that are kept elsewhere."""
 
     def format(self, value: float) -> str:
         """Write a value for people."""
@@ -79,6 +79,7 @@ SIGNALS: Mapping[str, Signal] = MappingProxyType(
         "calls": Signal("count", lambda s: (s.totals.calls, s.totals.calls)),
         "budget_used": Signal("share", None),
         "cost_anomaly": Signal("score", None),
+        "day_cost_anomaly": Signal("score", None),
     }
 )
 
@@ -91,8 +92,9 @@ class Rule:
         metric: what to watch, one of `SIGNALS`: shares from 0 to 1 (`error_rate`, `rejected_rate`,
             `attempt_error_rate`, `unpriced_rate`, `cache_hit_rate`, `tool_success_rate`, `task_completion_rate` and
             `escalation_rate` of agent runs whose outcome is known, `budget_used`), seconds
-            (`p50`, `p95`, `p99`, `ttft_p95`), USD (`cost`), counts (`tokens`, `calls`) of the window, or
-            `cost_anomaly` (see `HourlyCost`).
+            (`p50`, `p95`, `p99`, `ttft_p95`), USD (`cost`), counts (`tokens`, `calls`) of the window,
+            `cost_anomaly` (see `HourlyCost`), or `day_cost_anomaly`: today's cost over the one above which such a day
+            is unusual, as known to the `CostTotals` that `watch` the calls, so that 1 is the threshold to take.
 
         op: `">"`, `">="`, `"<"` or `"<="`.
 
