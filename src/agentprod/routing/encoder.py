@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from agentprod.routing.features import BUCKETS, SURFACE, hashed_grams, surface_features, tokens_of
@@ -49,11 +50,11 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Grams:
-    """A sparse matrix of n-gram counts, by rows."""
+    """A sparse matrix of n-gram counts, by rows; of long prompts there are millions, so the numbers are small."""
 
-    buckets: NDArray[np.int64]
-    counts: NDArray[np.float64]
-    rows: NDArray[np.int64]
+    buckets: NDArray[np.int32]
+    counts: NDArray[np.float32]
+    rows: NDArray[np.int32]
     size: int
     """How many rows there are."""
 
@@ -69,16 +70,15 @@ def gather(examples: Sequence[Example]) -> tuple[NDArray[np.float64], Grams]:
     """
     import numpy as np
 
-    surface, buckets, counts, rows = [], [], [], []
-    for number, example in enumerate(examples):
+    surface, buckets, counts = [], [], []
+    for example in examples:
         values, found = read_example(example)
         surface.append(values)
         unique, times = count_grams(found)
-        buckets.append(unique)
-        counts.append(times)
-        rows.append(np.full(len(unique), number))
-    grams = Grams(np.concatenate(buckets), np.concatenate(counts), np.concatenate(rows), len(examples))
-    return np.array(surface, np.float64), grams
+        buckets.append(unique.astype(np.int32))
+        counts.append(times.astype(np.float32))
+    rows = np.repeat(np.arange(len(examples), dtype=np.int32), [len(each) for each in buckets])
+    return np.array(surface, np.float64), Grams(np.concatenate(buckets), np.concatenate(counts), rows, len(examples))
 
 
 def read_example(example: Example, *, grams: bool = True) -> tuple[list[float], NDArray[np.int64]]:
@@ -252,17 +252,18 @@ class Encoder:
         waves = self.waves(surface)
         checked = self.checked(surface)
         product: NDArray[np.float64] = waves @ waves.T + checked @ checked.T
-        values = self.weigh(grams)
         # A gram of one example alone adds to no pair but the one with itself, where every row's sum is one.
         common = np.bincount(grams.buckets, minlength=BUCKETS) > 1
-        column = np.cumsum(common) - 1
+        column = (np.cumsum(common) - 1).astype(np.uint16)  # sorted in one pass
         kept = common[grams.buckets]
-        columns, rows, values = column[grams.buckets[kept]], grams.rows[kept], values[kept]
+        columns, rows = column[grams.buckets[kept]], grams.rows[kept]
+        values = self.weigh(grams)[kept].astype(np.float32)
         order = np.argsort(columns, kind="stable")
         columns, rows, values = columns[order], rows[order], values[order]
+        starts = np.arange(0, int(common.sum()) + _CHUNK, _CHUNK, dtype=np.uint16)
+        bounds = np.searchsorted(columns, starts)
         # A block of columns at a time: the whole matrix would be large.
-        for start in range(0, int(common.sum()), _CHUNK):
-            low, high = np.searchsorted(columns, [start, start + _CHUNK])
+        for start, (low, high) in zip(starts, pairwise(bounds), strict=False):
             block = np.zeros((grams.size, _CHUNK), np.float32)
             block[rows[low:high], columns[low:high] - start] = values[low:high]
             product += block @ block.T

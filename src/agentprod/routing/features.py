@@ -60,6 +60,7 @@ _LONGEST = 6000
 """Characters that are looked at: of a longer text, half of them at each end."""
 
 _TOKEN = re.compile(r"[a-z]+|[0-9一-鿿]|[^\sa-z0-9一-鿿]")
+_HANZI = re.compile("[一-鿿]+")
 _SENTENCE_ENDS = re.compile(r"[.!?](?=\s|$)|[。！？\n]")
 _NUMBER = re.compile(r"\d+")
 _DECIMAL = re.compile(r"\d\.\d")
@@ -152,8 +153,8 @@ def surface_features(text: str, tokens: list[str]) -> list[float]:
         longer = 1.0
     # This runs on every decision: what an ASCII text cannot hold is not looked for, and nothing is looked for twice.
     plain = text.isascii()
-    latin = [token for token in tokens if (token >= "a" and len(token) > 1) or token == "a" or token == "i"]
-    hanzi = 0 if plain else sum("一" <= token <= "鿿" for token in tokens)
+    latin = [token for token in tokens if len(token) > 1 or token == "a" or token == "i"]
+    hanzi = 0 if plain else len(text) - len(_HANZI.sub("", text))
     words = len(latin) + hanzi / 1.6
     at_least_one = max(1.0, words)
     different = set(tokens)
@@ -211,7 +212,7 @@ def surface_features(text: str, tokens: list[str]) -> list[float]:
         float("_" in text or "（ ）" in text or "____" in text),
         (text.count(",") + text.count("，")) / at_least_one * 10,
         (text.count('"') + text.count("'") + text.count("“")) / at_least_one * 5,
-        0.0 if plain else sum(char > "\x7f" for char in text) / len(text) - hanzi / len(text),
+        0.0 if plain else (len(text) - len(text.encode("ascii", "ignore"))) / len(text) - hanzi / len(text),
         hanzi / max(1, len(text)),
         float(sentences >= 3),
         log1p(text.count("(") + text.count("（")),

@@ -110,7 +110,7 @@ class Training:
     def _take(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], Grams]:
         import numpy as np
 
-        place = np.full(self._all.size, -1)
+        place = np.full(self._all.size, -1, np.int32)
         place[rows] = np.arange(len(rows))
         kept = place[self._all.rows] >= 0
         grams = Grams(self._all.buckets[kept], self._all.counts[kept], place[self._all.rows[kept]], len(rows))
