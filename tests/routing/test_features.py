@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentprod.routing.encoder import WAVES, Encoder, Example, gather
-from agentprod.routing.features import BUCKETS, SURFACE, hashed_grams, surface_features, tokens_of
+from agentprod.routing.features import BUCKETS, SURFACE, _hashes, hashed_grams, surface_features, tokens_of
 from agentprod.routing.ridge import PENALTIES, Spectrum
 
 
@@ -87,6 +87,15 @@ def test_grams_are_stable_and_salted() -> None:
     assert hashed_grams(["prove", "it"]).tolist() == hashed_grams(["prove", "it"]).tolist() == [14463, 30516, 16413]
     assert set(hashed_grams(["it", "prove"])) != set(hashed_grams(["prove", "it"]))
     assert not set(hashed_grams(["prove", "it"], salt=1)) & set(hashed_grams(["prove", "it"]))
+
+
+def test_hashes_that_were_forgotten_come_back_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many tokens were seen meanwhile, and with few of them remembered."""
+    grams = hashed_grams(tokens_of("难吗 how hard"))
+    monkeypatch.setattr("agentprod.routing.features._MOST_HASHES", 4)
+    assert all(hashed_grams([f"w{number}"]).size == 1 for number in range(20))
+    assert len(_hashes) <= 4
+    assert hashed_grams(tokens_of("难吗 how hard")).tolist() == grams.tolist()
 
 
 def test_kernels_are_inner_products_of_what_predicts() -> None:
