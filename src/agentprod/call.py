@@ -39,8 +39,8 @@ class Choice(Protocol):
 class Edge(Protocol):
     """Sends an attempt into the world."""
 
-    def send(self, call: Call, attempt: Attempt, /) -> Awaitable[Reply]:
-        """Send `call.request` once and return the open reply."""
+    def send(self, call: Call, attempt: Attempt, /) -> Reply | Awaitable[Reply]:
+        """Send `call.request` once and return the open reply: at once where nothing has to be awaited for it."""
         ...
 
 

@@ -70,11 +70,20 @@ class Reply:
         safe: the scrubbed view of the body, published by the innermost PII scrubber before it restores.
     """
 
-    # Defaults that few replies change stand in the class: making one is on the way of every call.
-    attempt: Attempt | None = None
-    safe: Any = None
-    ended: bool = False
-    """Whether the hooks have run."""
+    __slots__ = (
+        "_body",
+        "accounts",
+        "attempt",
+        "call",
+        "dialect",
+        "edited",
+        "ended",
+        "hooks",
+        "load",
+        "native",
+        "safe",
+        "stream",
+    )
 
     def __init__(
         self,
@@ -88,6 +97,10 @@ class Reply:
         self.dialect = call.dialect
         self.native = native
         self.stream = stream
+        self.attempt: Attempt | None = None
+        self.safe: Any = None
+        self.ended = False
+        """Whether the hooks have run."""
         self.edited = False
         self.accounts: tuple[Dialect, Callable[[Any], Any] | None, Any] | None = None
         """What the token counts stand in, when that is not to be `native`: of which dialect, how to load it, and it."""

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentprod.dialects.function import FUNCTION
 from agentprod.errors import DeadlineExceeded
 from agentprod.faults import Fault, classify
 from agentprod.lateness import late
 from agentprod.ledger import Attempt
+from agentprod.reply import Reply
 from agentprod.stream import notify
 
 if TYPE_CHECKING:
-    from agentprod.call import Call, Gate
-    from agentprod.reply import End, Reply
+    from collections.abc import Awaitable
 
-__all__ = ["send_attempt"]
+    from agentprod.call import Call, Gate
+    from agentprod.reply import End
+
+__all__ = ["answer", "send_attempt"]
+
+
+async def answer(sent: Reply | Awaitable[Reply]) -> Reply:
+    """Return what an edge's `send` answers, which it may do at once."""
+    return sent if isinstance(sent, Reply) else await sent
 
 
 async def send_attempt(call: Call) -> Reply:
@@ -29,11 +38,13 @@ async def send_attempt(call: Call) -> Reply:
     attempts.append(attempt)
     ledger.backoff = 0.0
     observers = call.observers
-    for observer in observers:
-        notify(observer, "attempt_start", attempt, call)
+    if observers:
+        for observer in observers:
+            notify(observer, "attempt_start", attempt, call)
     try:
         send = target.edge.send  # a function's edge holds it as a value: looked up so, it costs half
-        reply = await send(call, attempt)
+        sent = send(call, attempt)
+        reply = sent if isinstance(sent, Reply) else await sent
     except BaseException as error:
         if isinstance(error, DeadlineExceeded) and error.__cause__ is None:
             error.__cause__ = _last_error(attempts)
@@ -46,9 +57,11 @@ async def send_attempt(call: Call) -> Reply:
     if reply.stream is None:
         attempt.duration = now() - started
         attempt.outcome = "ok"
-        attempt.unread = reply.accounts or (reply.dialect, reply.load, reply.native)
-        for observer in observers:
-            notify(observer, "attempt_end", attempt, None)
+        if reply.dialect is not FUNCTION:  # what a plain function returns holds no counts, and is not to be kept
+            attempt.unread = reply.accounts or (reply.dialect, reply.load, reply.native)
+        if observers:
+            for observer in observers:
+                notify(observer, "attempt_end", attempt, None)
     else:
         ledger.streams = (*ledger.streams, reply.stream)
         ledger.first_content = opened = now()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from agentprod.dialects.anthropic_messages import MESSAGES
 from agentprod.dialects.base import Dialect
@@ -26,14 +25,13 @@ _STORES = re.compile(r"/threads/[^/]+/messages$")
 """Ends like a model call, but only adds a message to what is kept."""
 
 
-def dialect_for(options: Any) -> Dialect | None:
+def dialect_for(method: str, path: str) -> Dialect | None:
     """Return the dialect of a request, or `None` for traffic that is no model call.
 
     The path is the one the SDK's method names, before Azure, Bedrock or Vertex rewrite it.
     """
-    if options.method.lower() != "post":
+    if method.lower() != "post":
         return None
-    path = options.url
     if path in _WHOLE_PATHS:
         return _WHOLE_PATHS[path]
     path = path.partition("?")[0].rstrip("/")
@@ -79,9 +77,9 @@ _TEXT_PATHS = (
 )
 
 
-def other_for(options: Any) -> Dialect:
+def other_for(method: str, path: str) -> Dialect:
     """Return the dialect of a request that is no model call."""
-    method = options.method.lower()
-    if method == "post" and options.url.partition("?")[0].rstrip("/").endswith(_TEXT_PATHS):
+    method = method.lower()
+    if method == "post" and path.partition("?")[0].rstrip("/").endswith(_TEXT_PATHS):
         return OTHER_TEXT
     return OTHER_READ if method in ("get", "head") else OTHER_WRITE

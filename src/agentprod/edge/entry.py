@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from agentprod import draining, listeners
@@ -20,7 +21,10 @@ from agentprod.reply import End, Reply
 if TYPE_CHECKING:
     from agentprod.dialects.base import Dialect
 
-__all__ = ["Entry"]
+__all__ = ["Entry", "Opening"]
+
+Opening = Callable[[Ambient, bool, "Dialect", Target, Any, Any], Call]
+"""`(what is in force, streaming, dialect, target, request, origin) -> Call`"""
 
 _log = logging.getLogger("agentprod")
 
@@ -40,7 +44,17 @@ class Entry:
         bound: whom every call speaks for, besides the context variables.
     """
 
-    __slots__ = ("asynchronous", "bound", "handler", "needs_usage", "other", "stack_id", "sync")
+    __slots__ = (
+        "asynchronous",
+        "bound",
+        "handler",
+        "needs_usage",
+        "open_async",
+        "open_sync",
+        "other",
+        "stack_id",
+        "sync",
+    )
 
     def __init__(
         self,
@@ -59,6 +73,9 @@ class Entry:
         self.stack_id = sync.stack_id
         self.needs_usage = needs_usage
         self.bound = bound
+        self.open_sync = _opening(sync, bound)
+        """Opens the account of one synchronous call, with the context in force around it."""
+        self.open_async = _opening(asynchronous, bound)
 
     def bind(self, context: Context) -> Entry:
         """Return this entry speaking for `context` as well."""
@@ -70,32 +87,6 @@ class Entry:
             needs_usage=self.needs_usage,
             bound=context if self.bound is None else context.over(self.bound),
         )
-
-    def open(
-        self,
-        here: Ambient,
-        sync: bool,
-        streaming: bool,
-        dialect: Dialect,
-        target: Target,
-        request: Any,
-        origin: Any,
-    ) -> Call:
-        """Open the account of one call, with the context in force now."""
-        environment = self.sync if sync else self.asynchronous
-        runtime = environment.runtime
-        now = runtime.now()
-        context = here.context
-        if self.bound is not None:
-            context = self.bound.over(context)
-        deadline = None
-        if context.deadline is not None:
-            deadline = now + (context.time_left() or 0.0)
-        ledger = Ledger(now, environment, context, here.listeners)
-        call = Call(streaming, dialect, target, request, context, deadline, ledger, runtime, origin)
-        if deadline is not None:
-            call.limits = Limits(stream_until=deadline)
-        return call
 
     def handler_for(self, dialect: Dialect) -> Handler:
         """Return the handler of calls in a dialect, for `carry`."""
@@ -177,6 +168,25 @@ class Entry:
                 f"agentprod: {len(attempts)} attempts in {call.ledger.duration:.2f} s ({tried}); "
                 f"call {call.ledger.id}; ap.meta(error) tells more"
             )
+
+
+def _opening(environment: Environment, bound: Context | None) -> Opening:
+    """Return what opens calls of one mode; what they have in common is looked up once, not at every call."""
+    runtime = environment.runtime
+    now = runtime.now
+
+    def open_call(here: Ambient, streaming: bool, dialect: Dialect, target: Target, request: Any, origin: Any) -> Call:
+        started = now()
+        context = here.context if bound is None else bound.over(here.context)
+        ledger = Ledger(started, environment, context, here.listeners)
+        if context.deadline is None:
+            return Call(streaming, dialect, target, request, context, None, ledger, runtime, origin)
+        deadline = started + (context.time_left() or 0.0)
+        call = Call(streaming, dialect, target, request, context, deadline, ledger, runtime, origin)
+        call.limits = Limits(stream_until=deadline)
+        return call
+
+    return open_call
 
 
 class _Closing:

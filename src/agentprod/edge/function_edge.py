@@ -77,10 +77,8 @@ class FunctionEdge:
         self._base = f"{module}.{self.name}"
         self.target = self._make_target(model)
         """Where calls of the function go."""
-        self._plain = self.dialect is FUNCTION
         self.streams = kind in ("generator", "async_generator")
-        self._sync = self._runtime_kind == "sync"
-        self.send: Callable[[Call, Attempt], Awaitable[Reply]] = {
+        self.send: Callable[[Call, Attempt], Reply | Awaitable[Reply]] = {
             "sync": self._send_sync,
             "async": self._send_async,
             "generator": self._send_generator,
@@ -95,20 +93,25 @@ class FunctionEdge:
     def _make_target(self, model: str | None) -> Target:
         return Target(self._provider, self._base, model, self, "", None if model else self.name, self._runtime_kind)
 
-    def enter(self, entry: Entry, here: Ambient, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        """Open a call."""
-        arguments = Arguments(self._signature, args, kwargs)
-        if self._plain:
-            return entry.open(here, self._sync, self.streams, self.dialect, self.target, arguments, self)
-        request = arguments.bound()
-        target = self.target
-        model = self._model or self.dialect.model(request)
-        if model != target.model:
-            target = self._make_target(model)
-        streaming = self.streams or request.get("stream") is True
-        return entry.open(here, self._sync, streaming, self.dialect, target, request, self)
+    def entering(self, entry: Entry) -> Callable[[Ambient, tuple[Any, ...], dict[str, Any]], Call]:
+        """Return what opens a call: from what is in force around it and the function's arguments."""
+        open_call = entry.open_sync if self._runtime_kind == "sync" else entry.open_async
+        signature, dialect, streams, function_target = self._signature, self.dialect, self.streams, self.target
 
-    async def _send_sync(self, call: Call, attempt: Attempt) -> Reply:
+        def enter_plain(here: Ambient, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+            return open_call(here, streams, dialect, function_target, Arguments(signature, args, kwargs), self)
+
+        def enter_chat(here: Ambient, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+            request = Arguments(signature, args, kwargs).bound()
+            target = function_target
+            model = self._model or dialect.model(request)
+            if model != target.model:
+                target = self._make_target(model)
+            return open_call(here, streams or request.get("stream") is True, dialect, target, request, self)
+
+        return enter_plain if dialect is FUNCTION else enter_chat
+
+    def _send_sync(self, call: Call, attempt: Attempt) -> Reply | Awaitable[Reply]:
         request = call.request
         if type(request) is Arguments:
             args, kwargs = request.args, request.kwargs
@@ -123,7 +126,7 @@ class FunctionEdge:
                 raise Stopped(stop) from None
         if type(value) not in _VALUES:
             if call.streaming and _iterates(value):
-                return await self._open(call, attempt, value)
+                return self._open(call, attempt, value)
             if hasattr(value, "__await__") or isinstance(value, _GENERATORS):
                 raise self._other_kind(value)
             return _told(call, value)

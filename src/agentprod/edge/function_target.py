@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentprod.call import Call, Target
 from agentprod.dialects.function import call_with
 from agentprod.dialects.neutral_stream import Said
+from agentprod.edge.attempts import answer
 from agentprod.edge.function_edge import FunctionEdge, Kind
 from agentprod.edge.functions import check_callable, kind_of
 from agentprod.events import Event
@@ -45,7 +46,7 @@ class FunctionTarget(FunctionEdge):
         return None
 
     async def _answer(self, call: Call, attempt: Attempt) -> Reply:
-        reply = await self._call_once(call, attempt)
+        reply = await answer(self._call_once(call, attempt))
         if isinstance(call.origin, FunctionEdge) or reply.stream is not None:
             return reply
         body = reply.body

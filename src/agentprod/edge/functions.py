@@ -78,14 +78,15 @@ def wrap_function(entry: Entry, edge: FunctionEdge, stack: Any) -> Callable[...,
 
 
 def _sync(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
-    fn, stack_id, handler = edge.fn, entry.stack_id, entry.handler_for(edge.dialect)
+    fn, stack_id = edge.fn, entry.stack_id
+    enter, carry, handler = edge.entering(entry), entry.carry, entry.handler_for(edge.dialect)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         here = ambient()
-        if not switch.active or stack_id in here.inside:
+        if not switch.active or (here.inside and stack_id in here.inside):
             return fn(*args, **kwargs)
         try:
-            reply = drive(entry.carry(handler, edge.enter(entry, here, args, kwargs)))
+            reply = drive(carry(handler, enter(here, args, kwargs)))
         except Stopped as stopped:
             raise stopped.carried from None
         return edge.leave(reply)
@@ -94,25 +95,27 @@ def _sync(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
 
 
 def _async(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
-    fn, stack_id, handler = edge.fn, entry.stack_id, entry.handler_for(edge.dialect)
+    fn, stack_id = edge.fn, entry.stack_id
+    enter, carry, handler = edge.entering(entry), entry.carry, entry.handler_for(edge.dialect)
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         here = ambient()
-        if not switch.active or stack_id in here.inside:
+        if not switch.active or (here.inside and stack_id in here.inside):
             return await fn(*args, **kwargs)
-        return edge.leave(await entry.carry(handler, edge.enter(entry, here, args, kwargs)))
+        return edge.leave(await carry(handler, enter(here, args, kwargs)))
 
     return wrapper
 
 
 def _generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
-    fn, stack_id, handler = edge.fn, entry.stack_id, entry.handler_for(edge.dialect)
+    fn, stack_id = edge.fn, entry.stack_id
+    enter, carry, handler = edge.entering(entry), entry.carry, entry.handler_for(edge.dialect)
 
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         here = ambient()
-        if not switch.active or stack_id in here.inside:
+        if not switch.active or (here.inside and stack_id in here.inside):
             return (yield from fn(*args, **kwargs))
-        items = edge.leave(drive(entry.carry(handler, edge.enter(entry, here, args, kwargs))))
+        items = edge.leave(drive(carry(handler, enter(here, args, kwargs))))
         try:
             return (yield from items)
         finally:
@@ -122,15 +125,16 @@ def _generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
 
 
 def _async_generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
-    fn, stack_id, handler = edge.fn, entry.stack_id, entry.handler_for(edge.dialect)
+    fn, stack_id = edge.fn, entry.stack_id
+    enter, carry, handler = edge.entering(entry), entry.carry, entry.handler_for(edge.dialect)
 
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         here = ambient()
-        if not switch.active or stack_id in here.inside:
+        if not switch.active or (here.inside and stack_id in here.inside):
             async for item in fn(*args, **kwargs):
                 yield item
             return
-        reply = await entry.carry(handler, edge.enter(entry, here, args, kwargs))
+        reply = await carry(handler, enter(here, args, kwargs))
         items = edge.leave(reply)
         assert reply.stream is not None  # of what yields, every reply is one
         pull = reply.stream.pull

@@ -23,9 +23,8 @@ def first_limit(call: Call) -> tuple[float | None, str]:
     return min(candidates) if candidates else (None, "")
 
 
-def sdk_timeout(client: Any, options: Any, left: float) -> Any:
+def sdk_timeout(client: Any, own: Any, left: float) -> Any:
     """Return the SDK's `timeout=` for a request that must end in `left` seconds: its own, made no longer than that."""
-    own = options.timeout
     if type(own).__name__ == "NotGiven":
         own = client.timeout
     left = max(left, 0.001)

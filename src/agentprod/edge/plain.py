@@ -11,10 +11,14 @@ __all__ = ["plain", "wire_request"]
 _OMITTED = frozenset({"Omit", "NotGiven"})
 
 
-def wire_request(options: Any) -> dict[str, Any]:
-    """Return the body of a request: its JSON with `extra_body` merged over it, one level deep, as the SDKs do."""
-    body = options.json_data
-    extra = getattr(options, "extra_json", None)
+def wire_request(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a request: its JSON with `extra_body` merged over it, one level deep, as the SDKs do.
+
+    Args:
+        asked: the options of the request, by name.
+    """
+    body = asked["json_data"]
+    extra = asked.get("extra_json")
     merged = body if not extra else {**(body or {}), **extra}
     made = plain(merged)
     return made if isinstance(made, dict) else {}

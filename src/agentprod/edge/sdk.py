@@ -68,23 +68,24 @@ class SdkEdge:
         self, entry: Entry, here: Ambient, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any
     ) -> Call:
         """Open a call."""
+        asked = options.__dict__  # a model of pydantic's answers in Python when it is asked for its attributes
         origin = Origin(client, cast_to, options, stream, stream_cls)
-        dialect = dialect_for(options)
-        spoken: Dialect = dialect or other_for(options)
+        dialect = dialect_for(asked["method"], asked["url"])
+        spoken: Dialect = dialect or other_for(asked["method"], asked["url"])
         request: dict[str, Any] = {}
         if dialect is not None:
-            request = wire_request(options)
+            request = wire_request(asked)
             if stream and entry.needs_usage and not dialect.asks_usage(request):
                 origin.hides_usage = True
         elif spoken is OTHER_TEXT:
-            request = wire_request(options)
+            request = wire_request(asked)
         origin.request = request
         target = self.target(client, spoken.model(request))
-        sync, streaming = self.io.kind == "sync", stream and dialect is not None
-        call = entry.open(here, sync, streaming, spoken, target, request, origin)
+        open_call = entry.open_sync if self.io.kind == "sync" else entry.open_async
+        call = open_call(here, stream and dialect is not None, spoken, target, request, origin)
         state = client.__dict__
-        if options.headers or options.params or state.get("_custom_headers") or state.get("_custom_query"):
-            call.variant = variant(state, options)
+        if asked["headers"] or asked["params"] or state.get("_custom_headers") or state.get("_custom_query"):
+            call.variant = variant(state, asked)
         return call
 
     def target(self, client: Any, model: str | None) -> Target:
@@ -145,8 +146,8 @@ class SdkEdge:
             if self.io.kind == "sync":
                 client, watch = watched(client), SocketWatch()
                 alarm.abort = watch.abort
-        options = self._options(call, origin, request, until, attempt)
-        options.__dict__["post_parser"] = Suspended(origin.post_parser, until, call.runtime.now, watch)
+        suspended = Suspended(origin.post_parser, until, call.runtime.now, watch)
+        options = self._options(call, origin, request, until, attempt, suspended)
         try:
             if alarm is not None:
                 alarm.enter(until)
@@ -170,13 +171,16 @@ class SdkEdge:
             raise late(phase, call.target, call.limits) from self.errors.timeout(None)
         return carrier
 
-    def _options(self, call: Call, origin: Origin, request: Any, until: float | None, attempt: Attempt) -> Any:
+    def _options(
+        self, call: Call, origin: Origin, request: Any, until: float | None, attempt: Attempt, suspended: Suspended
+    ) -> Any:
         """Return the options of one attempt."""
-        asked = origin.options
-        changes: dict[str, Any] = {}
+        options = origin.options
+        asked = options.__dict__
+        changes: dict[str, Any] = {"post_parser": suspended}
         if origin.idempotency_key is not None:
             changes["idempotency_key"] = origin.idempotency_key
-        elif asked.method.lower() != "get":
+        elif asked["method"].lower() != "get":
             # The same for all attempts, so that they are recognisable as one request where a provider honours it;
             # where no header carries it, the SDK would mint one that nobody sees.
             sent = getattr(origin.client, "_idempotency_header", None)
@@ -187,10 +191,10 @@ class SdkEdge:
         if call.ledger.environment.own_retries:
             changes["max_retries"] = 0
             if attempt.number > 1:
-                changes["headers"] = with_header(asked.headers, "x-stainless-retry-count", str(attempt.number - 1))
+                changes["headers"] = with_header(asked["headers"], "x-stainless-retry-count", str(attempt.number - 1))
         if until is not None:
-            changes["timeout"] = sdk_timeout(origin.client, asked, until - call.runtime.now())
-        return changed(asked, changes)
+            changes["timeout"] = sdk_timeout(origin.client, asked["timeout"], until - call.runtime.now())
+        return changed(options, changes)
 
     async def _read(self, response: Any) -> None:
         try:

@@ -18,7 +18,9 @@ def changed(options: Any, changes: dict[str, Any]) -> Any:
     """
     kind: Any = type(options)
     made = kind.__new__(kind)
-    made.__setstate__({**options.__getstate__(), "__dict__": {**options.__dict__, **changes}})
+    state = options.__getstate__()
+    state["__dict__"] = {**state["__dict__"], **changes}
+    made.__setstate__(state)
     return made
 
 
@@ -28,10 +30,10 @@ def with_header(headers: Any, name: str, value: str) -> dict[str, Any]:
     return given if any(str(key).lower() == name for key in given) else {**given, name: value}
 
 
-def variant(state: dict[str, Any], options: Any) -> str | None:
+def variant(state: dict[str, Any], asked: dict[str, Any]) -> str | None:
     """Return what headers say of features and of the API's version, and the query: the request's over the client's."""
-    headers = {str(name).lower(): value for name, value in _items(state.get("_custom_headers"), options.headers)}
-    query = dict(_items(state.get("_custom_query"), options.params))
+    headers = {str(name).lower(): value for name, value in _items(state.get("_custom_headers"), asked["headers"])}
+    query = dict(_items(state.get("_custom_query"), asked["params"]))
     found = [f"{name}={headers[name]}" for name in (*FEATURES, "anthropic-version") if name in headers]
     return "&".join(sorted(found + [f"{name}={value}" for name, value in query.items()])) or None
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from agentprod.call import Call, CallNext, Target
+from agentprod.edge.attempts import answer
 from agentprod.edge.limits import first_limit
 from agentprod.errors import ConfigError
 from agentprod.lateness import late
@@ -166,7 +167,7 @@ class _ChaoticEdge:
         fault, pause, after = chaos.draw()
         call = call.replace(target=self._target)
         if fault is None:
-            return await self._target.edge.send(call, attempt)
+            return await answer(self._target.edge.send(call, attempt))
         call.ledger.note("Chaos", "struck", fault=fault.name)
         kind = fault.kind
         if kind == "timeout":
@@ -175,7 +176,7 @@ class _ChaoticEdge:
             raise chaos.error(fault, call)
         if kind == "latency" or (kind == "stall" and not call.streaming):
             call = await _delayed(call, pause)
-        reply = await self._target.edge.send(call, attempt)
+        reply = await answer(self._target.edge.send(call, attempt))
         if kind == "latency":
             return reply
         if reply.stream is None:
