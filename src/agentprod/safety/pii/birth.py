@@ -23,13 +23,13 @@ _DATE = (
     r"|[0-9]{4}[ ]?年[ ]?[0-9]{1,2}[ ]?月(?:[ ]?[0-9]{1,2}[ ]?[日号])?"
     r"|(?:19|20)[0-9]{6}(?![0-9])"
     rf"|[0-9]{{1,2}}(?:st|nd|rd|th)?[ \-](?:of )?(?:{_MONTH})\.?,?[ \-][0-9]{{4}}"
-    rf"|(?<![A-Za-z])(?:{_MONTH})\.?[ ][0-9]{{1,2}}(?:st|nd|rd|th)?,?[ ][0-9]{{4}})"
+    rf"|(?<![A-Za-z])(?:{_MONTH})\.?[ ][0-9]{{1,2}}(?:st|nd|rd|th)?[,，]?[ ][0-9]{{4}})"
 )
-_MARKUP = r"(?:[^\w]{0,6}<[A-Za-z][^<>]{0,30}>|[^\w\n]{0,6}\n)?[^\w]{0,6}"
+_MARKUP = r"(?:[\W_]{0,6}<[A-Za-z][^<>]{0,30}>|(?:[^\w\n]|_){0,6}\n)?[\W_]{0,6}"
 """Signs, a tag or the end of a line between the words and the date."""
 _BIRTH = re.compile(
-    rf"(?: on| in|[ _\-]?(?:date|day)|年月日?|日期|时间|于)?{_MARKUP}(?:[是为]|is|was|on|the)?{_MARKUP}(?:on |the )?"
-    rf"(?P<date>{_DATE})",
+    rf"(?: on| in|[ _\-]?(?:date|day)|年月日?|日期|时间|于)?{_MARKUP}"
+    rf"(?:[是为]|changed to|is|was|on|the|value)?{_MARKUP}(?:on |the )?(?P<date>{_DATE})",
     re.IGNORECASE,
 )
 _BIRTH_AFTER = re.compile(rf"(?<![0-9A-Za-z])(?P<date>{_DATE})\Z", re.IGNORECASE)

@@ -56,11 +56,11 @@ def cn_old_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
 
 
 _USCC = re.compile(
-    r"[159ANYany][0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y][0-9]{6}[0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y]{10}(?![0-9A-Za-z])"
+    r"[1-9ANYany][0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y][0-9]{6}[0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y]{10}(?![0-9A-Za-z])"
 )
 _GLUED_USCC = re.compile(r"(?:uscc|code|no)\Z", re.IGNORECASE)
 _USCC_WORD = re.compile(
-    r"信用代码|税号|纳税人|识别号|营业执照|注册号|统一代码|机构代码|uscc|credit code|tax", re.IGNORECASE
+    r"信用代码|税号|纳税人|识别号|营业执照|注册号|统一代码|机构代码|uscc|credit[ _]?code|tax", re.IGNORECASE
 )
 _ORGANISATION_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 
@@ -69,7 +69,8 @@ def cn_usccs(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     """Yield unified social credit codes (GB 32100-2015), found from the six digits of the region inside them.
 
     One in 31 numbers of 18 digits passes the check character by chance, so a code of digits alone must also hold the
-    organisation code inside it (GB 11714) or stand behind words like 信用代码.
+    organisation code inside it (GB 11714) or stand behind words like 信用代码. So must a code with letters of the
+    authorities that register few (law firms, unions, temples …).
     """
     for run in runs:
         for at in run.starts:
@@ -85,8 +86,9 @@ def cn_usccs(text: str, runs: Iterable[Run]) -> Iterator[Span]:
 def _is_uscc(text: str, start: int, code: str) -> bool:
     if not cn_uscc_ok(code) or not starts_clean(text, start, _GLUED_USCC):
         return False
-    by_chance = code.isdigit() and not _organisation_ok(code[8:17])
-    return not by_chance or _USCC_WORD.search(text, max(0, start - 40), start) is not None
+    usual, digits = code[0] in "159ANY", code.isdigit()
+    sure = (usual or not digits) if _organisation_ok(code[8:17]) else (usual and not digits)
+    return sure or _USCC_WORD.search(text, max(0, start - 40), start) is not None
 
 
 def _organisation_ok(code: str) -> bool:

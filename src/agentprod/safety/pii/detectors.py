@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from agentprod.safety.pii import birth, cards, china, crypto, identity, names, network, phones, secrets
+from agentprod.safety.pii import birth, cards, china, crypto, identity, mailboxes, names, network, phones, secrets
 from agentprod.safety.pii.keywords import long_words
 from agentprod.safety.pii.numbers import Run, number_runs
 from agentprod.safety.pii.spans import Span
@@ -50,7 +50,7 @@ _BUILT_IN = tuple(
         ("TW_ID", "runs", identity.tw_ids),
         ("DATE_OF_BIRTH", "digit", birth.birth_dates),
         ("CRYPTO", "long words", crypto.crypto_addresses),
-        ("EMAIL", "@", network.emails),
+        ("EMAIL", "@", mailboxes.emails),
         ("IP", "digit", network.ip_addresses),
         ("MAC", "digit", network.mac_addresses),
         ("SECRET", "long words", secrets.issued_secrets),

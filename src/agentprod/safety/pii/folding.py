@@ -65,6 +65,8 @@ _FOLDABLE = "".join(re.escape(chr(code)) for code in sorted(_TABLE) if code < 0x
 _SPECIAL_BMP = re.compile(f"[{_FOLDABLE}{INVISIBLE}]")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _FOLD_RUN = re.compile(f"[{_FOLDABLE}]+|[\U00010000-\U0001ffff]+")
+_WIDE_COLON = re.compile("(?<=[０-９Ａ-Ｆａ-ｆ：])：(?=[０-９Ａ-Ｆａ-ｆ：])")
+"""Between full-width digits it is no punctuation but part of an address."""
 _HIDDEN_RUN = re.compile(f"(?:[{INVISIBLE}]|[{INVISIBLE_TAGS}])+")
 
 
@@ -131,13 +133,15 @@ def fold(text: str) -> Folded:
 
     Returns:
         The folded text with its index map. Folding is done character by character: folding two halves and joining them
-        equals folding the whole, unless a percent-encoded character is parted.
+        equals folding the whole, unless a percent-encoded character is parted, or a full-width colon from the digits
+        around it.
     """
     encoded: Mapping[int, int] = {}
     if "%" in text:
         text, encoded = _decode(text)
     if text.isascii() or not (_SPECIAL_BMP.search(text) or _ASTRAL.search(text)):
         return Folded(text)
+    text = _WIDE_COLON.sub(":", text)
     text = _FOLD_RUN.sub(lambda run: run[0].translate(_TABLE), text)
     places: list[int] = []
     dropped: list[int] = []

@@ -30,13 +30,18 @@ def lower(text: str) -> str:
     return "".join(small if len(small := char.lower()) == 1 else char for char in text)
 
 
+def _continues(char: str) -> bool:
+    """Tell whether a word goes on with this character: a letter of a script that parts words by spaces."""
+    return char.isalpha() and char < "\u2e80"
+
+
 class Keywords:
     """A set of lower-case words.
 
     Args:
         words: looked for anywhere, also inside longer words.
 
-        whole: of those, the ones that must not touch another letter.
+        whole: of those, the ones that must not touch another letter; Chinese characters may touch them.
     """
 
     def __init__(self, words: Iterable[str], *, whole: Iterable[str] = ()) -> None:
@@ -52,7 +57,7 @@ class Keywords:
             whole, width = word in self._whole, len(word)
             while at >= 0:
                 end = at + width
-                if not (whole and (lowered[at - 1 : at].isalpha() or lowered[end : end + 1].isalpha())):
+                if not (whole and (_continues(lowered[at - 1 : at]) or _continues(lowered[end : end + 1]))):
                     found.append((end, at, word))
                 at = lowered.find(word, end)
         found.sort()

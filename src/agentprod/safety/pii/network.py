@@ -1,6 +1,6 @@
-"""E-mail addresses, IP and MAC addresses, and (opt-in) web addresses.
+"""IP and MAC addresses, and (opt-in) web addresses.
 
-Each is found from its rarest character (`@`, `.`, `:`) outwards with bounded repeats, so time is linear in the text.
+Each is found from its rarest character (`.`, `:`) outwards with bounded repeats, so time is linear in the text.
 """
 
 from __future__ import annotations
@@ -9,63 +9,10 @@ import re
 from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv6Address
 
+from agentprod.safety.pii.numbers import is_emphasis
 from agentprod.safety.pii.spans import Span
 
-__all__ = ["emails", "ip_addresses", "mac_addresses", "urls"]
-
-_LATIN = "\u00c0-\u024f"
-_LOCAL_TAIL = re.compile(rf"[A-Za-z0-9._%+'\-{_LATIN}]+")
-_DOMAIN = re.compile(
-    rf"(?:[A-Za-z0-9{_LATIN}](?:[A-Za-z0-9\-{_LATIN}]{{0,61}}[A-Za-z0-9{_LATIN}])?\.){{1,8}}"
-    r"(?:xn--[A-Za-z0-9\-]{2,59}|[A-Za-z]{2,24})(?![A-Za-z0-9])"
-)
-_LOCAL_MAX = 64
-# Names like `icon@2x.png`: retina images, not mailboxes.
-_FILE_ENDINGS = frozenset("png jpg jpeg gif svg webp avif bmp ico css js ts tsx jsx py md json yml yaml html".split())
-_COMMON_TLDS = frozenset("com org net edu gov io cn de uk fr es it nl eu us co info biz ru jp kr in br au ca".split())
-
-
-def emails(text: str, start: int = 0) -> Iterator[Span]:
-    """Yield e-mail addresses: an RFC 5322 dot-atom with Latin letters, and a domain of at most nine labels.
-
-    Left out: quoted local parts, domains in other scripts than Latin, `git@host:path`.
-    """
-    at = text.find("@", start)
-    while at >= 0:
-        domain = _DOMAIN.match(text, at + 1)
-        if domain:
-            end = _without_next_sentence(text, at + 1, domain.end())
-            begin = _local_start(text, max(start, at - _LOCAL_MAX), at)
-            if begin < at and _is_mailbox(text, begin, at, end):
-                yield Span(begin, end, "EMAIL", 0.95)
-        at = text.find("@", at + 1)
-
-
-def _local_start(text: str, floor: int, at: int) -> int:
-    run = _LOCAL_TAIL.match(text[floor:at][::-1])
-    begin = at - (run.end() if run else 0)
-    while begin < at and text[begin] in ".'-":
-        begin += 1
-    return begin
-
-
-def _without_next_sentence(text: str, begin: int, end: int) -> int:
-    """Return where the domain ends, without a sentence that follows it with no space: `corp.com.Please`."""
-    labels = text[begin:end].rsplit(".", 2)
-    if len(labels) == 3 and labels[2][0].isupper() and labels[2][1:].islower() and labels[1] in _COMMON_TLDS:
-        return end - len(labels[2]) - 1
-    return end
-
-
-def _is_mailbox(text: str, begin: int, at: int, end: int) -> bool:
-    if text[end - 5 : end].rpartition(".")[2].lower() in _FILE_ENDINGS:
-        return False
-    if text[begin:at] == "git" and text[end : end + 1] == ":":
-        return False
-    # `scheme://user:password@host` belongs to the credentials detector, whatever the password is made of.
-    _, scheme, user = text[max(0, begin - 160) : at].rpartition("://")
-    return not scheme or ":" not in user or any(char in "/?" or char.isspace() for char in user)
-
+__all__ = ["ip_addresses", "mac_addresses", "urls"]
 
 _THREE_OCTETS = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9A-Za-z]|\.[0-9])")
 _FIRST_OCTET = re.compile(r"[0-9]{1,3}(?![0-9.])")
@@ -77,7 +24,7 @@ _VERSION = re.compile(
 )
 # A list of decimals without spaces between them, as in the paths of SVG files.
 _DECIMAL = re.compile(r"(?:^|[^0-9.])(?:[0-9]*\.[0-9]+|[0-9]+\.[0-9]+\.[0-9]+)[ ,]\Z")
-_GLUED_IP = re.compile(r"(?:ip|addr|address|host)\Z", re.IGNORECASE)
+_GLUED_IP = re.compile(r"(?:ip|ipv[46]|addr|address|host|地址)\Z", re.IGNORECASE)
 
 
 def ip_addresses(text: str, start: int = 0) -> Iterator[Span]:
@@ -91,7 +38,9 @@ def ip_addresses(text: str, start: int = 0) -> Iterator[Span]:
                 (len(octet) == 1 or octet[0] != "0") and int(octet) < 256 for octet in text[begin:end].split(".")
             ):
                 before = text[max(0, begin - 20) : begin]
-                glued = before[-1:].isascii() and (before[-1:].isalnum() or before[-1:] == "_")
+                glued = before[-1:].isascii() and (
+                    before[-1:].isalnum() or (before[-1:] == "_" and not is_emphasis(text, begin))
+                )
                 if (
                     not (glued and not _GLUED_IP.search(before))
                     and not _VERSION.search(before)
@@ -108,6 +57,8 @@ _IPV6_LEFT = re.compile(r"[0-9A-Fa-f:]{0,39}")
 _ZONE = re.compile(r"%[0-9A-Za-z]{1,15}")
 _IP_WORD = re.compile(r"(?:(?<![a-z])ip(?:v6)?(?![a-z])|address|地址).{0,12}\Z", re.IGNORECASE)
 _DIGITS = "0123456789"
+_WORD_END = re.compile(r"(?<=[G-Zg-z])(?:[A-Fa-f]{1,4}|(?<=[Vv])[46]):")
+_NAMED = re.compile(r"[A-Za-z_][A-Za-z_0-9]{0,16}[G-Zg-z_][A-Za-z_0-9]{0,4}:\Z")
 _SUBSCRIPT = re.compile(r"[\w)\]]\[\Z")
 
 
@@ -117,13 +68,17 @@ def _ipv6_addresses(text: str, start: int) -> Iterator[Span]:
         floor = max(at, anchor.start() - 39)
         left = _IPV6_LEFT.match(text[floor : anchor.start()][::-1])
         begin = anchor.start() - (left.end() if left else 0)
+        word_end = _WORD_END.match(text, begin)
+        if word_end:
+            # In `device:fe80::1` the end of the word is hexadecimal, but not of the address.
+            begin = word_end.end()
+        if text[begin] == ":" and text[begin + 1] != ":":
+            begin += 1
         run = _IPV6_RUN.match(text, begin)
         end = run.end() if run else anchor.end()
         at = max(end, anchor.end() - 1)
         if text[end - 1 : end] == ":" and text[end - 2 : end] != "::":
             end -= 1
-        if text[begin] == ":" and text[begin + 1 : begin + 2] != ":":
-            begin += 1
         if _is_ipv6(text, begin, end):
             zone = _ZONE.match(text, end)
             yield Span(begin, zone.end() if zone else end, "IP", 0.9)
@@ -137,9 +92,10 @@ def _is_ipv6(text: str, begin: int, end: int) -> bool:
     if colons > 8 or (colons < 7 and "::" not in value and not (colons == 6 and "." in value)):
         return False
     before = text[max(0, begin - 24) : begin]
-    named = bool(_GLUED_IP.search(before.removesuffix(":")))
-    around = ("" if named else before[-1:]) + text[end : end + 1]
-    if text[end : end + 1] == ":" and not text[end + 1 : end + 2].isalnum():
+    named = bool(_GLUED_IP.search(before.removesuffix(":"))) or (colons > 2 and _NAMED.search(before) is not None)
+    emphasis = is_emphasis(text, begin)
+    around = ("" if named or emphasis else before[-1:]) + text[end : end + 1]
+    if (text[end : end + 1] == ":" and not text[end + 1 : end + 2].isalnum()) or (emphasis and text[end] == "_"):
         around = around[:-1]
     if any(char.isascii() and (char.isalnum() or char in ":_") for char in around):
         return False
@@ -172,7 +128,8 @@ def mac_addresses(text: str, start: int = 0) -> Iterator[Span]:
         for match in pattern.finditer(text, start):
             begin = match.start() - width
             before = text[max(0, begin - 20) : begin]
-            if begin < start or (_GOES_ON.search(before) and not _GLUED_MAC.search(before)):
+            inside = _GOES_ON.search(before) and not (_GLUED_MAC.search(before) or is_emphasis(text, begin))
+            if begin < start or inside:
                 continue
             digits_only = not re.search("[A-Fa-f]", text[begin : match.end()])
             if digits_only and match[0][0] != ":" and not _MAC_WORD.search(before):
@@ -180,7 +137,7 @@ def mac_addresses(text: str, start: int = 0) -> Iterator[Span]:
             yield Span(begin, match.end(), "MAC", 0.9)
 
 
-_URL = re.compile(rf"://[A-Za-z0-9\[][!#-&(-;=?-_a-~{_LATIN}]{{1,2000}}")
+_URL = re.compile(r"://[A-Za-z0-9\[][!#-&(-;=?-_a-~\u00c0-\u024f]{1,2000}")
 _SCHEME = re.compile(r"[A-Za-z0-9+.\-]{1,20}")
 
 

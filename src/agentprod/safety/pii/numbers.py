@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-__all__ = ["SEPARATORS", "Run", "compact", "lettered", "number_runs", "starts_clean"]
+__all__ = ["SEPARATORS", "Run", "compact", "is_emphasis", "lettered", "number_runs", "starts_clean"]
 
 SEPARATORS = " .\\-/()（）+"
 """Body of a character class: what may stand between the digits of one number."""
@@ -85,12 +85,24 @@ def starts_clean(text: str, start: int, glued: re.Pattern[str] | None = None) ->
         return True
     if before in _DIGITS:
         return False
-    if before.isascii() and (before.isalpha() or before == "_"):
+    if before == "_":
+        return is_emphasis(text, start) or bool(glued and glued.search(text, max(0, start - 12), start))
+    if before.isascii() and before.isalpha():
         return bool(glued and glued.search(text, max(0, start - 12), start))
     if before in ".-" and start > 1:
         earlier = text[start - 2]
         if before == "." or not earlier.isascii():
             return earlier not in _DIGITS
-        if earlier.isalnum() or earlier in "_=-":
+        if earlier == "-":
+            return not text[max(0, start - 4) : start].rstrip("-")[-1:].isascii()  # a dash in a Chinese sentence
+        if earlier.isalnum() or earlier in "_=":
             return bool(glued and glued.search(text, max(0, start - 13), start - 1))
     return True
+
+
+def is_emphasis(text: str, start: int) -> bool:
+    """Tell whether what stands before an offset is one to three `_` of Markdown, and not part of a name."""
+    if text[start - 1 : start] != "_":
+        return False
+    before = text[max(0, start - 4) : start].rstrip("_")
+    return not (before[-1].isascii() and before[-1].isalnum()) if before else start < 4

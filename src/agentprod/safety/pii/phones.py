@@ -34,7 +34,8 @@ _RUNS_ON = re.compile(r"(?!x[0-9]|ext)[0-9A-Za-z_]")
 _ENDS = r"(?!(?!x[0-9]|ext)[0-9A-Za-z]|[\-./,:][0-9]|[ ]?%)"
 
 _CN_MOBILE = re.compile(
-    r"(?:86[ \-]?)?1[3-9][0-9](?:([ \-]?)[0-9]{4}\1[0-9]{4}|[0-9][ \-][0-9]{3}[ \-][0-9]{4})(?![0-9A-Za-z*^]|\.[0-9])"
+    r"(?:86[ \-]?)?1[3-9][0-9](?:([ .\-]?)[0-9]{4}\1[0-9]{4}|[0-9]([ \-])(?:[0-9]{3}\2[0-9]{4}|[0-9]{4}\2[0-9]{3})"
+    r"|[ \-](?!(?:19|20)[0-9]{2}[01])[0-9]{8})(?![0-9A-Za-z^]|\*{1,2}[0-9A-Za-z(]|\.[0-9])"
 )
 _SHAPES = re.compile(
     r"(?:"
@@ -132,7 +133,7 @@ def _is_called(text: str, at: int) -> bool:
 
 def _dialled_abroad(value: str) -> bool:
     """Tell whether `00…` or `011…` is written as people write it; most numbers that begin so are padded or counters."""
-    if re.fullmatch(r"00861[3-9][0-9]{9}", value):
+    if re.fullmatch(r"00861[3-9][0-9]{9}", compact(value)):
         return True
     groups = _GROUP.findall(value)
     first = groups[1] if groups[0] in ("00", "011") else groups[0][2:] if groups[0].startswith("00") else ""
@@ -173,7 +174,7 @@ def _mobile(text: str, at: int) -> Span | None:
     if at > 1 and text[at - 1] == "-" and text[at - 2] in " =(,":
         # A negative number.
         return None
-    if match.end() - at == 11 and (UNIT.match(text, match.end()) or label_before(text, at) in _OTHER):
+    if match.end() - at == 11 and (UNIT.match(text, match.end()) or label_before(text, at) == OTHER):
         return None
     return Span(at, match.end(), "PHONE", 0.85)
 

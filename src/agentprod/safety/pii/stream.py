@@ -3,7 +3,8 @@
 A stream may be parted only where no value can reach across. Values are made of few characters and join over spaces only
 between digits and a handful of words (months, "ext", "office" …), so the end of almost every word is such a place, and
 what is held back is the last word. What reaches further is held from where it opens: a private key, an IBAN in groups,
-a placeholder. Recognisers of your own state how far they look (`window`).
+a placeholder, an e-mail address in another script, whose name may be the last Chinese characters. Recognisers of your
+own state how far they look (`window`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from agentprod.safety.pii.birth import MONTHS
 from agentprod.safety.pii.entities import SECRETS
 from agentprod.safety.pii.folding import Folded, fold
 from agentprod.safety.pii.identity import open_iban
+from agentprod.safety.pii.mailboxes import SPACED_SCRIPTS, open_email
 from agentprod.safety.pii.overlap import resolve
 from agentprod.safety.pii.placeholders import open_placeholder
 from agentprod.safety.pii.secrets import open_private_key
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ScrubStream", "safe_cut"]
 
 _TOKEN = (
-    "!-~\u00c0-\u024f（）：·•・∙‧挂学警港澳试超领使分机号转轉年月日出生"
+    f"!-~\u00c0-\u024f{SPACED_SCRIPTS}（）：·•・∙‧挂学警港澳试超领使分机号转轉年月日出生"
     "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 )
 _TOKEN_RUN = re.compile(f"[{_TOKEN}]*")
@@ -37,6 +39,7 @@ _ONLY_TOKEN = re.compile(f"[{_TOKEN}]+")
 _ONLY_ASCII = re.compile("[!-~]+")
 _LAST_WORD = re.compile("(?:[0-9](?:st|nd|rd|th)|(?<![A-Za-z])[A-Za-z]+)\\Z", re.IGNORECASE)
 _FIRST_WORD = re.compile("[A-Za-z]+")
+_OTHER_SCRIPT = re.compile(f"[{SPACED_SCRIPTS}]")
 _JOINING = frozenset(
     (
         *MONTHS,
@@ -58,7 +61,7 @@ def _joins_right(token: str) -> bool:
     if not core or core[-1].isdigit():
         return True
     if not (core[-1].isascii() and core[-1].isalpha()):
-        return True
+        return not _OTHER_SCRIPT.match(core[-1])
     word = _LAST_WORD.search(core)
     return word is not None and (word[0][0].isdigit() or word[0].lower() in _JOINING)
 
@@ -68,7 +71,7 @@ def _joins_left(token: str, *, partial: bool) -> bool:
     core = token.lstrip(_EDGES)
     word = _FIRST_WORD.match(core)
     if not word:
-        return True
+        return not _OTHER_SCRIPT.match(core)
     lowered = word[0].lower()
     if lowered in _JOINING:
         return True
@@ -86,9 +89,13 @@ def safe_cut(text: str, start: int, *, spaced: bool = True) -> int:
         spaced: whether values may hold spaces; credentials, but for private keys, do not.
     """
     cut = _word_cut(text, start, spaced)
-    opened = min(open_iban(text, start) if spaced else len(text), open_private_key(text, start))
-    # What opens inside a word is held with the whole of that word.
-    return _word_cut(text[:opened], start, spaced) if start < opened < cut else max(start, min(cut, opened))
+    opened = open_private_key(text, start)
+    if spaced:
+        opened = min(opened, open_iban(text, start), open_email(text, start))
+    if start < opened < cut and _ONLY_TOKEN.match(text, opened):
+        # What opens inside a word is held with the whole of that word.
+        return _word_cut(text[:opened], start, spaced)
+    return max(start, min(cut, opened))
 
 
 def _word_cut(text: str, start: int, spaced: bool) -> int:
