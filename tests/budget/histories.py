@@ -105,3 +105,25 @@ def alternates(items: list[Any]) -> bool:
     """Whether user and assistant take turns, the user first."""
     roles = [item["role"] for item in items if item["role"] != "system"]
     return roles[0] == "user" and all(one != other for one, other in pairwise(roles))
+
+
+def is_result(item: Any) -> bool:
+    """Whether a message of the user's role brings results of tools."""
+    content = item.get("content")
+    return isinstance(content, list) and any(block.get("type") == "tool_result" for block in content)
+
+
+def systems_of(items: list[Any]) -> list[Any]:
+    """What the application says to the model."""
+    return [item for item in items if item.get("role") in ("system", "developer")]
+
+
+def asks_of(items: list[Any]) -> list[Any]:
+    """What the user asked."""
+    return [item for item in items if item.get("role") == "user" and not is_result(item)]
+
+
+def has_lost(items: list[Any], left: list[Any], *, clamped: bool) -> bool:
+    """Whether the system prompts or the last ask are gone; a clamped ask has another text."""
+    ask = asks_of(items)[-1]
+    return systems_of(left) != systems_of(items) or not (asks_of(left) if clamped else ask in left)

@@ -19,7 +19,7 @@ from agentprod.budget.tokens import unit_counter
 from agentprod.budget.units import split_history
 from agentprod.testing import Provider
 from agentprod.testing.behaviours.content import ok
-from tests.budget.histories import SHAPES, alternates, history, orphans, text
+from tests.budget.histories import SHAPES, alternates, has_lost, history, orphans, text
 from tests.budget.spending import answer
 
 openai = pytest.importorskip("openai")
@@ -48,20 +48,10 @@ def test_random_histories_stay_valid(shape: str) -> None:
         assert orphans(left, shape) == 0, seed
         assert reduction.total <= room, (seed, reduction.total, room)
         assert 10 + sum(map(COUNT, left)) == reduction.total
-        systems = [item for item in items if item.get("role") in ("system", "developer")]
-        assert [item for item in left if item.get("role") in ("system", "developer")] == systems
-        asks = [item for item in items if item.get("role") == "user" and not is_result(item)]
-        assert len([item for item in left if item.get("role") == "user" and not is_result(item)]) >= 1
-        if "clamp" not in reduction.done:
-            assert asks[-1] in left
+        assert not has_lost(items, left, clamped="clamp" in reduction.done), seed
         if shape == "messages":
             assert alternates(left), seed
         assert reduce(left, shape, room).items == left, seed
-
-
-def is_result(item: Any) -> bool:
-    content = item.get("content")
-    return isinstance(content, list) and any(block.get("type") == "tool_result" for block in content)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -311,6 +301,28 @@ def test_a_summary_stands_for_what_was_dropped(provider: Provider) -> None:
     assert len(provider.requests) == 3  # the summary is known
 
 
+@pytest.mark.parametrize("window", [1500, 4000, 30_000])
+def test_what_was_dropped_leaves_room_for_its_summary(window: int) -> None:
+    """However much was freed, the summary that was asked for is made, and all of it fits."""
+    sent: list[list[Any]] = []
+
+    @ap.Stack(ap.ContextWindow(max_tokens=window, reserve=100, reduce=("drop",), summarize=lambda said: "word " * 2000))
+    def ask(model: str, messages: Any) -> Any:
+        sent.append(messages)
+        return answer(5, read=ap.count_tokens(messages, model))
+
+    for seed in range(6):
+        turns = [f"{seed} {number} " + "a question of several words " * (seed + 1) for number in range(window // 5)]
+        said = [
+            {"role": "user" if place % 2 == 0 else "assistant", "content": turn} for place, turn in enumerate(turns)
+        ]
+        ask("gpt-5-mini", [*said, {"role": "user", "content": "Now?"}])
+        meta = ap.last()
+        assert meta is not None
+        assert meta.notes[0].data["by"] == ["drop", "summary"]
+        assert sum(map(COUNT, sent[-1])) + 3 <= window - 100
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("stream", [False, True])
 def test_summaries_in_every_shape(provider: Provider, shape: str, stream: bool) -> None:
@@ -375,6 +387,20 @@ def test_what_the_provider_counts_is_learned() -> None:
         errors.append(abs(told["tokens_after"] / real[-1] - 1))
     assert errors[0] > 0.2
     assert errors[-1] < 0.05
+
+
+def test_reports_that_are_far_too_low_are_not_believed() -> None:
+    """A server that reports only what it had not cached does not make the window grow by more than a quarter."""
+    sent: list[int] = []
+
+    @ap.Stack(ap.ContextWindow(max_tokens=6000, reserve=500))
+    def ask(model: str, messages: Any) -> Any:
+        sent.append(ap.count_tokens(messages, "gpt-5-mini"))
+        return answer(5, read=20)
+
+    for seed in range(10):
+        ask("gpt-5-mini", history(random.Random(seed), "chat", 60))
+    assert max(sent) <= 5500 / 0.8
 
 
 def test_trim_is_an_action_of_budgets() -> None:

@@ -53,6 +53,8 @@ class Reduction:
 
         wanted: says of a message whether it must stay.
 
+        spare: tokens to leave free where something is left out, for what will stand in its place.
+
     Attributes:
         units: what is left.
 
@@ -70,12 +72,14 @@ class Reduction:
         room: int,
         count: Callable[[Any], int],
         wanted: Callable[[Any], bool] | None = None,
+        spare: int = 0,
     ) -> None:
         self._operation = operation
         self._fixed = fixed
         self._count = count
         self._room = room
         self._wanted = wanted
+        self._spare = spare
         self.units = split_history(items, operation)
         for unit in self.units:
             unit.tokens = sum(map(count, unit.items))
@@ -105,10 +109,10 @@ class Reduction:
         if stage not in self.done:
             self.done.append(stage)
 
-    def _goal(self) -> float:
+    def _goal(self, spare: int = 0) -> float:
         """Tokens to free: whole steps, which stay the same until the conversation has grown by another one."""
         step = self._room * STEP
-        return math.ceil((self.total - self._room * FULL) / step) * step
+        return math.ceil((self.total - min(self._room * FULL, self._room - spare)) / step) * step
 
     def _edit(self, unit: Unit, edit: Callable[[Any], Any]) -> int:
         """Change the items of a unit; return the tokens that this frees."""
@@ -226,7 +230,7 @@ class Reduction:
 
     def _drop(self) -> None:
         """Leave out the oldest units: whole turns before the last ask, exchanges after it."""
-        freed, goal = 0.0, self._goal()
+        freed, goal = 0.0, self._goal(self._spare)
         kept: list[Unit] = []
         turns = _turns(self.units)
         for index, turn in enumerate(turns):

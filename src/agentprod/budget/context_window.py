@@ -24,6 +24,8 @@ __all__ = ["ContextWindow"]
 _RESERVE = 4096
 _SUMMARY_ROOM = 600
 _MARGIN = 0.02
+_LEAST_FACTOR = 0.8
+"""Servers that report only what was not cached look as if everything fitted; ours is seldom so much too high."""
 _UNCOUNTED = 64
 _CHANGED = 0.03
 _MOST_MODELS = 1000
@@ -129,12 +131,17 @@ class ContextWindow(Layer):
         count_plain = unit_counter(model)
         count = count_plain if factor == 1.0 else lambda item: round(factor * count_plain(item) + 0.5)
         fixed = int(fixed_tokens(call) * factor)
-        return Reduction(call.request[key], call.operation, fixed=fixed, room=room, count=count, wanted=self._pin)
+        items, spare = call.request[key], self._summary_room(room)
+        return Reduction(items, call.operation, fixed=fixed, room=room, count=count, wanted=self._pin, spare=spare)
+
+    def _summary_room(self, room: int) -> int:
+        """Return the tokens that are left free for a summary."""
+        return 0 if self._summaries is None else min(_SUMMARY_ROOM, room // 4)
 
     def _factor(self, model: str) -> float:
         """Return what was learned of a model, changed only where it matters: each change moves what is cut away."""
         name = plain_name(model)
-        used, learned = self._used.get(name, 1.0), self._factors.factor(name)
+        used, learned = self._used.get(name, 1.0), max(self._factors.factor(name), _LEAST_FACTOR)
         if abs(learned / used - 1) > _CHANGED:
             if len(self._used) >= _MOST_MODELS:
                 self._used.clear()
@@ -145,7 +152,7 @@ class ContextWindow(Layer):
         before, many = reduction.total, len(call.request[key])
         reduction.run(self.reduce)
         items = reduction.items
-        if self._summaries is not None and reduction.dropped and reduction.total + _SUMMARY_ROOM <= room:
+        if self._summaries is not None and reduction.dropped and reduction.total + self._summary_room(room) <= room:
             summary = await self._summaries.of(reduction.dropped, call, call_next)
             if summary is not None:
                 characters = (room - reduction.total) * 2  # few texts have less than two for each token
