@@ -127,6 +127,10 @@ def test_what_is_nothing_of_the_kind() -> None:
         ap.CircuitBreaker(by="planet")
     with pytest.raises(ap.ConfigError, match="needs a limit"):
         ap.Timeout()
+    with pytest.raises(ap.ConfigError, match="Timeout thread must be True or False, not 'x'"):
+        ap.Timeout(5, thread="x")  # type: ignore[arg-type]
+    with pytest.raises(ap.ConfigError, match="Deadline streams must be True or False, not 'yes'"):
+        ap.Deadline(5, streams="yes")  # type: ignore[arg-type]
     with pytest.raises(ap.ConfigError, match="needs a queue"):
         ap.Bulkhead(1, queue_timeout=5)
     with pytest.raises(ap.ConfigError, match="something to limit"):

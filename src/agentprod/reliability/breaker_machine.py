@@ -171,8 +171,7 @@ class BreakerMachine:
         """Record a success that nobody timed, of a call that `steady` admitted without a permit."""
         window = self._window
         with self._lock:
-            failed = window.failures != window.old_failures or window.slow != window.old_slow
-            if generation == self._generation and now < window.ends and not failed:
+            if generation == self._generation and now < window.ends and window.failures == window.old_failures:
                 window.calls += 1
                 return
         self.record(Permit(generation), Outcome.SUCCESS, now)

@@ -12,7 +12,15 @@ from agentprod.call import Call, CallNext
 from agentprod.context import seconds
 from agentprod.errors import CircuitOpen, ConfigError
 from agentprod.layer import Layer
-from agentprod.reliability.breaker_machine import BreakerRefusal, BreakerState, Outcome, Permit
+from agentprod.reliability.breaker_machine import (
+    CLOSED,
+    DISABLED,
+    FORCED_OPEN,
+    HALF_OPEN,
+    BreakerRefusal,
+    Outcome,
+    Permit,
+)
 from agentprod.reliability.breaker_policy import BreakerPolicy, SlowCalls
 from agentprod.reliability.circuits import Circuit, CircuitCheck, CircuitListener, Circuits
 from agentprod.reliability.evidence import judge_error, time_per_token
@@ -185,7 +193,7 @@ class CircuitBreaker(Layer):
         if answer.would_refuse is not None:
             call.ledger.note("CircuitBreaker", "would_refuse", **_facts(answer.would_refuse))
         elif answer.lease is not None:
-            call.ledger.note("CircuitBreaker", "probe", state=BreakerState.HALF_OPEN.value)
+            call.ledger.note("CircuitBreaker", "probe", state=HALF_OPEN.value)
         return answer
 
     async def _failed(self, call: Call, circuit: Circuit, permit: Permit, error: BaseException) -> None:
@@ -268,7 +276,7 @@ class CircuitBreaker(Layer):
         Args:
             key: one circuit, as `state()` names it; `None` for all, those to come included.
         """
-        self._circuits.order(BreakerState.FORCED_OPEN, key, self._now())
+        self._circuits.order(FORCED_OPEN, key, self._now())
 
     def disable(self, key: str | None = None) -> None:
         """Let every call through and count nothing until `reset`.
@@ -276,7 +284,7 @@ class CircuitBreaker(Layer):
         Args:
             key: one circuit; `None` for all, those to come included.
         """
-        self._circuits.order(BreakerState.DISABLED, key, self._now())
+        self._circuits.order(DISABLED, key, self._now())
 
     def reset(self, key: str | None = None) -> None:
         """Close the circuit and forget everything: counts, waits, and orders given by hand.
@@ -284,7 +292,7 @@ class CircuitBreaker(Layer):
         Args:
             key: one circuit; `None` for all.
         """
-        self._circuits.order(BreakerState.CLOSED, key, self._now())
+        self._circuits.order(CLOSED, key, self._now())
 
     def state(self, key: str | None = None) -> Any:
         """Return where circuits stand: `"closed" "open" "half_open" "forced_open" "disabled"`.
@@ -337,11 +345,11 @@ def _facts(refusal: BreakerRefusal) -> dict[str, Any]:
 def _refused(call: Call, shown: str, refusal: BreakerRefusal) -> CircuitOpen:
     state, wait = refusal.state, refusal.retry_after
     told = f"is open after {refusal.fault} faults" if refusal.fault else "is open"
-    if state is BreakerState.FORCED_OPEN:
+    if state is FORCED_OPEN:
         told = "was opened by hand; call reset() to close it"
-    elif state is BreakerState.CLOSED:
+    elif state is CLOSED:
         told = "has just closed and lets only a share of the calls through"
-    elif state is BreakerState.HALF_OPEN:
+    elif state is HALF_OPEN:
         told += ", and another call is testing it"
     when = "" if wait is None else f"; try again in {wait:.1f} s, or let a Fallback answer"
     return CircuitOpen(

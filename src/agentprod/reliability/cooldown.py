@@ -34,10 +34,8 @@ class Cooldowns:
         self._first = first
         self._cap = cap
         self._accounts: Registry[_Account] = Registry(lambda _: _Account(), max_keys=max_accounts)
-
-    def __bool__(self) -> bool:
-        """Whether any account was ever refused, of those still remembered."""
-        return len(self._accounts) > 0
+        self.known = False
+        """Whether any account was ever refused."""
 
     def hit(
         self,
@@ -67,6 +65,7 @@ class Cooldowns:
 
             cap: seconds of the longest, likewise.
         """
+        self.known = True
         state = self._accounts.get(account, now)
         with state.lock:
             rest = state.rests.setdefault(dimension, _Rest())

@@ -112,12 +112,17 @@ class Gcra:
         """
         waiting = self.line.tickets
         with self._lock:
-            if not waiting and (taken := self._take(costs, now, id)) is not None:
+            if not waiting and (taken := self._book(costs, now, id)) is not None:
                 return taken
             woken = self._serve(now)
-            answer = (None if waiting else self._take(costs, now, id)) or self._shortage(costs, None, now)
+            answer = (None if waiting else self._book(costs, now, id)) or self._shortage(costs, None, now)
         wake(woken)
         return answer
+
+    def take(self, costs: Sequence[float], now: float) -> Reservation | None:
+        """Book all `costs` if they fit now and nobody stands in line; else `None`, and `reserve` tells more."""
+        with self._lock:
+            return None if self.line.tickets else self._book(costs, now)
 
     def join(self, costs: Sequence[float], id: str = "", expires: float = math.inf) -> Ticket:
         """Stand in line for `costs`. The ticket must be claimed and, in a `finally`, left.
@@ -261,24 +266,25 @@ class Gcra:
 
     # Everything below runs under the lock.
 
-    def _take(self, costs: Sequence[float], now: float, id: str = "") -> Reservation | None:
+    def _book(self, costs: Sequence[float], now: float, id: str = "") -> Reservation | None:
         if self.blocked_until > now and self._is_blocked(costs, now):
             return None
         if len(costs) != len(self.buckets):
             raise ValueError(f"there are {len(self.buckets)} dimensions, but {len(costs)} costs")
         marks: list[float] = []
-        for bucket, cost in zip(self.buckets, costs, strict=True):
-            tat = bucket.tat
+        for index, bucket in enumerate(self.buckets):
+            cost = costs[index]
+            tat, need = bucket.tat, cost * bucket.interval
             if tat <= now:
                 tat = now
-            elif tat - now + cost * bucket.interval > bucket.reach and cost > 0 and tat - now > SLACK:
+            elif tat - now + need > bucket.reach and cost > 0 and tat - now > SLACK:
                 self._unbook(marks, costs)
                 return None
             if not cost >= 0:
                 self._unbook(marks, costs)
                 raise ValueError("a cost must be 0 or more units")
             marks.append(tat + bucket.freed)
-            bucket.tat = tat + cost * bucket.interval
+            bucket.tat = tat + need
             bucket.in_flight += cost
         reservation = Reservation(now, costs, marks, id)
         self.reservations[reservation] = None
@@ -291,13 +297,14 @@ class Gcra:
         if marks is None:
             return False
         reservation.marks = None
-        in_flight = self.reservations.pop(reservation, self) is not self  # else it was swept
+        costs = reservation.costs
+        if self.reservations.pop(reservation, self) is not self:  # else it was swept
+            for index, bucket in enumerate(self.buckets):
+                bucket.in_flight -= costs[index]
+        if used is None or used == costs:
+            return False
         made_room = False
-        for bucket, cost, units, mark in zip(
-            self.buckets, reservation.costs, used or reservation.costs, marks, strict=True
-        ):
-            if in_flight:
-                bucket.in_flight -= cost
+        for bucket, cost, units, mark in zip(self.buckets, costs, used, marks, strict=True):
             if units != cost and mark < math.inf and bucket.correct(cost, units, mark, reservation.at, now):
                 made_room = True
         return made_room
@@ -321,7 +328,7 @@ class Gcra:
         """Book for the line in its order, as far as there is room; return whom to wake."""
         woken: list[Wakeable | None] = []
         while (first := self.line.first(now)) is not None:
-            first.reservation = self._take(first.costs, now, first.id)
+            first.reservation = self._book(first.costs, now, first.id)
             if first.reservation is None:
                 break
             woken.append(first.waiter)

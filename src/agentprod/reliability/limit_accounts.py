@@ -25,6 +25,10 @@ class LocalAccount:
 
     def __init__(self, dimensions: Sequence[Dimension]) -> None:
         self._gcra = Gcra(dimensions)
+        self.take_now = self._gcra.take
+        """Books costs if they fit at once; else returns `None`, and `take` tells more."""
+        self.give_back = self._gcra.settle
+        """Does what `settle` does, without a coroutine."""
 
     def is_clean(self, now: float) -> bool:
         """Return whether forgetting it would lose nothing."""
@@ -39,15 +43,6 @@ class LocalAccount:
     def has_limit(self, dimension: str) -> bool:
         """Return whether a limit of this dimension is known, by configuration or a header."""
         return any(each.name == dimension and each.limit is not None for each in self._gcra.buckets)
-
-    def take_now(self, costs: Sequence[float], now: float) -> Reservation | None:
-        """Book `costs` if they fit at once; else `None`, and `take` tells more."""
-        taken = self._gcra.reserve(costs, now)
-        return taken if type(taken) is Reservation else None
-
-    def give_back(self, token: Reservation, now: float, used: Sequence[float] | None) -> None:
-        """Do what `settle` does, without a coroutine."""
-        self._gcra.settle(token, now, used)
 
     async def take(self, call: Call, costs: Sequence[float], until: float) -> Reservation | Shortage:
         """Book `costs`, waiting in line if they will fit by `until` (monotonic); else say what is short."""

@@ -150,7 +150,8 @@ class RateLimit(Layer):
         account = self._accounts.get(key, now)
         costs = _ONE_REQUEST if self._counts_requests else self._costs.before(call, account.has_limit)
         token = None
-        if type(account) is LocalAccount and not call.board.cooling(call.target, now):
+        board = call.ledger.environment.board
+        if type(account) is LocalAccount and not board.cooling(call.target, now):
             token = account.take_now(costs, now)
         if token is None:
             token = await self._enter(call, account, costs, key)
@@ -169,17 +170,19 @@ class RateLimit(Layer):
                 _beside(call, work)
             raise
         attempt = reply.attempt
-        attempts = made[begun:]
         if attempt is not None and attempt.headers and self.sync_headers:
             await self._learn(call, account, attempt, token, open_stream=reply.stream is not None)
+        alone = attempt is not None and len(made) == begun + 1 and made[begun] is attempt
+        if alone and self._counts_requests and reply.stream is None and type(account) is LocalAccount:
+            # What most calls are, without what the others need: what was booked was used.
+            assert attempt is not None
+            if self._cooldowns.known:
+                self._rest(call, attempt)
+            account.give_back(token, now)
+            return reply
+        attempts = made[begun:]
         if reply.stream is None:
-            if self._counts_requests and type(account) is LocalAccount and attempts == [attempt]:
-                # What most calls are, without what the others need.
-                if self._cooldowns and attempt is not None:
-                    self._rest(call, attempt)
-                account.give_back(token, call.runtime.now(), costs)
-            else:
-                await self._settle(call, account, token, costs, attempts)
+            await self._settle(call, account, token, costs, attempts)
         elif isinstance(account, LocalAccount):
             reply.on_end(lambda end: drive(self._settle(call, account, token, costs, attempts)))
         else:

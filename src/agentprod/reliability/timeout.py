@@ -43,6 +43,8 @@ class Deadline(Layer):
 
     def __init__(self, seconds: float | timedelta, *, streams: bool = False) -> None:
         self.seconds = _seconds(seconds, "Deadline seconds")
+        if streams not in (True, False):
+            raise ConfigError(f"Deadline streams must be True or False, not {streams!r}")
         self.streams = streams
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
@@ -51,18 +53,25 @@ class Deadline(Layer):
         when = runtime.now() + self.seconds
         if call.deadline is not None and call.deadline < when:
             when = call.deadline
-        changes: dict[str, Any] = {"deadline": when}
+        inner = call.replace(deadline=when)
         if self.streams and call.streaming:
-            changes["limits"] = call.limits.until(when)
+            inner.limits = call.limits.until(when)
+        if runtime.kind == "sync":  # a thread cannot be stopped: the edge and every wait look at the deadline
+            return await call_next(inner)
+        alarm = runtime.alarm()
+        alarm.enter(when + GRACE)
         try:
-            async with runtime.timeout(when + GRACE):
-                return await call_next(call.replace(**changes))
-        except TimeoutError as error:
-            if type(error) is not TimeoutError or runtime.now() < when:
-                raise  # the call's own
-            errors = [attempt.error for attempt in call.ledger.attempts if isinstance(attempt.error, Exception)]
-            cause = errors[-1] if errors else None
-            raise late("deadline", call.target, call.limits, _tried(call)) from cause
+            return await call_next(inner)
+        except Exception:
+            raise  # the call's own, whatever a layer made of being cancelled
+        except BaseException as error:
+            alarm.leave()
+            if not alarm.claims(error):
+                raise
+        finally:
+            alarm.close()
+        errors = [attempt.error for attempt in call.ledger.attempts if isinstance(attempt.error, Exception)]
+        raise late("deadline", call.target, call.limits, _tried(call)) from (errors[-1] if errors else None)
 
     def options(self) -> dict[str, Any]:
         """Return the options that differ from the defaults."""
@@ -105,6 +114,8 @@ class Timeout(Layer):
         self.attempt = None if attempt is None else _seconds(attempt, "Timeout attempt")
         self.first_token = None if first_token is None else _seconds(first_token, "Timeout first_token")
         self.idle = None if idle is None else _seconds(idle, "Timeout idle")
+        if thread not in (True, False):
+            raise ConfigError(f"Timeout thread must be True or False, not {thread!r}")
         self.thread = thread
         self._limits = NO_LIMITS.tightened(self.attempt, self.first_token, self.idle, thread)
 
