@@ -6,14 +6,23 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from agentprod.usage import Usage
 
-if TYPE_CHECKING:
-    from agentprod.caching.shelf import Shelf
+__all__ = ["CacheStats", "Counts", "Kept"]
 
-__all__ = ["CacheStats", "Counts"]
+
+class Kept(Protocol):
+    """The entries of this process."""
+
+    bytes: int
+    evicted: int
+    expired: int
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +109,10 @@ class Counts:
         with self._lock:
             self._decided[reason] += 1
 
-    def stats(self, shelf: Shelf, *, shared: bool) -> CacheStats:
-        """Return everything counted so far, with what the shelf knows; in a shared store it holds only a part."""
+    def stats(self, kept: Kept, *, shared: bool) -> CacheStats:
+        """Return everything counted so far, with what this process keeps; of a shared store that is only a part."""
         with self._lock:
             more: dict[str, Any] = {"bypassed": dict(self._bypassed), "refused": dict(self._refused)}
-            more |= {"evicted": shelf.evicted, "expired": shelf.expired, "decided": dict(self._decided)}
-            more |= {"entries": None if shared else len(shelf), "bytes": None if shared else shelf.bytes}
+            more |= {"evicted": kept.evicted, "expired": kept.expired, "decided": dict(self._decided)}
+            more |= {"entries": None if shared else len(kept), "bytes": None if shared else kept.bytes}
             return CacheStats(**{**self._numbers, **more})

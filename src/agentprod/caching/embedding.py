@@ -7,7 +7,7 @@ import queue
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from agentprod.runtime.offload import in_thread
 from agentprod.stores.base import StoreUnavailable
@@ -55,7 +55,7 @@ class Embedding:
         counts, warner: where failures are told.
     """
 
-    def __init__(self, matcher: SemanticMatcher[str], within: float, counts: Counts, warner: Warner) -> None:
+    def __init__(self, matcher: SemanticMatcher[Any], within: float, counts: Counts, warner: Warner) -> None:
         self._matcher = matcher
         self._embedder = matcher.embedder
         self._within = within

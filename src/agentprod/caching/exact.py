@@ -22,7 +22,7 @@ from agentprod.caching.serving import Server
 from agentprod.caching.shelf import Shelf
 from agentprod.caching.stock import Stock
 from agentprod.caching.terms import Stale, excuses, make_stale
-from agentprod.caching.tiers import Tiers
+from agentprod.caching.tiers import Replies
 from agentprod.caching.values import Classes
 from agentprod.caching.warming import WarmUp, arequest, awarm, request, warm
 from agentprod.caching.warning import Warner
@@ -128,7 +128,7 @@ class Cache(Stock, Layer):
         keys = Keys(refuse=self._refuse, ignore=frozenset(ignore), key=key)
         self._admission = Admission(keys, by, self._refuse, self._counts, warner)
         self._shelf = Shelf(max_entries, max_bytes)
-        tiers = Tiers(self._shelf, Seal(secret), self._counts, warner)
+        tiers = Replies(self._shelf, Seal(secret), self._counts, warner)
         Stock.__init__(self, tiers, warner, store)
         writer = Writer(self._terms, tool_calls=tool_calls, classes=self._classes)
         self._server = Server(self._classes, self._counts, warner)
@@ -154,7 +154,7 @@ class Cache(Stock, Layer):
             return await self._admission.past(call, call_next, ticket)
         stale, over = None, self._fetcher.over
         if mode != "refresh":
-            found = self._near(call, ticket.key) if self._tiers.store is None else await self._far(call, ticket.key)
+            found = self._near(call, ticket.key) if self._tiers.store is None else await self._far(call, ticket)
             if found is not None:
                 entry, age = found
                 late = age - entry.terms.fresh
@@ -200,9 +200,9 @@ class Cache(Stock, Layer):
             self._admission.failed("looking up", error)
             return None
 
-    async def _far(self, call: Call, key: str) -> tuple[Entry, float] | None:
+    async def _far(self, call: Call, ticket: Ticket) -> tuple[Entry, float] | None:
         try:
-            return await self._tiers.get(call.runtime, key)
+            return await self._tiers.get(call.runtime, ticket)
         except Exception as error:
             self._admission.failed("looking up", error)
             return None
@@ -284,7 +284,7 @@ class Cache(Stock, Layer):
         ticket = self._ticket(call)
         if isinstance(ticket, str):
             return Explanation("bypass", reason=ticket, target=str(call.target))
-        stored = drive(self._far(call, ticket.key))
+        stored = drive(self._far(call, ticket))
         if stored is None:
             return Explanation("miss", key=ticket.key, partition=ticket.partition, target=str(call.target))
         entry, age = stored

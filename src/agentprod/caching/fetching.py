@@ -87,7 +87,7 @@ class Fetcher:
 
     async def _brought(self, flight: Flight, call: Call, ticket: Ticket) -> Reply | None:
         try:
-            found = await self._tiers.get(call.runtime, ticket.key)
+            found = await self._tiers.get(call.runtime, ticket)
         except Exception as error:
             self._keeper.failed("looking up", error)
             return None

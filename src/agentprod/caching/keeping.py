@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from agentprod.caching.recording import Recorder
 from agentprod.caching.refusals import refuse_ledger
-from agentprod.caching.selecting import Selection
 from agentprod.caching.serving import is_function
 from agentprod.caching.values import Unfaithful
 
@@ -64,7 +63,7 @@ class Keeper:
             return None
         entry, body = captured
         if self._keep(call, entry, body, ticket):
-            reply.on_settle(_Retraction(self._tiers, call, entry.key))
+            reply.on_settle(_Retraction(self._tiers, call, entry, ticket))
         return entry
 
     def keep_at_end(self, call: Call, reply: Reply, ticket: Ticket) -> None:
@@ -155,13 +154,14 @@ class Keeper:
 class _Retraction:
     """Takes an entry back when a layer further out dropped the reply, or flagged it."""
 
-    __slots__ = ("_call", "_key", "_tiers")
+    __slots__ = ("_call", "_entry", "_ticket", "_tiers")
 
-    def __init__(self, tiers: Tiers, call: Call, key: str) -> None:
+    def __init__(self, tiers: Tiers, call: Call, entry: Entry, ticket: Ticket) -> None:
         self._tiers = tiers
         self._call = call
-        self._key = key
+        self._entry = entry
+        self._ticket = ticket
 
     async def __call__(self, end: End) -> None:
         if end.outcome == "discarded" or refuse_ledger(self._call.ledger) is not None:
-            await self._tiers.remove(self._call.runtime, Selection(key=self._key))
+            await self._tiers.retract(self._call.runtime, self._entry, self._ticket)

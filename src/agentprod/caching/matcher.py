@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -14,14 +15,14 @@ from agentprod.caching.guards import Guard, GuardFeatures, GuardSet
 from agentprod.caching.index import Neighbour, PrunedIndex, VectorIndex
 from agentprod.caching.query_text import tidy, unfit
 from agentprod.caching.recency import Recency
-from agentprod.caching.stored import Entry, Partition
+from agentprod.caching.stored import Entry, Partition, Valued
 from agentprod.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["SemanticMatcher"]
+__all__ = ["MAX_PLAIN_CHARS", "SemanticMatcher"]
 
 V = TypeVar("V")
 
@@ -30,7 +31,7 @@ _NEAR = 0.05
 """How far below the threshold the nearest entry is still looked for, only to say how near it was."""
 
 _SWEPT_PER_WRITE = 4
-_MAX_PLAIN_CHARS = 1_000
+MAX_PLAIN_CHARS = 1_000
 """Longest text kept for its own sake when it cannot be embedded; longer ones are for a cache that keeps digests."""
 
 
@@ -53,6 +54,8 @@ class SemanticMatcher(Generic[V]):
 
         max_entries: entries in all partitions together, at least 1.
 
+        max_bytes: most bytes of all entries together, as their `size` says; `None` for no such bound.
+
         now: a clock in seconds, for tests.
 
         index: makes an index for vectors of so many dimensions.
@@ -69,6 +72,7 @@ class SemanticMatcher(Generic[V]):
         guards: Literal["strict", "off"] | Iterable[str | Guard] = "strict",
         ttl: float | None = 900.0,
         max_entries: int = 100_000,
+        max_bytes: int | None = None,
         now: Callable[[], float] = time.monotonic,
         index: Callable[[int], VectorIndex[Any]] = PrunedIndex,
     ) -> None:
@@ -89,12 +93,16 @@ class SemanticMatcher(Generic[V]):
         self._guards = GuardSet(guards)
         self._ttl = ttl
         self._max_entries = max_entries
+        self._max_bytes = math.inf if max_bytes is None else max_bytes
         self._now = now
         self._make_index = index
         self._partitions: dict[Hashable, Partition[V]] = {}
         self._recency: Recency[V] = Recency()
         self._wrong = CounterExamples()
         self._lock = threading.Lock()
+        self.bytes = 0
+        self.evicted = 0
+        self.expired = 0
 
     def __len__(self) -> int:
         return len(self._recency)
@@ -120,22 +128,18 @@ class SemanticMatcher(Generic[V]):
         Returns:
             The hit, or `None`.
         """
-        now = self._now()
-        with self._lock:
-            home = self._partitions.get(partition)
-            entry = None if home is None else home.get(probe.text)
-            if entry is None or (entry.expired(now) and self._remove(entry)):
-                return None
-            self._recency.touch(entry)
-        return self._decide(partition, probe, "same", Neighbour(entry, 1.0), hit=True)
+        entry = self.get(partition, probe.text)
+        return None if entry is None else self._decide(partition, probe, "same", Neighbour(entry, 1.0), hit=True)
 
-    def touch(self, partition: Hashable, text: str) -> None:
-        """Count the entry of a text as used, if there is one."""
+    def get(self, partition: Hashable, text: str) -> Entry[V] | None:
+        """Return the entry of a tidied text, which counts as used then; `None` when there is none alive."""
         with self._lock:
             home = self._partitions.get(partition)
             entry = None if home is None else home.get(text)
-            if entry is not None:
-                self._recency.touch(entry)
+            if entry is None or self._expire(entry, self._now()):
+                return None
+            self._recency.touch(entry)
+            return entry
 
     def find(self, partition: Hashable, probe: Probe, vector: NDArray[np.float32] | None) -> Decision[V]:
         """Decide about a text.
@@ -200,27 +204,37 @@ class SemanticMatcher(Generic[V]):
         Raises:
             ValueError: the vector is missing, or of another shape or length.
         """
+        return self.add(partition, probe, vector, Valued(value), ttl=self._ttl if ttl is None else ttl)
+
+    def add(
+        self,
+        partition: Hashable,
+        probe: Probe,
+        vector: NDArray[np.float32] | None,
+        entry: Entry[V],
+        *,
+        ttl: float | None,
+    ) -> bool:
+        """Store an entry of the caller's making, as `put` does; `ttl=None` is for ever."""
         if probe.refusal:
-            if probe.refusal == "empty" or len(probe.text) > _MAX_PLAIN_CHARS:
+            if probe.refusal == "empty" or len(probe.text) > MAX_PLAIN_CHARS:
                 return False
             vector = None
         elif vector is None:
             raise ValueError("a probe that is not refused needs its vector")
-        ttl = self._ttl if ttl is None else ttl
         now = self._now()
         with self._lock:
             home = self._partitions.setdefault(partition, Partition(partition))
-            entry = Entry(probe.text, probe.features.readings, value, None if ttl is None else now + ttl, home)
+            entry.settle(probe.text, probe.features.readings, None if ttl is None else now + ttl, home)
             try:
                 replaced = home.put(entry, vector, self._make_index)
             finally:
                 self._drop_if_empty(home)
             if replaced is not None:
-                self._recency.remove(replaced)
+                self._forget(replaced)
             self._recency.add(entry)
-            for old in self._recency.oldest(_SWEPT_PER_WRITE):
-                if len(self._recency) > self._max_entries or old.expired(now):
-                    self._remove(old)
+            self.bytes += entry.size
+            self._make_room(now)
         return True
 
     def report_wrong(self, decision: Decision[V]) -> None:
@@ -266,13 +280,14 @@ class SemanticMatcher(Generic[V]):
         """Remove every expired entry; return how many. Writing also removes some, so calling this is optional."""
         now = self._now()
         with self._lock:
-            return sum(map(self._remove, [entry for entry in self._recency if entry.expired(now)]))
+            return sum([self._expire(entry, now) for entry in list(self._recency)])
 
     def clear(self) -> None:
         """Remove everything but the pairs reported as wrong."""
         with self._lock:
             self._partitions.clear()
             self._recency = Recency()
+            self.bytes = 0
 
     def entries(self) -> Iterator[StoredEntry[V]]:
         """Iterate over a snapshot of the live entries, the least recently used first."""
@@ -297,7 +312,7 @@ class SemanticMatcher(Generic[V]):
                 return found
             with self._lock:
                 for entry in expired:
-                    self._remove(entry)
+                    self._expire(entry, now)
 
     def _objection(self, partition: Hashable, probe: Probe, near: Neighbour[Entry[V]]) -> str | None:
         if near.similarity < self.threshold:
@@ -327,12 +342,33 @@ class SemanticMatcher(Generic[V]):
             matched=None if near is None else near.item.text,
         )
 
+    def _make_room(self, now: float) -> None:
+        """Remove what expired among the coldest entries, and the coldest while there are too many; the lock is held."""
+        for old in self._recency.oldest(_SWEPT_PER_WRITE):
+            self._expire(old, now)
+        while len(self._recency) > self._max_entries or (self.bytes > self._max_bytes and len(self._recency)):
+            self.evicted += self._remove(self._recency.oldest(1)[0])
+
+    def _expire(self, entry: Entry[V], now: float) -> bool:
+        """Remove an entry if its time is over; the lock is held."""
+        if not entry.expired(now):
+            return False
+        self.expired += self._remove(entry)
+        return True
+
     def _remove(self, entry: Entry[V]) -> bool:
         """Remove an entry, unless it is gone or replaced already; the lock is held."""
-        if not self._recency.remove(entry):
+        if not self._forget(entry):
             return False
         entry.home.delete(entry)
         self._drop_if_empty(entry.home)
+        return True
+
+    def _forget(self, entry: Entry[V]) -> bool:
+        """Count an entry out; return whether it was in."""
+        if not self._recency.remove(entry):
+            return False
+        self.bytes -= entry.size
         return True
 
     def _drop_if_empty(self, home: Partition[V]) -> None:

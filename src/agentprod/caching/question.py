@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from agentprod.caching.embedding import Reading
     from agentprod.call import Call
 
-__all__ = ["Asked", "Split", "split"]
+__all__ = ["Asked", "Split", "split", "text_key"]
 
 _GAP: Mapping[str, Any] = {"\0": "question"}
 """What stands where the text was; no client sends it."""
@@ -43,6 +44,12 @@ class Split(NamedTuple):
 
     text: str
     rest: Call
+
+
+def text_key(home: str, text: str) -> str:
+    """Return the key of a request: a digest of its text and of everything else, 64 hex digits."""
+    data = text.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=32, key=bytes.fromhex(home)).hexdigest()
 
 
 def split(call: Call, query: Callable[[Call], str] | None) -> Split | None:

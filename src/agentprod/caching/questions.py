@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from agentprod.caching.answers import Answer, name_of
 from agentprod.caching.counter_examples import Wrong, text_digest
-from agentprod.caching.decision import Decision
+from agentprod.caching.decision import Decision, Probe
+from agentprod.caching.embedding import Reading
 from agentprod.caching.exchange import Exchange
+from agentprod.caching.guards import GuardFeatures
 from agentprod.caching.matcher import SemanticMatcher
+from agentprod.caching.question import Asked
 from agentprod.caching.selecting import Selection
 from agentprod.caching.tiers import BUDGET, Tiers
 from agentprod.caching.vectors import Question, pack, unpack
@@ -19,11 +23,9 @@ from agentprod.stores.layered import LayeredStore
 
 if TYPE_CHECKING:
     from agentprod.caching.counts import Counts
-    from agentprod.caching.embedding import Reading
     from agentprod.caching.entries import Entry
     from agentprod.caching.keys import Ticket
     from agentprod.caching.seal import Seal
-    from agentprod.caching.shelf import Shelf
     from agentprod.caching.warning import Warner
     from agentprod.runtime.runtime import Runtime
     from agentprod.stores.base import Store
@@ -37,20 +39,26 @@ _LARGE = 20_000
 class Match(NamedTuple):
     """What was decided about a text, with the entry when it is a hit."""
 
-    decision: Decision[str]
+    decision: Decision[str | Answer]
     entry: Entry | None = None
     age: float = 0.0
 
 
 class Questions(Tiers):
-    """The place of a semantic cache's entries. The matcher knows their texts and keys, the tiers hold the replies.
+    """The place of a semantic cache's entries. The matcher finds them by their texts.
 
-    An entry that was dropped, pushed out or has expired is noticed when the matcher names it, so that what one process
-    invalidates no other serves. In a store entries carry their text and vector, by which other processes learn them.
+    In this process it holds them, too. With a store it knows their keys, and the store has the replies: an entry that
+    was dropped or has expired is noticed when the matcher names it, so that what one process invalidates no other
+    serves. In a store entries carry their text and vector, by which other processes learn them.
+
+    Args:
+        matcher: finds texts.
+
+        seal, counts, warner: as for `Tiers`.
     """
 
-    def __init__(self, matcher: SemanticMatcher[str], shelf: Shelf, seal: Seal, counts: Counts, warner: Warner) -> None:
-        super().__init__(shelf, seal, counts, warner)
+    def __init__(self, matcher: SemanticMatcher[str | Answer], seal: Seal, counts: Counts, warner: Warner) -> None:
+        super().__init__(seal, counts, warner)
         self._matcher = matcher
         self._exchange: Exchange | None = None
 
@@ -59,7 +67,57 @@ class Questions(Tiers):
         super().use(store)
         self._exchange = Exchange(store.far if isinstance(store, LayeredStore) else store, self._seal, self._counts)
 
+    # In this process
+
+    def near(self, runtime: Runtime, ticket: Ticket) -> tuple[Entry, float] | None:
+        """Return what this process has for the very text of a call, and its age in seconds; `None` for nothing."""
+        asked = ticket.asked
+        assert asked is not None
+        found = self._matcher.get(asked.home, name_of(asked, ticket.key))
+        return found.entry(runtime.now(), runtime.wall()) if isinstance(found, Answer) else None
+
+    def _keep(self, runtime: Runtime, entry: Entry, ticket: Ticket, age: float) -> None:
+        asked = ticket.asked
+        assert asked is not None
+        ttl = entry.terms.whole - age
+        if asked.reading is not None and asked.reading.vector is not None:
+            try:
+                self._matcher.add(asked.home, *asked.reading, Answer(entry), ttl=ttl)
+                return
+            except ValueError as error:  # of another length than those before: the text alone finds it, then
+                self._failed("learning an entry", error)
+        name = name_of(asked, ticket.key)
+        self._matcher.add(asked.home, Probe(name, GuardFeatures(name, ""), "plain"), None, Answer(entry), ttl=ttl)
+
+    def _drop(self, runtime: Runtime, selection: Selection) -> int:
+        doomed = [entry.question for entry, _ in self._alive(runtime) if selection(entry)]
+        return sum(self._matcher.remove(question.home, question.text) for question in doomed if question is not None)
+
+    def _alive(self, runtime: Runtime) -> list[tuple[Entry, float]]:
+        now, wall = runtime.now(), runtime.wall()
+        answers = [stored.value for stored in self._matcher.entries()]
+        return [answer.entry(now, wall) for answer in answers if isinstance(answer, Answer)]
+
+    async def retract(self, runtime: Runtime, entry: Entry, ticket: Ticket) -> None:
+        """Take back what a call has stored.
+
+        Raises:
+            StoreUnavailable: the store could not be asked.
+        """
+        if self.store is not None or ticket.asked is None:
+            await super().retract(runtime, entry, ticket)
+            return
+        self._forbid(Selection(key=entry.key))
+        self._matcher.remove(ticket.asked.home, name_of(ticket.asked, ticket.key))
+
     # Reading
+
+    async def get(self, runtime: Runtime, ticket: Ticket) -> tuple[Entry, float] | None:
+        """Return the entry of the very text of a call, and its age in seconds; `None` when there is none."""
+        found = await super().get(runtime, ticket)
+        if found is not None and self.store is not None and ticket.asked is not None:
+            self._matcher.get(ticket.asked.home, ticket.asked.text)  # counts as used
+        return found
 
     async def match(self, runtime: Runtime, home: str, reading: Reading) -> Match:
         """Decide about a text, and look its entry up.
@@ -75,14 +133,20 @@ class Questions(Tiers):
                     return Match(decision)
                 heard = True
                 continue
-            found = await self.get(runtime, decision.value)
+            found = await self._found(runtime, decision.value)
             if found is not None and found[1] < found[0].terms.fresh:
                 return Match(decision, *found)
             if not self._matcher.remove(home, decision.matched):
                 return Match(replace(decision, hit=False, reason="none", value=None))
 
-    async def _find(self, runtime: Runtime, home: str, reading: Reading) -> Decision[str]:
-        def find() -> Decision[str]:
+    async def _found(self, runtime: Runtime, value: str | Answer) -> tuple[Entry, float] | None:
+        """Return the entry that the matcher named."""
+        if self.store is not None:
+            return await self._far(runtime, self.store, _key(value))
+        return value.entry(runtime.now(), runtime.wall()) if isinstance(value, Answer) else None
+
+    async def _find(self, runtime: Runtime, home: str, reading: Reading) -> Decision[str | Answer]:
+        def find() -> Decision[str | Answer]:
             return self._matcher.find(home, *reading)
 
         if len(self._matcher) < _LARGE:
@@ -118,7 +182,7 @@ class Questions(Tiers):
             if entry is None or found is None:
                 later[key] = tried if in_time() else tried - 1
             elif entry.question is not None and entry.question.home == home:
-                self._learn(entry, found.age)
+                self._learn(self._asked(entry.question), entry, found.age)
         self._exchange.again(home, later)
         return len(keys) > len(later) or bool(reports)
 
@@ -128,41 +192,38 @@ class Questions(Tiers):
         """Keep an entry, and let similar texts find it."""
         asked = ticket.asked
         if asked is None:  # one that was loaded
-            return entry.question is not None and self._put_loaded(runtime, entry, ticket, age)
+            if entry.question is None:
+                return False
+            asked = self._asked(entry.question)
+            ticket = ticket._replace(asked=asked)
         vector = None if asked.reading is None else asked.reading.vector
-        shared = self.store is not None and vector is not None
-        entry.question = Question(asked.home, asked.text, pack(vector) if shared and vector is not None else "")
+        if self.store is not None:
+            entry.question = Question(asked.home, asked.text, "" if vector is None else pack(vector))
         if not super().put(runtime, entry, ticket, age):
             return False
-        if asked.reading is not None and vector is not None:
-            self._matcher.put(asked.home, asked.reading.probe, vector, entry.key, ttl=entry.terms.whole - age)
+        if self.store is not None and vector is not None:
+            self._learn(asked, entry, age)
             self._announce(asked.home, entry.key)
         return True
 
-    def _put_loaded(self, runtime: Runtime, entry: Entry, ticket: Ticket, age: float) -> bool:
-        question = entry.question
-        assert question is not None
-        self._learn(entry, age)
-        if self.store is None:
-            entry.question = question._replace(vector="")
-        if not super().put(runtime, entry, ticket, age):
-            return False
-        self._announce(question.home, entry.key)
-        return True
+    def _learn(self, asked: Asked, entry: Entry, age: float) -> None:
+        """Let similar texts find an entry of the store."""
+        if asked.reading is not None and asked.reading.vector is not None:
+            try:
+                self._matcher.put(asked.home, *asked.reading, entry.key, ttl=entry.terms.whole - age)
+            except ValueError as error:  # of another length than those before: an embedder without a new version
+                self._failed("learning an entry", error)
 
-    def _learn(self, entry: Entry, age: float) -> None:
-        """Let similar texts find an entry that brings its own vector."""
-        question = entry.question
-        assert question is not None
-        if not question.vector:
-            return
+    def _asked(self, question: Question) -> Asked:
+        """Read the text of an entry that brings its own vector."""
+        asked = Asked(question.home, question.text)
         try:
             probe = self._matcher.read(question.text)
-            if not probe.refusal:
-                vector = unpack(question.vector)
-                self._matcher.put(question.home, probe, vector, entry.key, ttl=entry.terms.whole - age)
-        except ValueError as error:  # of another length than ours: an embedder changed without a new version
+            if question.vector and not probe.refusal:
+                asked.reading = Reading(probe, unpack(question.vector))
+        except ValueError as error:
             self._failed("learning an entry", error)
+        return asked
 
     def _announce(self, home: str, key: str) -> None:
         if self._exchange is not None:
@@ -185,7 +246,7 @@ class Questions(Tiers):
 
     # Reports
 
-    async def report(self, runtime: Runtime, decision: Decision[str]) -> None:
+    async def report(self, runtime: Runtime, decision: Decision[str | Answer]) -> None:
         """Take a wrong hit back, in all processes.
 
         Raises:
@@ -199,7 +260,14 @@ class Questions(Tiers):
             exchange = self._exchange
             if exchange is not None:
                 await runtime.run(lambda: exchange.tell_wrong(reports), lambda: in_thread(exchange.tell_wrong, reports))
-        await self.remove(runtime, Selection(key=decision.value))
+        if decision.value is not None:
+            await self._take_back(runtime, Selection(key=_key(decision.value)))
+
+    async def _take_back(self, runtime: Runtime, selection: Selection) -> None:
+        if self.store is None:
+            self._forbid(selection)  # the matcher has dropped it already
+        else:
+            await self.remove(runtime, selection)
 
     def wrong(self) -> list[Wrong]:
         """Return the texts that were answered wrongly."""
@@ -208,3 +276,7 @@ class Questions(Tiers):
     def learn_wrong(self, wrong: Wrong) -> None:
         """Take in a report."""
         self._matcher.wrong.restore(wrong.home, bytes.fromhex(wrong.digest), wrong.similarity)
+
+
+def _key(value: str | Answer) -> str:
+    return value if isinstance(value, str) else value.key

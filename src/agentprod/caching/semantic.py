@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from agentprod.caching import embedders
 from agentprod.caching.admission import Admission, nothing_stored
+from agentprod.caching.answers import Answer
 from agentprod.caching.counts import CacheStats, Counts
 from agentprod.caching.decision import Decision
 from agentprod.caching.embedding import Embedding
@@ -19,12 +20,11 @@ from agentprod.caching.keeping import Keeper
 from agentprod.caching.keys import Keys, Ticket
 from agentprod.caching.matcher import SemanticMatcher
 from agentprod.caching.partition import By
-from agentprod.caching.question import Asked, split
+from agentprod.caching.question import Asked, split, text_key
 from agentprod.caching.questions import Questions
 from agentprod.caching.refusals import refuse_call
 from agentprod.caching.seal import Seal
 from agentprod.caching.serving import Server
-from agentprod.caching.shelf import Shelf
 from agentprod.caching.stock import Stock
 from agentprod.caching.values import Classes
 from agentprod.caching.warning import Warner
@@ -132,16 +132,16 @@ class SemanticCache(Stock, Layer):
         self._counts = Counts()
         warner = Warner(_NAME)
         self._admission = Admission(Keys(refuse=self._refuse), by, self._refuse, self._counts, warner)
-        self._matcher: SemanticMatcher[str] = SemanticMatcher(
+        self._matcher: SemanticMatcher[str | Answer] = SemanticMatcher(
             self._embedder,
             threshold=threshold,
             guards=guards,
             ttl=fresh,
             max_entries=max_entries,
+            max_bytes=_MAX_BYTES,
             now=self._now,
         )
-        self._shelf = Shelf(max_entries, _MAX_BYTES)
-        self._questions = Questions(self._matcher, self._shelf, Seal(secret, "semantic"), self._counts, warner)
+        self._questions = Questions(self._matcher, Seal(secret, "semantic"), self._counts, warner)
         Stock.__init__(self, self._questions, warner, store)
         classes = Classes()
         self._server = Server(classes, self._counts, warner)
@@ -207,9 +207,7 @@ class SemanticCache(Stock, Layer):
         name = f"{home.key} {self._embedder.identity}"
         # Interned, so that all entries of a partition keep it once.
         place = sys.intern(hashlib.blake2b(name.encode(), digest_size=32, person=b"agentprod-home").hexdigest())
-        text = parts.text.encode("utf-8", "surrogatepass")
-        key = hashlib.blake2b(text, digest_size=32, key=bytes.fromhex(place)).hexdigest()
-        ticket = Ticket(key, home.partition, home.epoch, Asked(place, parts.text))
+        ticket = Ticket(text_key(place, parts.text), home.partition, home.epoch, Asked(place, parts.text))
         call.ledger.state[Asked] = ticket
         return ticket
 
@@ -227,7 +225,7 @@ class SemanticCache(Stock, Layer):
     async def _same(self, call: Call, ticket: Ticket) -> Reply | None:
         """Return the answer to the very same text."""
         try:
-            found = await self._questions.get(call.runtime, ticket.key)
+            found = await self._questions.get(call.runtime, ticket)
         except Exception as error:
             self._admission.failed("looking up", error)
             return None
@@ -235,11 +233,10 @@ class SemanticCache(Stock, Layer):
             return None
         asked = ticket.asked
         assert asked is not None
-        self._matcher.touch(asked.home, asked.text)
         reply = self._server.serve(call, *found, reason="same")
         if reply is not None:
             self._counts.decide("same")
-            same: Decision[str] = Decision(
+            same: Decision[str | Answer] = Decision(
                 True, "same", self._matcher.threshold, 1.0, ticket.key, asked.home, asked.text, asked.text
             )
             self._decided(call, same)
@@ -280,7 +277,7 @@ class SemanticCache(Stock, Layer):
         self._counts.decide(reason)
         call.ledger.note(_NAME, "miss", reason=reason, **why)
 
-    def _decided(self, call: Call, decision: Decision[str]) -> None:
+    def _decided(self, call: Call, decision: Decision[str | Answer]) -> None:
         call.ledger.state[Decision] = (self, decision)
 
     # Wrong answers
@@ -315,7 +312,7 @@ class SemanticCache(Stock, Layer):
 
     def stats(self) -> CacheStats:
         """Return what this cache did so far."""
-        return self._counts.stats(self._shelf, shared=self._questions.store is not None)
+        return self._counts.stats(self._matcher, shared=self._questions.store is not None)
 
     def options(self) -> dict[str, Any]:
         """Return the options that differ from the defaults."""

@@ -1,4 +1,4 @@
-"""A stored value, and the partition it is stored in."""
+"""What a matcher keeps, and the partitions it keeps it in."""
 
 from __future__ import annotations
 
@@ -11,28 +11,61 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Entry", "Partition"]
+__all__ = ["Entry", "Partition", "Valued"]
 
 V = TypeVar("V")
 
 
 class Entry(Generic[V]):
-    """One stored value; also a link of the recency list, which saves 70 bytes per entry over an `OrderedDict`."""
+    """One stored value; a subclass says how the value is kept.
 
-    __slots__ = ("expires", "home", "newer", "older", "readings", "text", "value")
+    It is also a link of the recency list, which saves 70 bytes per entry over an `OrderedDict`.
+    """
 
-    def __init__(self, text: str, readings: str, value: V, expires: float | None, home: Partition[V]) -> None:
+    __slots__ = ("expires", "home", "newer", "older", "readings", "text")
+
+    text: str
+    readings: str
+    expires: float | None
+    home: Partition[V]
+    newer: Entry[V] | None
+    older: Entry[V] | None
+
+    @property
+    def value(self) -> V:
+        """The stored value."""
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        """Bytes that count against the matcher's bound; 0 where only the number of entries is bounded."""
+        return 0
+
+    def settle(self, text: str, readings: str, expires: float | None, home: Partition[V]) -> None:
+        """Take the place of a text in a partition."""
         self.text = text
         self.readings = readings
-        self.value = value
         self.expires = expires
         self.home = home
-        self.newer: Entry[V] | None = None
-        self.older: Entry[V] | None = None
+        self.newer = self.older = None
 
     def expired(self, now: float) -> bool:
         """Tell whether the entry's time is over."""
         return self.expires is not None and now >= self.expires
+
+
+class Valued(Entry[V]):
+    """An entry that holds its value as it is."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: V) -> None:
+        self._value = value
+
+    @property
+    def value(self) -> V:
+        """The stored value."""
+        return self._value
 
 
 class Partition(Generic[V]):
@@ -70,13 +103,15 @@ class Partition(Generic[V]):
             make_index: makes the index, when the first vector comes.
         """
         if vector is None:
+            replaced = None if self._index is None else self._index.delete(entry.text)
             self._plain = {} if self._plain is None else self._plain
-            replaced = self._plain.get(entry.text)
+            replaced = self._plain.get(entry.text, replaced)
             self._plain[entry.text] = entry
             return replaced
         if self._index is None:
             self._index = make_index(len(vector))
-        return self._index.insert(entry.text, vector, entry)
+        replaced = self._index.insert(entry.text, vector, entry)
+        return replaced if self._plain is None else self._plain.pop(entry.text, replaced)
 
     def delete(self, entry: Entry[V]) -> None:
         """Remove an entry."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from agentprod.runtime.runtime import Runtime
     from agentprod.stores.base import Store
 
-__all__ = ["BUDGET", "Tiers", "write_behind"]
+__all__ = ["BUDGET", "Replies", "Tiers", "write_behind"]
 
 BUDGET = 0.05
 """Seconds a look-up in a store may take."""
@@ -35,8 +36,8 @@ _REMEMBERED = 64
 _MOST_SCANNED = 1_000_000
 
 
-class Tiers:
-    """The place of one cache's entries: its shelf, until a store is given.
+class Tiers(ABC):
+    """The place of one cache's entries: this process, until a store is given.
 
     A store's values are JSON under a seal. One that fails, is slow or holds something else is a miss. Writes do not
     wait for it: a store of layers writes behind by itself, any other is written behind here.
@@ -44,15 +45,12 @@ class Tiers:
     Look-ups of the same process see what is still to be written.
 
     Args:
-        shelf: the place in this process.
-
         seal: makes a store's names and values.
 
         counts, warner: where failures are told.
     """
 
-    def __init__(self, shelf: Shelf, seal: Seal, counts: Counts, warner: Warner) -> None:
-        self.shelf = shelf
+    def __init__(self, seal: Seal, counts: Counts, warner: Warner) -> None:
         self.store: Store | None = None
         self.epoch = 0
         """Counts invalidations."""
@@ -72,13 +70,31 @@ class Tiers:
             # It is written to and nothing else.
             self._behind = write_behind(store, self._counts)
 
+    # In this process
+
+    @abstractmethod
+    def near(self, runtime: Runtime, ticket: Ticket) -> tuple[Entry, float] | None:
+        """Return what this process has for a call, and its age in seconds; `None` when there is nothing."""
+
+    @abstractmethod
+    def _keep(self, runtime: Runtime, entry: Entry, ticket: Ticket, age: float) -> None:
+        """Keep an entry in this process."""
+
+    @abstractmethod
+    def _drop(self, runtime: Runtime, selection: Selection) -> int:
+        """Drop the entries of this process that are meant; return how many there were."""
+
+    @abstractmethod
+    def _alive(self, runtime: Runtime) -> list[tuple[Entry, float]]:
+        """Return all entries of this process with their ages in seconds."""
+
     # Reading
 
-    async def get(self, runtime: Runtime, key: str) -> tuple[Entry, float] | None:
+    async def get(self, runtime: Runtime, ticket: Ticket) -> tuple[Entry, float] | None:
         """Return an entry and its age in seconds; `None` when there is none."""
-        store = self.store
-        if store is None:
-            return self.shelf.get(key, runtime.now())
+        return self.near(runtime, ticket) if self.store is None else await self._far(runtime, self.store, ticket.key)
+
+    async def _far(self, runtime: Runtime, store: Store, key: str) -> tuple[Entry, float] | None:
         name = self._seal.name(key)
         if self._behind is not None and not isinstance(store, LayeredStore):
             waiting = self._behind.waiting(name)
@@ -124,7 +140,7 @@ class Tiers:
             return False
         store = self.store
         if store is None:
-            self.shelf.put(entry, runtime.now(), age)
+            self._keep(runtime, entry, ticket, age)
             return True
         name = self._seal.name(entry.key)
         value, ttl, tags = self._seal.close(name, entry.to_json()), entry.terms.whole - age, tuple(self._tags(entry))
@@ -153,12 +169,10 @@ class Tiers:
         Raises:
             StoreUnavailable: the store could not be asked.
         """
-        with self._lock:
-            self.epoch += 1
-            self._recent.append((self.epoch, selection))
+        self._forbid(selection)
         store = self.store
         if store is None:
-            return self.shelf.remove_if(selection.__call__)
+            return self._drop(runtime, selection)
         tag = self._only_tag(selection)
         if tag is not None:
             self._discard(lambda name, tags: tag in tags)
@@ -172,6 +186,20 @@ class Tiers:
             return 0
         self._discard(lambda name, tags: name in names)
         return await runtime.run(lambda: store.delete(*names), lambda: store.adelete(*names))
+
+    async def retract(self, runtime: Runtime, entry: Entry, ticket: Ticket) -> None:
+        """Take back what a call has stored.
+
+        Raises:
+            StoreUnavailable: the store could not be asked.
+        """
+        await self.remove(runtime, Selection(key=entry.key))
+
+    def _forbid(self, selection: Selection) -> None:
+        """Keep calls on their way from storing what is meant."""
+        with self._lock:
+            self.epoch += 1
+            self._recent.append((self.epoch, selection))
 
     def _discard(self, doomed: Callable[[str, tuple[str, ...]], bool]) -> None:
         if self._behind is not None and not isinstance(self.store, LayeredStore):
@@ -196,7 +224,7 @@ class Tiers:
         """
         store = self.store
         if store is None:
-            return self.shelf.alive(runtime.now())
+            return self._alive(runtime)
         self.flush(1.0)
         return [(entry, max(0.0, runtime.wall() - entry.stored)) for _, entry in await self._scan(runtime, store)]
 
@@ -224,6 +252,7 @@ class Tiers:
 
     def learn_wrong(self, wrong: Wrong) -> None:
         """Take in a report."""
+        return
 
     def _outdated(self, entry: Entry, epoch: int) -> bool:
         if epoch == self.epoch:
@@ -236,6 +265,33 @@ class Tiers:
     def _failed(self, what: str, error: Exception) -> None:
         self._counts.add("errors")
         self._warner.failed(what, error)
+
+
+class Replies(Tiers):
+    """The place of an exact cache's entries, which are found by their key alone.
+
+    Args:
+        shelf: the place in this process.
+
+        seal, counts, warner: as for `Tiers`.
+    """
+
+    def __init__(self, shelf: Shelf, seal: Seal, counts: Counts, warner: Warner) -> None:
+        super().__init__(seal, counts, warner)
+        self._shelf = shelf
+
+    def near(self, runtime: Runtime, ticket: Ticket) -> tuple[Entry, float] | None:
+        """Return what this process has for a call, and its age in seconds; `None` when there is nothing."""
+        return self._shelf.get(ticket.key, runtime.now())
+
+    def _keep(self, runtime: Runtime, entry: Entry, ticket: Ticket, age: float) -> None:
+        self._shelf.put(entry, runtime.now(), age)
+
+    def _drop(self, runtime: Runtime, selection: Selection) -> int:
+        return self._shelf.remove_if(selection.__call__)
+
+    def _alive(self, runtime: Runtime) -> list[tuple[Entry, float]]:
+        return self._shelf.alive(runtime.now())
 
 
 class _Counting:

@@ -125,7 +125,7 @@ def _count(features: Features, key: int, weight: float) -> None:
     features[key] = (1, weight) if seen is None else (seen[0] + 1, max(seen[1], weight))
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=10_000)
 def _read_word(word: str, light: bool) -> tuple[int, tuple[int, ...]]:
     """Return the hash of a word's stem and those of its character n-grams."""
     root = word if light else stem(word)

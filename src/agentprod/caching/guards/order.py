@@ -77,7 +77,7 @@ class OrderGuard:
             elif word in FUNCTION_WORDS or word in _ADVERBS or (word in _CALENDAR and before not in _BOUNDS):
                 continue
             else:
-                pieces.append(stem(word) + ("^" if before in _BE and _is_participle(word) else ""))
+                pieces.append(_root(word) + ("^" if before in _BE and _is_participle(word) else ""))
         return " ".join(pieces)
 
     def conflict(self, one: Side, other: Side) -> bool:
@@ -95,6 +95,11 @@ class OrderGuard:
         if len(aligned) < 3 or len(aligned) < _SHARED * max(len(mine), len(theirs)):
             return False
         return _turned(_unite(aligned, here & there))
+
+
+def _root(word: str) -> str:
+    """Return the stem of a word; a number, or a run of Chinese, is its own, and not worth a place among those known."""
+    return stem(word) if word[-1].isascii() and word[-1].isalpha() else word
 
 
 def _stands_between(words: Sequence[str], index: int) -> bool:

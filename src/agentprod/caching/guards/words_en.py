@@ -49,7 +49,7 @@ _UNCHANGED = frozenset(
 _VOWELS = frozenset("aeiouy")
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """Return a form shared by the inflections of a word: `enabled`, `enables`, `enabling` and `enable` give `enabl`.
 
