@@ -17,6 +17,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -209,10 +210,17 @@ def counting(lite: dict[str, float]) -> None:
         ("first time / plain tiktoken", found["first"] / found["plain"], "<= 1.1"),
         ("one new message / plain tiktoken", found["grown"] / found["plain"], "<= 0.1"),
     ]
+    rows.append(("a megabyte of one letter: seconds", max(map(seconds_to_count, "a =中\n")), "<= 0.5"))
     if lite:
         rows.append(("LiteLLM / ours, first time", lite["count"] / found["first"], ""))
         rows.append(("LiteLLM / ours, for Claude", lite["count_claude"] / found["first"], ""))
     print(table("count a request of 20 messages", rows))
+
+
+def seconds_to_count(letter: str) -> float:
+    begun = time.process_time()
+    ap.count_tokens(letter * 10**6, MODEL)
+    return time.process_time() - begun
 
 
 def trimming(lite: dict[str, float], chain: dict[str, float]) -> None:

@@ -52,7 +52,8 @@ FINAL = re.compile(r"####\s*-?[\d,.]+\s*$")
 END = re.compile(r"####\s*\$?(-?[\d,.]+)")
 RESULT = re.compile(r"=\s*\$?(-?[\d,.]+)>>")
 HEDGE = re.compile(r"\b(?:maybe|perhaps|not sure|unclear|cannot|might|assum\w+|approximately|about)\b", re.IGNORECASE)
-PRICES = np.array([0.05, 1.0])
+WEAK_PRICE = 0.05
+PRICES = np.array([WEAK_PRICE, 1.0])
 """What a call of the weak and of the strong model costs, where goals are measured."""
 
 Scorer = Callable[[str, Recorded], np.ndarray]
@@ -101,7 +102,7 @@ def main() -> None:
         print(row.text(names), flush=True)
     if not options.litellm:
         print(f"{'LiteLLM heuristic':26s}  not measured: AGENTPROD_BENCH_LITELLM=PYTHON of one that has litellm")
-    goals = []
+    goals, savings = [], {}
     for label, most in (("fitted", None), ("fitted, 400 rows", 400)):
         row = Row(label)
         for name, part in sets.items():
@@ -114,9 +115,30 @@ def main() -> None:
                 if most is None:
                     goals.append(realised(fitted.candidate, unseen))
         print(row.text(names), flush=True)
+        if most is None:
+            savings = {name: saving(measured, WEAK_PRICE) for name, measured in row.cells.items()}
     for row in cascades(sets["GSM8K"]):
         print(row.text(names))
+        if row.label.endswith("judge"):
+            savings["GSM8K, cascade"] = saving(row.cells["GSM8K"], WEAK_PRICE, always=True)
+    print(
+        "\nsaved at 80 % of the gap, prices 1:20: " + ", ".join(f"{name} {part:.0%}" for name, part in savings.items())
+    )
     print_goals(np.array(goals))
+
+
+def saving(measured: list[tuple[np.ndarray, Recorded]], weak: float, *, always: bool = False) -> float:
+    """Return what is saved of sending everything to the strong model, which costs 1, while keeping 80 % of the gap.
+
+    Args:
+        measured: scores and rows of every split.
+
+        weak: what a call of the weak model costs.
+
+        always: whether the weak model is paid for in every case, as in a cascade.
+    """
+    strong = float(np.mean([rank(score, part.weak, part.strong).cpt(0.8) for score, part in measured]))
+    return 1 - strong - weak * (1 if always else 1 - strong)
 
 
 def unfitted(sources: dict[str, Recorded], litellm: str | None) -> dict[str, Scorer]:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections import Counter
@@ -156,6 +157,33 @@ def test_three_children_share_their_parents_cap(store: Store) -> None:
         list(ap.propagate(threads).map(child, ["one", "two", "three"]))
     assert sent.calls == 12
     assert spent(budget, run=parent.id) == [(pytest.approx(1.2), 0.0)]
+
+
+def test_an_answer_that_comes_after_its_lease_is_billed_all_the_same(store: Store) -> None:
+    """Others may use what had lapsed meanwhile; then what the late answer did cost is put right."""
+    lease = 0.3
+    budget = ap.TokenBudget(ap.Limit(usd=CAP, tokens=10_000, per="total"), store=store, lease=lease)
+    begun, others_done = threading.Event(), threading.Event()
+
+    @ap.Stack(budget, prices=by_output)
+    def slow(model: str, messages: Any, max_tokens: int) -> Any:
+        begun.set()
+        assert others_done.wait(30)
+        return answer(500)
+
+    caller = threading.Thread(target=slow, args=(MODEL, HELLO, 1000))
+    caller.start()
+    assert begun.wait(30)
+    assert spent(budget)[1] == (0.0, 10.0)
+    while spent(budget)[1][1]:
+        time.sleep(0.02)
+    (lapsed, _), (usd, _) = spent(budget)
+    assert (0 < lapsed < 50, usd) == (True, 0.0)
+    ask, _ = asks(budget)
+    ask(max_tokens=1500)
+    others_done.set()
+    caller.join()
+    assert spent(budget) == [(510 + 110, 0), (6.0, 0.0)]
 
 
 @pytest.fixture(params=["sqlite", "redis"])

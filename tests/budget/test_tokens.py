@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import agentprod as ap
 from agentprod.budget import encodings, tokens
 from agentprod.budget.estimate import estimate_tokens
 from agentprod.budget.media_tokens import audio_tokens, document_tokens, image_size, image_tokens
@@ -93,33 +95,54 @@ def test_messages_count_as_the_cookbook_does() -> None:
     assert count_tokens(messages, "gpt-4o") == texts + 3 * (3 + 1) + (1 + count_tokens("example_user", "gpt-4o")) + 3
 
 
+def lines_of(file: str, field: str) -> list[str]:
+    """A field of the rows of a file of the development data."""
+    return [json.loads(line)[field] for line in (Path(str(DATA)) / file).read_text("utf-8").splitlines()]
+
+
+def together(texts: list[str], count: int = 10) -> list[str]:
+    """So many texts at a time: of single short ones an estimate may be off by a token or two."""
+    return ["\n".join(texts[start : start + count]) for start in range(0, min(len(texts), 1000), count)]
+
+
+def is_chinese(text: str) -> bool:
+    return any("一" <= char <= "鿿" for char in text)
+
+
+def answers() -> list[str]:
+    """What models answered to questions of mathematics."""
+    with gzip.open(Path(str(DATA)) / "router" / "routellm_gsm8k.jsonl.gz", "rt", encoding="utf-8") as rows:
+        return [json.loads(row)["responses"]["strong"] for row, _ in zip(rows, range(500), strict=False)]
+
+
+CORPORA: dict[str, Callable[[], list[str]]] = {
+    "questions": lambda: together(lines_of("cache/banking77.test.jsonl", "text")),
+    "letters and forms": lambda: together(lines_of("pii/en_structured_dev.jsonl", "text")),
+    "Chinese": lambda: together([text for text in lines_of("pii/neg_numbers_dates.jsonl", "text") if is_chinese(text)]),
+    "code": lambda: [file.read_text("utf-8")[:3000] for file in sorted(Path(ap.__file__).parent.rglob("*.py"))],
+    "JSON": lambda: [
+        json.dumps([{"id": number, "text": text, "tags": ["a", None]}], indent=number % 2 or None, ensure_ascii=False)
+        for number, text in enumerate(lines_of("cache/clinc150.test.jsonl", "text")[:500])
+    ],
+    "answers": answers,
+}
+
+
 @with_data
 @pytest.mark.parametrize("encoding", encodings.BUILT_IN)
-@pytest.mark.parametrize(
-    ("file", "field", "median", "p95"),
-    [
-        ("cache/banking77.test.jsonl", "text", 8, 22),
-        ("pii/en_structured_dev.jsonl", "text", 8, 22),
-        ("pii/neg_numbers_dates.jsonl", "text", 8, 30),
-    ],
-)
-def test_estimates_are_close(
-    encoding: str, file: str, field: str, median: float, p95: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Texts the weights were not fitted on are estimated within a few percent, ten at a time."""
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_estimates_are_close(encoding: str, corpus: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the encoding a text is estimated within 8 percent at the median, within 22 for 95 of 100."""
     monkeypatch.undo()
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(Path(str(DATA)) / "tiktoken"))
     encodings.forget()
     real = encodings.get(encoding)
     assert real is not None
-    texts = [json.loads(line)[field] for line in (Path(str(DATA)) / file).read_text("utf-8").splitlines()]
-    groups = ["\n".join(texts[start : start + 10]) for start in range(0, 1000, 10)]
-    exact = [encodings.encode_length(real, group) for group in groups]
-    off = sorted(
-        abs(estimate_tokens(group, encoding) / count - 1) * 100 for group, count in zip(groups, exact, strict=True)
-    )
-    assert off[len(off) // 2] <= median
-    assert off[len(off) * 95 // 100] <= p95
+    texts = [text for text in CORPORA[corpus]() if text]
+    exact = [encodings.encode_length(real, text) for text in texts]
+    off = sorted(abs(estimate_tokens(text, encoding) / count - 1) for text, count in zip(texts, exact, strict=True))
+    assert off[len(off) // 2] <= 0.08
+    assert off[len(off) * 95 // 100] <= 0.22
 
 
 @given(st.text(max_size=300))
