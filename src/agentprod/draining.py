@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
@@ -48,7 +49,7 @@ tasks: dict[Ledger, Any] = {}
 """Asynchronous calls under way, open streams included, and a reference to the task of each, no more than that: it must
 not outlive its loop."""
 
-blocking: list[None] = []
+blocking: deque[None] = deque()
 """As many as synchronous calls are under way, open streams included: they cannot be stopped, only counted, and this is
 the cheapest count that threads can share."""
 

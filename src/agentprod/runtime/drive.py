@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
+from collections import deque
 from collections.abc import Coroutine, Generator
 from types import CodeType, TracebackType
 from typing import Any, TypeVar
@@ -72,8 +73,9 @@ def _start() -> Any:
     return runner
 
 
-_idle: list[Any] = []
-"""Runners that wait for a coroutine: as many as calls were ever nested, or made by threads at once."""
+_idle: deque[Any] = deque()
+"""Runners that wait for a coroutine: as many as calls were ever nested, or made by threads at once. A list that is
+emptied and filled again gives its memory back each time."""
 
 
 def _suspended(place: str) -> SuspendedError:
