@@ -9,14 +9,14 @@ import pytest
 
 from agentprod.stores import Store
 from tests.budget.spending import STORES, make_store
-from tests.servers import redis_url
+from tests.servers import postgres_url, redis_url
 
-__all__ = ["redis_url", "store"]
+__all__ = ["postgres_url", "redis_url", "store"]
 
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Each kind of store that budgets stand in; a server is started only where it is needed."""
-    made = make_store(request.param, tmp_path, lambda: request.getfixturevalue("redis_url"))
+    made = make_store(request.param, tmp_path, request.getfixturevalue)
     yield made
     made.close()

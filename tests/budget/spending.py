@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import agentprod as ap
-from agentprod.stores import MemoryStore, RedisStore, SqliteStore, Store
+from agentprod.stores import MemoryStore, PostgresStore, RedisStore, SqliteStore, Store
 
 MODEL = "gpt-5-mini"
 HELLO = [{"role": "user", "content": "hello"}]
-STORES = ("memory", "sqlite", "redis")
+STORES = ("memory", "sqlite", "redis", "postgres")
 
 
 def by_output(provider: str, model: str | None, usage: ap.Usage) -> Decimal:
@@ -59,13 +59,15 @@ def asks(budget: ap.TokenBudget, *inside: Any, tokens: int = 100, **options: Any
     return ask, sent
 
 
-def make_store(kind: str, folder: Path, redis_url: Callable[[], str]) -> Store:
-    """A new store of a kind, on a real server where it needs one."""
+def make_store(kind: str, folder: Path, server: Callable[[str], str]) -> Store:
+    """A new store of a kind, on a real server where it needs one: `server` knows the fixture's URL."""
     if kind == "memory":
         return MemoryStore()
     if kind == "sqlite":
         return SqliteStore(folder / "budget.db", timeout=30)
-    return RedisStore(redis_url(), prefix=f"test-{uuid.uuid4().hex}:", lookup_timeout=30, timeout=30)
+    if kind == "postgres":
+        return PostgresStore(server("postgres_url"), schema=f"test_{uuid.uuid4().hex}", timeout=30)
+    return RedisStore(server("redis_url"), prefix=f"test-{uuid.uuid4().hex}:", lookup_timeout=30, timeout=30)
 
 
 def spent(budget: ap.TokenBudget, **scope: str) -> list[tuple[float, float]]:

@@ -186,12 +186,14 @@ def test_an_answer_that_comes_after_its_lease_is_billed_all_the_same(store: Stor
     assert spent(budget) == [(510 + 110, 0), (6.0, 0.0)]
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", "redis", "postgres"])
 def shared(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
-    """The URL and the prefix of a store that processes share."""
+    """The URL and the prefix, or schema, of a store that processes share."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'shared.db'}", ""
-    return request.getfixturevalue("redis_url"), f"test-{uuid.uuid4().hex}:"
+    name = uuid.uuid4().hex
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url, f"test_{name}" if request.param == "postgres" else f"test-{name}:"
 
 
 def start(shared: tuple[str, str], *arguments: object) -> subprocess.Popen[str]:
