@@ -13,7 +13,7 @@ import unicodedata
 from typing import NamedTuple
 
 from agentprod.errors import ConfigError
-from agentprod.safety.injection_signals import all_words, signals
+from agentprod.safety.injection_signals import signals, word_index
 from agentprod.safety.pii.folding import INVISIBLE, INVISIBLE_TAGS
 
 __all__ = ["InjectionReport", "InjectionScorer", "score_injection"]
@@ -77,10 +77,10 @@ class InjectionScorer:
         if hidden:
             seen["hidden characters"] = 0.7 if untrusted else 0.6
         for view in _views(text, hidden):
-            there = {word for word in all_words() if word in view}
-            for name, weight, untrusted_weight, words, pattern in signals() if there else ():
+            for place in word_index().find(view):
+                name, weight, untrusted_weight, _, pattern = signals()[place]
                 counted = untrusted_weight if untrusted else weight
-                if counted > seen.get(name, 0.0) and not words.isdisjoint(there) and pattern.search(view):
+                if counted > seen.get(name, 0.0) and pattern.search(view):
                     seen[name] = counted
         doubt = 1.0
         for weight in seen.values():

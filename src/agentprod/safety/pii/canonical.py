@@ -26,12 +26,12 @@ def canonical(entity: str, value: str) -> str:
 
         value: as it stands in the text.
     """
-    folded = fold(value).text
+    folded = value if value.isascii() and "%" not in value else fold(value).text
     if entity == "PHONE":
-        digits = _NOT_DIGIT.sub("", folded)
-        return _CHINESE_MOBILE.sub("", digits)
+        digits = folded if folded.isdecimal() else _NOT_DIGIT.sub("", folded)
+        return _CHINESE_MOBILE.sub("", digits) if digits.startswith(("0", "8")) else digits
     if entity in _COMPACT:
-        return _NOT_ALNUM.sub("", folded).upper()
+        return (folded if folded.isalnum() else _NOT_ALNUM.sub("", folded)).upper()
     if entity in ("EMAIL", "IP", "CRYPTO"):
         return folded.lower() if entity != "CRYPTO" or folded.startswith(("0x", "bc1", "BC1")) else folded
     return folded

@@ -6,13 +6,13 @@ All boundaries are set between ASCII letters and digits only: a Chinese characte
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from agentprod.safety.pii.checksums import cn_id_ok, cn_uscc_ok, valid_date
-from agentprod.safety.pii.numbers import Run, compact, lettered, starts_clean
+from agentprod.safety.pii.numbers import Run, compact, starts_clean
 from agentprod.safety.pii.spans import Span
 
-__all__ = ["cn_ids", "cn_old_ids", "cn_passports", "cn_plates", "cn_usccs"]
+__all__ = ["cn_ids", "cn_numbered_passports", "cn_old_ids", "cn_passports", "cn_plates", "cn_usccs"]
 
 _ID = re.compile(
     r"[1-9][0-9]{2}[ \-]?[0-9]{3}[ \-]?(?:19|20)[0-9]{2}[ \-]?[01][0-9][0-3][0-9][ \-]?[0-9]{3}[0-9Xx](?![0-9A-Za-z])"
@@ -74,11 +74,12 @@ def cn_usccs(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     """
     for run in runs:
         for at in run.starts:
-            match = text[at : at + 6].isdigit() and (
-                _USCC.match(text, at)
+            if not text[at : at + 6].isdigit():
+                continue
+            match = _USCC.match(text, at) if text[at : at + 8].isdigit() else None
+            if not match and at == run.start and text[at - 1 : at].isalpha():
                 # One or two letters before the digits, which only the first group of a run can have.
-                or (at == run.start and (_USCC.match(text, at - 1) or _USCC.match(text, at - 2)))
-            )
+                match = _USCC.match(text, at - 1) or _USCC.match(text, at - 2)
             if match and _is_uscc(text, match.start(), match[0].upper()):
                 yield Span(match.start(), match.end(), "CN_USCC", 1.0)
 
@@ -115,13 +116,13 @@ _OTHER_CODE = re.compile(
 )
 
 
-def cn_passports(text: str, runs: Sequence[Run]) -> Iterator[Span]:
+def cn_passports(text: str, codes: Iterable[tuple[Run, int]]) -> Iterator[Span]:
     """Yield numbers of Chinese passports and of travel permits for Hong Kong, Macao and Taiwan.
 
     There is no check digit. `E12345678`, `G12345678` and `EA1234567` in capitals are taken unless a word like 订单
     precedes them; every other form needs a word like 护照, 通行证 or "passport" within 40 characters before.
     """
-    for run, begin in lettered(text, runs):
+    for run, begin in codes:
         digits = _PASSPORT_DIGITS.match(text, run.start)
         if not digits or not starts_clean(text, begin, _GLUED_PASSPORT):
             continue
@@ -134,11 +135,12 @@ def cn_passports(text: str, runs: Sequence[Run]) -> Iterator[Span]:
             yield Span(begin, digits.end(), "CN_PASSPORT", 0.85)
         elif number[0] in "EG" and _MAINLAND.fullmatch(number) and not _OTHER_CODE.search(before):
             yield Span(begin, digits.end(), "CN_PASSPORT", 0.6)
-    if any(map(text.__contains__, _NUMBERED_GATES)):
-        yield from _bare_passports(text, runs)
 
 
-def _bare_passports(text: str, runs: Iterable[Run]) -> Iterator[Span]:
+def cn_numbered_passports(text: str, runs: Iterable[Run]) -> Iterator[Span]:
+    """Yield the numbers of old passports and of Taiwan permits, digits alone, right behind words like 护照."""
+    if not any(map(text.__contains__, _NUMBERED_GATES)):
+        return
     for run in runs:
         for at in run.starts:
             digits = _BARE_PASSPORT.match(text, at)

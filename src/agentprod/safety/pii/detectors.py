@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from agentprod.safety.pii import birth, cards, china, crypto, identity, mailboxes, names, network, phones, secrets
 from agentprod.safety.pii.keywords import long_words
-from agentprod.safety.pii.numbers import Run, number_runs
+from agentprod.safety.pii.numbers import Run, lettered, number_runs
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["Detector", "built_in", "find_spans"]
@@ -21,12 +21,13 @@ class Detector(NamedTuple):
     Args:
         entities: what it can report.
 
-        needs: when to run it. `"runs"` when there are runs of six digits, `"long words"` when there are words of 15
-            characters, `"digit"` when the text has a digit, `"wide digit"` when it also is not ASCII, `""` always,
-            anything else when the text contains it.
+        needs: when to run it. `"runs"` when there are runs of six digits, `"codes"` when such runs touch letters,
+            `"long words"` when there are words of 15 characters, `"digit"` when the text has a digit, `"wide digit"`
+            when it also is not ASCII, `""` always, anything else when the text contains it.
 
-        find: `(text, start)`, `(text, runs)` for `"runs"`, `(text, start, words)` for `"long words"`. It reports
-            nothing that begins before `start`, but may look at 48 characters before it.
+        find: `(text, start)`, `(text, runs)` for `"runs"`, `(text, codes)` for `"codes"` (see `numbers.lettered`),
+            `(text, start, words)` for `"long words"`. It reports nothing that begins before `start`, but may look at
+            48 characters before it.
     """
 
     entities: frozenset[str]
@@ -43,11 +44,12 @@ _BUILT_IN = tuple(
         ("US_SSN", "runs", identity.us_ssns),
         ("PHONE", "runs", phones.phones),
         ("CN_USCC", "runs", china.cn_usccs),
-        ("CN_PASSPORT", "runs", china.cn_passports),
+        ("CN_PASSPORT", "runs", china.cn_numbered_passports),
+        ("CN_PASSPORT", "codes", china.cn_passports),
         ("CN_PLATE", "wide digit", china.cn_plates),
         ("IBAN", "digit", identity.ibans),
-        ("HK_ID", "runs", identity.hk_ids),
-        ("TW_ID", "runs", identity.tw_ids),
+        ("HK_ID", "codes", identity.hk_ids),
+        ("TW_ID", "codes", identity.tw_ids),
         ("DATE_OF_BIRTH", "digit", birth.birth_dates),
         ("CRYPTO", "long words", crypto.crypto_addresses),
         ("EMAIL", "@", mailboxes.emails),
@@ -88,14 +90,21 @@ def find_spans(text: str, detectors: Iterable[Detector], start: int = 0) -> list
     has_digit = any(map(tail.__contains__, _DIGITS))
     wide = has_digit and not text.isascii()
     runs: list[Run] | None = None
+    codes: list[tuple[Run, int]] | None = None
     words: str | None = None
     found: list[Span] = []
     for _, needs, find in detectors:
-        if needs == "runs":
+        if needs in ("runs", "codes"):
             if runs is None:
                 runs = number_runs(text, start) if has_digit else []
-            if runs:
-                spans = list(find(text, runs))
+            if not runs:
+                continue
+            if needs == "codes":
+                codes = lettered(text, runs) if codes is None else codes
+                found += find(text, codes) if codes else ()
+                continue
+            spans = list(find(text, runs))
+            if spans:
                 found += spans
                 runs = _undecided(runs, spans)
         elif needs == "long words":

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from agentprod.safety.pii.checksums import hk_id_ok, iban_ok, tw_id_ok
-from agentprod.safety.pii.numbers import Run, compact, lettered, starts_clean
+from agentprod.safety.pii.numbers import Run, compact, starts_clean
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["hk_ids", "ibans", "open_iban", "tw_ids", "us_ssns"]
@@ -97,9 +97,9 @@ _HK_WORD = re.compile(
 )
 
 
-def hk_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
+def hk_ids(text: str, codes: Iterable[tuple[Run, int]]) -> Iterator[Span]:
     """Yield Hong Kong identity card numbers: `A123456(3)`; without its brackets only behind words like "HKID"."""
-    for run, begin in lettered(text, runs):
+    for run, begin in codes:
         match = _HK_ID.match(text, run.start)
         if not match or not starts_clean(text, begin):
             continue
@@ -117,9 +117,9 @@ _TW_WORD = re.compile(
 )
 
 
-def tw_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
+def tw_ids(text: str, codes: Iterable[tuple[Run, int]]) -> Iterator[Span]:
     """Yield national identity numbers of Taiwan whose check digit holds, behind words like 身分證."""
-    for _, begin in lettered(text, runs):
+    for _, begin in codes:
         match = _TW_ID.match(text, begin)
         if match and starts_clean(text, begin) and tw_id_ok(match[0]):
             if _TW_WORD.search(text, max(0, begin - 40), begin):

@@ -31,24 +31,27 @@ class Memo:
         self.hits = 0
         self.misses = 0
 
-    def get(self, text: str, before: str) -> list[Span] | None:
-        """Return what was found in this text behind this context, or `None` when it is not known."""
+    def key(self, text: str, before: str) -> bytes | None:
+        """Return under what findings in this text behind this context are remembered, `None` if they are not."""
         if self._entries is None or len(text) < _SHORTEST:
             return None
+        content = f"{len(before)}\0{before}{text}".encode(errors="surrogatepass")
+        return blake2b(content, key=self._key, digest_size=16).digest()
+
+    def get(self, key: bytes | None) -> list[Span] | None:
+        """Return what was found, or `None` when it is not known."""
+        if self._entries is None or key is None:
+            return None
         with self._lock:
-            spans = self._entries.get(self._digest(text, before))
+            spans = self._entries.get(key)
             if spans is None:
                 self.misses += 1
                 return None
             self.hits += 1
             return list(spans)
 
-    def put(self, text: str, before: str, spans: Sequence[Span]) -> None:
+    def put(self, key: bytes | None, spans: Sequence[Span]) -> None:
         """Remember what was found."""
-        if self._entries is not None and len(text) >= _SHORTEST:
+        if self._entries is not None and key is not None:
             with self._lock:
-                self._entries[self._digest(text, before)] = tuple(spans)
-
-    def _digest(self, text: str, before: str) -> bytes:
-        content = f"{len(before)}\0{before}{text}".encode(errors="surrogatepass")
-        return blake2b(content, key=self._key, digest_size=16).digest()
+                self._entries[key] = tuple(spans)

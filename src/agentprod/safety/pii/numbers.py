@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from string import ascii_letters
 from typing import NamedTuple
 
 __all__ = ["SEPARATORS", "Run", "compact", "is_emphasis", "lettered", "number_runs", "starts_clean"]
@@ -12,8 +13,10 @@ SEPARATORS = " .\\-/()（）+"
 """Body of a character class: what may stand between the digits of one number."""
 
 _RUN = re.compile(f"[0-9][0-9{SEPARATORS}]{{4,}}[0-9]")
+_DATE = re.compile(r"(?:19|20)[0-9]{2}([\-/.])[01]?[0-9]\1[0-3]?[0-9](?:[ ]+|\Z)")
 _GROUP = re.compile("[0-9]+")
 _NO_SEPARATORS = dict.fromkeys(map(ord, SEPARATORS.replace("\\", "")))
+_LETTERS = frozenset(ascii_letters)
 _DIGITS = "0123456789"
 """`str.isdigit` would also take the ② that opens a line of a list."""
 _NOT_DIGIT = re.compile(r"[^0-9A-Za-z]+")
@@ -39,11 +42,14 @@ class Run(NamedTuple):
 
 
 def number_runs(text: str, start: int = 0) -> list[Run]:
-    """Return the runs with at least six digits, in order."""
+    """Return the runs with at least six digits, in order, without the date and the space that one begins with."""
     runs: list[Run] = []
     for match in _RUN.finditer(text, start):
         lo, hi = match.span()
-        value = match[0]
+        date = _DATE.match(text, lo, hi)
+        if date:
+            lo = date.end()
+        value = text[lo:hi]
         if value.isdigit():
             runs.append(Run(lo, hi, (lo,), hi - lo))
             continue
@@ -53,14 +59,14 @@ def number_runs(text: str, start: int = 0) -> list[Run]:
     return runs
 
 
-def lettered(text: str, runs: Iterable[Run]) -> Iterator[tuple[Run, int]]:
-    """Yield the runs that touch one or two ASCII letters, as codes begin, each with the offset of the first letter."""
+def lettered(text: str, runs: Iterable[Run]) -> list[tuple[Run, int]]:
+    """Return the runs that touch one or two ASCII letters, as codes begin, each with the offset of the first letter."""
+    codes: list[tuple[Run, int]] = []
     for run in runs:
-        begin = run.start
-        while begin > run.start - 2 and text[begin - 1 : begin].isascii() and text[begin - 1 : begin].isalpha():
-            begin -= 1
-        if begin < run.start:
-            yield run, begin
+        start = run.start
+        if text[start - 1 : start] in _LETTERS:
+            codes.append((run, start - 2 if text[start - 2 : start - 1] in _LETTERS else start - 1))
+    return codes
 
 
 def compact(value: str) -> str:

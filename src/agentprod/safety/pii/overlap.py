@@ -39,19 +39,20 @@ def resolve(text: str, spans: Iterable[Span]) -> list[Span]:
 
         spans: findings of any detectors, in any order.
     """
-    ordered = sorted(spans)
-    clusters: list[list[Span]] = []
+    resolved: list[Span] = []
+    cluster: list[Span] = []
     reach = -1
-    for span in ordered:
+    for span in sorted(spans):
         if span.end <= span.start:
             continue
         if span.start >= reach:
-            clusters.append([])
-        clusters[-1].append(span)
-        reach = max(reach, span.end)
-    return [
-        span for cluster in clusters for span in (cluster if len(cluster) == 1 else _resolve_cluster(text, cluster))
-    ]
+            resolved += cluster if len(cluster) < 2 else _resolve_cluster(text, cluster)
+            cluster = [span]
+            reach = span.end
+        else:
+            cluster.append(span)
+            reach = max(reach, span.end)
+    return resolved + (cluster if len(cluster) < 2 else _resolve_cluster(text, cluster))
 
 
 def _resolve_cluster(text: str, cluster: list[Span]) -> list[Span]:

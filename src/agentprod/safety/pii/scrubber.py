@@ -164,7 +164,8 @@ class Scrubber:
         """
         if not (before or self.recognizers) and len(text) <= _LONGEST_NAME and _NAME.fullmatch(text):
             return []
-        remembered = self._memo.get(text, before)
+        key = self._memo.key(text, before)
+        remembered = self._memo.get(key)
         if remembered is None:
             spans, _ = self.examine(before + text, len(before))
             shift = len(before)
@@ -173,7 +174,7 @@ class Scrubber:
                 if shift
                 else spans
             )
-            self._memo.put(text, before, remembered)
+            self._memo.put(key, remembered)
         return remembered
 
     def examine(self, text: str, start: int) -> tuple[list[Span], list[Span]]:

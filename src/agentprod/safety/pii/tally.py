@@ -49,7 +49,7 @@ class Tally:
         return self._counted(self._scrubber.replace(text, spans, vault, direction=direction, form=form))
 
     def _counted(self, scrubbed: Scrubbed) -> Scrubbed:
-        if scrubbed.spans:
-            self.counts.update(scrubbed.counts)
-            self.passed = self.passed or scrubbed.passed
+        for span in scrubbed.spans:
+            self.counts[span.entity] += 1
+        self.passed = self.passed or scrubbed.passed
         return scrubbed
