@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,15 @@ def features(text: str) -> dict[str, float]:
 def test_tokens_are_words_digits_hanzi_and_marks() -> None:
     """Words are kept, digits and hanzi stand alone."""
     assert tokens_of("Solve x²=12，求x！") == ["solve", "x", "²", "=", "1", "2", "，", "求", "x", "！"]
+    assert tokens_of("zebra 斑马zoo") == ["zebra", "斑", "马", "zoo"]
+
+
+@given(st.text(st.sampled_from("abzZ9 \n,，斑马é龘ﬀ\ud800"), max_size=40))
+def test_tokens_are_the_text_without_blanks(text: str) -> None:
+    """Nothing is lost or added, and what is no word stands alone."""
+    tokens = tokens_of(text)
+    assert "".join(tokens) == re.sub(r"\s", "", text.lower())
+    assert all(len(token) == 1 or re.fullmatch("[a-z]+", token) for token in tokens)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ _LONGEST = 6000
 """Characters that are looked at: of a longer text, half of them at each end."""
 
 _TOKEN = re.compile(r"[a-z]+|[^\sa-z]")
+_PIECE = re.compile(r"[a-z]+|[一-鿿]+|[^\sa-z]")
 _HANZI = re.compile("[一-鿿]+")
 _SENTENCE_ENDS = re.compile(r"[.!?](?=\s|$)|[。！？\n]")
 _NUMBER = re.compile(r"\d+")
@@ -104,7 +105,16 @@ def tokens_of(text: str) -> list[str]:
     """
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST // 2]} {text[-_LONGEST // 2 :]}"
-    return _TOKEN.findall(text.lower())
+    if text.isascii() or _HANZI.search(text) is None:
+        return _TOKEN.findall(text.lower())
+    tokens: list[str] = []
+    for piece in _PIECE.findall(text.lower()):
+        # Going through a run of hanzi takes a third of finding each of them.
+        if piece >= "一":
+            tokens += piece
+        else:
+            tokens.append(piece)
+    return tokens
 
 
 def hashed_grams(tokens: list[str], salt: int = 0) -> NDArray[np.int64]:
