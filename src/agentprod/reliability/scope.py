@@ -22,6 +22,11 @@ _OF_TARGET: dict[str, Callable[[Target], str]] = {
     "model": lambda target: f"{target.provider} {target.model or ''}",
     "global": lambda target: "global",
 }
+_OF_CALL: dict[str, Callable[[Call], str]] = {  # of all names those that most calls go by, without a step between
+    "endpoint": lambda call: call.target.endpoint,
+    "account": lambda call: call.target.account,
+    "global": lambda call: "global",
+}
 _OF_CONTEXT = ("user", "team", "tenant", "conversation", "run")
 
 
@@ -38,7 +43,7 @@ class Scope:
         ConfigError: it is none of these.
     """
 
-    __slots__ = ("_by", "_fn", "_layer", "of_target")
+    __slots__ = ("_by", "_fn", "_layer", "key", "of_target")
 
     def __init__(self, by: By, layer: str) -> None:
         if not callable(by) and by not in _OF_TARGET and by not in _OF_CONTEXT:
@@ -49,13 +54,14 @@ class Scope:
         self._fn = by if callable(by) else None
         self._by = "" if callable(by) else by
         self._layer = layer
-
-    def key(self, call: Call) -> str:
-        """Return the name of the call's group.
+        self.key: Callable[[Call], str] = _OF_CALL.get(self._by, self._key)
+        """Returns the name of a call's group.
 
         Raises:
             ConfigError: the context does not name what is asked by, or the callable returned no text.
         """
+
+    def _key(self, call: Call) -> str:
         if self.of_target is not None:
             return self.of_target(call.target)
         if self._fn is not None:
