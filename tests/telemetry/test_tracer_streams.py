@@ -432,3 +432,14 @@ def test_the_longest_wait_is_the_provider_s_not_the_consumer_s(traces: Traces) -
     for _ in words():
         clock.advance(10)
     assert traces.operation["agentprod.stream.max_gap_s"] == 2
+
+
+def test_chunks_are_those_that_reached_the_consumer(provider: Provider, traces: Traces) -> None:
+    """What was read ahead for a consumer that never came is not counted, nor is the marker at the end."""
+    client = sync_client(provider, traces)
+    asked: dict[str, Any] = {"model": MODEL, "messages": HELLO, "stream": True}
+    seen = list(client.chat.completions.create(**asked, stream_options={"include_usage": True}))
+    client.chat.completions.create(**asked).close()
+    later.flush()
+    read, left = (dict(span.attributes or {})["agentprod.stream.chunks"] for span in traces.operations())
+    assert (read, left) == (len(seen), 0)

@@ -21,6 +21,9 @@ __all__ = ["AsyncHttpSource", "HttpSource", "http_module", "stream_response", "w
 class HttpSource:
     """Reads server-sent events from a response that nobody has read yet."""
 
+    quiet = True
+    """Reading runs the HTTP library only, none of the application's code: a tracer need not make its span current."""
+
     def __init__(self, edge: SdkEdge, carrier: Undecoded) -> None:
         self._edge = edge
         self._carrier = carrier

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agentprod.call import Call
     from agentprod.reply import Reply
-    from agentprod.telemetry.stream_watch import StreamWatch
+    from agentprod.telemetry.stream_watch import KeptEvents
 
 __all__ = ["Content", "emit_event"]
 
@@ -53,19 +53,19 @@ class Content:
             if request is not None:
                 self._request = _parts(request)
 
-    def facts(self, reply: Reply | None, watch: StreamWatch | None) -> dict[str, str]:
+    def facts(self, reply: Reply | None, kept: KeptEvents | None) -> dict[str, str]:
         """Return messages, instructions, answer and tools as JSON text by attribute.
 
         Args:
             reply: the reply, if there was one.
 
-            watch: what followed its stream.
+            kept: what came of its stream; `None` for a whole reply.
         """
         if self._request is None and reply is None and not self._scrubbed:
             self.see(self._call)
         found: dict[str, Any] = dict(self._request or {})
         if reply is not None:
-            answer = output_messages(self._body(reply, watch))
+            answer = output_messages(self._body(reply, kept))
             if answer:
                 found[name.OUTPUT_MESSAGES] = answer
         made = {key: self._capture.messages(messages) for key, messages in found.items()}
@@ -75,12 +75,12 @@ class Content:
         """Return the message of an exception, which often quotes the prompt."""
         return self._errors.error(error)
 
-    def _body(self, reply: Reply, watch: StreamWatch | None) -> Any:
+    def _body(self, reply: Reply, kept: KeptEvents | None) -> Any:
         if self._scrubbed:
             return reply.safe() if callable(reply.safe) else reply.safe
-        if watch is None:
+        if kept is None:
             return reply.body
-        return reply.dialect.join(watch.events())
+        return reply.dialect.join(kept.events)
 
 
 def emit_event(span: Span, facts: Mapping[str, Any], content: Mapping[str, str]) -> None:

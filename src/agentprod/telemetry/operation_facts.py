@@ -153,7 +153,7 @@ def stream_facts(ending: Ending, watch: StreamWatch, usage: Usage | None) -> dic
         usage: tokens of all attempts, when known.
     """
     found: dict[str, Any] = {name.STREAM_OUTCOME: ending.stream, name.STREAM_CHUNKS: watch.count}
-    if watch.longest is not None:
+    if watch.longest >= 0:
         found[name.STREAM_MAX_GAP] = watch.longest
     first = watch.first_content - ending.call.ledger.started
     found[name.TIME_TO_FIRST_CHUNK] = first

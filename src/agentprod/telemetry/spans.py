@@ -18,7 +18,7 @@ from agentprod.telemetry.drops import drops
 from agentprod.telemetry.finished import finished_call, stream_labels
 from agentprod.telemetry.later import later
 from agentprod.telemetry.operation_facts import Ending, billed, operation_facts, stream_facts, stream_outcome
-from agentprod.telemetry.stream_watch import StreamWatch, detach
+from agentprod.telemetry.stream_watch import KeptEvents, StreamWatch, detach
 from agentprod.telemetry.wire_facts import identity, parameters, response_facts, span_name
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Operation:
         "_ended",
         "_gaps",
         "_instruments",
+        "_kept",
         "_mode",
         "_shared",
         "_stopped",
@@ -92,6 +93,7 @@ class Operation:
         self._attempts: dict[int, AttemptSpan] = {}
         self._stopped: list[AttemptSpan] = []
         self._watch: StreamWatch | None = None
+        self._kept: KeptEvents | None = None
         self._content: Content | None = None
         self._shared: Shared | None = None
         self._below: Below | None = None
@@ -177,11 +179,13 @@ class Operation:
         if stream is not None:
             known = self._attempts.get(id(reply.attempt))
             context, now = None if known is None else known.context, self._call.runtime.now
-            self._watch = StreamWatch(
-                stream.source, context, now, keep=self._content is not None, gap=self._count_gaps(reply)
-            )
+            ahead, _ = stream.read_ahead
+            quiet, gap = getattr(stream.origin, "quiet", False), self._count_gaps(reply)
+            self._watch = StreamWatch(stream.source, ahead, context, now, quiet=quiet, gap=gap)
             stream.source = self._watch
-            stream.add(self._watch)
+            if self._content is not None:
+                self._kept = KeptEvents()
+                stream.add(self._kept)
             # Not `on_end`: that one runs inside the garbage collector, where exporters' locks may be held.
             reply.on_settle(_Settle(self, reply))
             return
@@ -202,6 +206,9 @@ class Operation:
 
     def ended(self, reply: Reply, end: End) -> None:
         """End the span of a reply."""
+        if self._watch is not None and reply.stream is not None:
+            ahead, _ = reply.stream.read_ahead
+            self._watch.unread(ahead)
         self._finish(reply, end.error, stream_outcome(reply, end))
 
     def _finish(self, reply: Reply | None, error: BaseException | None, stream: StreamOutcome | None) -> None:
@@ -274,7 +281,7 @@ class Operation:
     def _record(self, content: Content, facts: dict[str, Any], reply: Reply | None) -> None:
         """Record message text where it was asked for."""
         try:
-            found = content.facts(reply, self._watch)
+            found = content.facts(reply, self._kept)
             if self._mode.span:
                 self.span.set_attributes(found)
             if self._mode.event:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from contextvars import Token
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import attach, get_current
+from opentelemetry.context import attach
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from agentprod.events import Event, Source
 
-__all__ = ["StreamWatch", "detach"]
+__all__ = ["KeptEvents", "StreamWatch", "detach"]
 
 _LAST_EVENTS = 8
 """So many last events are kept: the finish reasons of several choices, then the usage."""
@@ -32,63 +32,109 @@ def detach(token: Token[Any]) -> None:
         pass
 
 
+def _variable(context: Context) -> ContextVar[Context]:
+    """Return the variable in which OpenTelemetry keeps the current context: `attach` for every chunk costs more."""
+    token = attach(context)
+    detach(token)
+    return token.var
+
+
 class StreamWatch:
-    """A stream's source while it is traced, and a stage that remembers what ends are read from.
+    """A stream's source while it is traced; of what comes it remembers what ends are read from.
 
     The attempt's span is current only while the provider is read: what the consumer does between two
-    chunks is not part of the call.
+    chunks is not part of the call. What is done for every chunk is as little as can be.
+
+    Args:
+        source: where the events come from.
+
+        ahead: events that were read already and wait for the consumer.
+
+        context: what is current while the provider is read; `None` leaves that as it is.
+
+        now: the clock.
+
+        quiet: whether reading runs none of the application's code, so that nobody sees what is current meanwhile.
+
+        gap: told of each wait for the provider, in seconds.
     """
 
-    __slots__ = ("_all", "_context", "_first", "_gap", "_last", "_now", "_source", "count", "first_content", "longest")
+    __slots__ = (
+        "_context",
+        "_current",
+        "_first",
+        "_gap",
+        "_keep",
+        "_last",
+        "_now",
+        "_read",
+        "_source",
+        "count",
+        "first_content",
+        "longest",
+    )
 
     def __init__(
         self,
         source: Source,
+        ahead: Sequence[Event],
         context: Context | None,
         now: Callable[[], float],
         *,
-        keep: bool,
+        quiet: bool = False,
         gap: Callable[[float], None] | None = None,
     ) -> None:
         self._source = source
+        self._read = source.read
         self._context = context
+        self._current = None if context is None or quiet else _variable(context)
         self._now = now
         self._gap = gap
-        self._all: list[Any] | None = [] if keep else None
-        self._first: Any = None
-        self._last: deque[Any] = deque(maxlen=_LAST_EVENTS)
-        self.count = 0
-        self.longest: float | None = None
-        """The longest wait for the provider between two chunks, in seconds."""
+        self._first = list(ahead)
+        self._last: deque[list[Event]] = deque(maxlen=_LAST_EVENTS)
+        self._keep = self._last.append
+        self.count = _chunks(ahead)
+        """Events that came, the closing marker aside."""
+        self.longest = -1.0
+        """The longest wait for the provider between two chunks, in seconds; below 0 before the first."""
         self.first_content = now()
         """Monotonic time at which the stream was open: its first content has arrived then."""
 
+    def unread(self, left: Sequence[Event]) -> None:
+        """Take back what was read ahead and never reached the consumer, and the marker that closes a stream."""
+        self.count -= _chunks(left) + sum(event.data is None for batch in self._last for event in batch)
+
     def seen(self) -> list[Any]:
         """Return the first event and the last ones; of a short stream the first is among both."""
-        return [self._first, *self._last]
-
-    def events(self) -> list[Any]:
-        """Return all events, when they were to be kept."""
-        return self._all or []
-
-    # As a source
+        found = [event.data for batch in (self._first, *self._last) for event in batch if event.data is not None]
+        return [*found[:1], *found[-_LAST_EVENTS:]]
 
     async def read(self) -> list[Event] | None:
-        """Read with the attempt's span current."""
-        started = self._now()
-        token = attach(self._context) if self._context is not None else None
+        """Read with the attempt's span current where anybody would see it."""
+        now, current = self._now, self._current
+        started = now()
         try:
-            return await self._source.read()
+            batch = await (self._read() if current is None else self._read_within(current))
         finally:
-            if token is not None:
-                # A generator that keeps a span open over its `yield` finds it current again.
-                self._context = get_current()
-                detach(token)
-            waited = self._now() - started
-            if self.longest is None or waited > self.longest:
+            waited = now() - started
+            if waited > self.longest:
                 self.longest = waited
             if self._gap is not None:
                 self._gap(waited)
+        if batch is not None:
+            self._keep(batch)
+            self.count += len(batch)
+        return batch
+
+    async def _read_within(self, current: ContextVar[Context]) -> list[Event] | None:
+        assert self._context is not None
+        token = current.set(self._context)
+        try:
+            return await self._read()
+        finally:
+            # A generator that keeps a span open over its `yield` finds it current again.
+            self._context = current.get()
+            detach(token)
 
     async def close(self) -> None:
         """Close with the attempt's span current."""
@@ -115,17 +161,24 @@ class StreamWatch:
         """Return the SDK's timeout error."""
         return self._source.late()
 
-    # As a stage
+
+def _chunks(events: Sequence[Event]) -> int:
+    return sum(event.data is not None for event in events)
+
+
+class KeptEvents:
+    """A stage that keeps what passes, for the message text of a stream that is recorded."""
+
+    __slots__ = ("events",)
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
 
     def feed(self, events: list[Event]) -> list[Event]:
-        """Remember the first and the last events."""
-        found = [event.data for event in events if event.data is not None]
-        if self._first is None and found:
-            self._first = found[0]
-        self._last.extend(found)
-        if self._all is not None and self.count < _MOST_EVENTS:
-            self._all.extend(found[: _MOST_EVENTS - self.count])
-        self.count += len(found)
+        """Keep the events' JSON and pass all on."""
+        left = _MOST_EVENTS - len(self.events)
+        if left > 0:
+            self.events.extend([event.data for event in events if event.data is not None][:left])
         return events
 
     def finish(self) -> list[Event]:
