@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -382,7 +383,7 @@ def test_functions_may_be_models() -> None:
         (lambda: Rules([("x",)]), "rule 1 must be a pair"),
         (lambda: Rules([("x", "a"), (3, "a")]), "rule 2: the condition must be"),
         (lambda: Rules([("", "a")]), "rule 1: the condition must be"),
-        (lambda: Learned("missing.npz"), "expected a file"),
+        (lambda: Learned("missing.npz"), "there is no such file"),
         (lambda: Learned(names={"x": "a"}), "x is not in the file; it has weak, strong"),
         (lambda: Router(["a", "b"], stages=[Learned(names={"weak": "c"})]), "Learned names c; the Router has a, b"),
     ],
@@ -391,6 +392,16 @@ def test_mistakes_are_errors_when_the_router_is_built(build: Callable[[], Any], 
     """What cannot work is refused before the first call, and the error says what would."""
     with pytest.raises(ConfigError, match=said):
         build()
+
+
+@pytest.mark.parametrize("request_", [None, 5, [{"role": "user", "content": "hello"}]])
+def test_what_is_no_request_cannot_be_decided_on(request_: Any) -> None:
+    """The error says what a request looks like; asking later for the decision, too."""
+    router = ap.Router(["small", "large"])
+    with pytest.raises(ConfigError, match=r'takes a request, such as \{"messages"'):
+        router.decide(request_)
+    with pytest.raises(ConfigError, match="or a prompt, not a"):
+        asyncio.run(router.adecide(request_))
 
 
 def test_a_file_fitted_on_other_models_is_refused(fitted: LearnedRouter) -> None:

@@ -172,4 +172,6 @@ def _start(since: date | datetime | None) -> float:
         if since.tzinfo is None:
             raise ConfigError("since: expected a date or an aware datetime, got a datetime without a time zone")
         return since.timestamp()
+    if not isinstance(since, date):
+        raise ConfigError(f"since: expected a date or an aware datetime, got a {type(since).__name__}")
     return datetime.combine(since, time(), UTC).timestamp()

@@ -236,6 +236,10 @@ class LearnedRouter:
                 policy=Policy.from_dict(about["policy"]),
                 about={name: value for name, value in about.items() if name not in ("format", "models", "policy")},
             )
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"{Path(path).name}: there is no such file; `python -m agentprod router fit` writes one"
+            ) from error
         except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
             if isinstance(error, ConfigError):
                 raise

@@ -137,8 +137,12 @@ class Router(Layer):
 
         Returns:
             The decision.
+
+        Raises:
+            ConfigError: it is neither.
+            AllUnavailable: no model can take the request.
         """
-        weighing = self._weigh({"input": request} if isinstance(request, str) else request, self._environment, None)
+        weighing = self._weigh(_wire(request), self._environment, None)
 
         async def classify(stage: Classifier) -> Opinion:
             return stage.opinion(stage.label(weighing.ask.text), weighing.question)
@@ -151,7 +155,7 @@ class Router(Layer):
         Args:
             request: wire JSON, or a prompt.
         """
-        weighing = self._weigh({"input": request} if isinstance(request, str) else request, self._environment, None)
+        weighing = self._weigh(_wire(request), self._environment, None)
 
         async def classify(stage: Classifier) -> Opinion:
             return stage.opinion(await stage.alabel(weighing.ask.text), weighing.question)
@@ -243,6 +247,17 @@ class _FunctionStage:
         if model not in question.names:
             raise ConfigError(f"{self.name} names a model that the Router does not have")
         return Opinion(model, "said so")
+
+
+def _wire(request: Mapping[str, Any] | str) -> Mapping[str, Any]:
+    """Return a request, or the one that a prompt stands for."""
+    if isinstance(request, str):
+        return {"input": request}
+    if not isinstance(request, Mapping):
+        raise ConfigError(
+            f'Router.decide takes a request, such as {{"messages": [...]}}, or a prompt, not a {type(request).__name__}'
+        )
+    return request
 
 
 def _stage(given: Any) -> Stage:
