@@ -275,7 +275,7 @@ def test_naive_moments_are_refused() -> None:
     """A moment without a time zone could be a day off."""
     with pytest.raises(ConfigError, match="time zone"):
         PriceBook().override({"m": 0}, since=datetime(2026, 1, 1))  # noqa: DTZ001
-    with pytest.raises(ConfigError, match="since: expected a date .* got a str"):
+    with pytest.raises(ConfigError, match=r"since: expected a date .* got a str"):
         PriceBook().override({"m": 0}, since="2026-01-01")  # type: ignore[arg-type]
 
 
