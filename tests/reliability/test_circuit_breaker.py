@@ -7,7 +7,7 @@ import gc
 import json
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -378,6 +378,43 @@ def test_a_stream_counts_when_it_ends(clock: FakeClock, mode: str) -> None:
     told = bench.ask(*[["a", "b", openai_error(500)]] * 10)
     assert all(isinstance(each.error, ap.StreamInterrupted) for each in told)
     assert bench.state == "open"
+
+
+@pytest.mark.parametrize("mode", STREAMS)
+def test_scenario_11_a_truncated_stream_is_a_failure(clock: FakeClock, mode: str) -> None:
+    """A stream that ends without its terminal marker counts against its endpoint; one that has it does not."""
+    breaker = ap.CircuitBreaker(by="global", min_calls=4)
+    said = {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}
+    ended = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    events: list[Any] = []
+
+    def chunks(model: str, messages: list[Any], stream: bool = True) -> Iterator[Any]:
+        yield from events
+
+    async def async_chunks(model: str, messages: list[Any], stream: bool = True) -> AsyncIterator[Any]:
+        for event in events:
+            yield event
+
+    async def read() -> None:
+        async for _ in fn("m", []):
+            pass
+
+    stack = ap.Stack(breaker, clock=clock)
+    fn: Any = stack.decorate(chunks if mode == "generator" else async_chunks)
+
+    def ask() -> None:
+        if mode == "generator":
+            list(fn("m", []))
+        else:
+            asyncio.run(read())
+
+    for events[:] in [said, ended], [said, ended]:
+        ask()
+    for events[:] in [said], [said]:
+        assert breaker.state("global") == "closed"
+        with pytest.raises(ap.StreamInterrupted, match="without its terminal marker"):
+            ask()
+    assert breaker.state("global") == "open"
 
 
 def test_scenario_17_leaving_a_stream_early(clock: FakeClock) -> None:

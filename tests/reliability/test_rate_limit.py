@@ -101,6 +101,30 @@ def test_scenario_36_never_more_than_the_limit(caller: Caller, clock: FakeClock)
     assert 235 <= sent[-1] - sent[0] <= 245  # 450,000 tokens, of which 90,000 at once and 1,500 a second
 
 
+def test_scenario_36_fifty_callers() -> None:
+    """50 at once, three calls of 3,000 tokens each: no sliding minute sees more than limit plus burst, and all end."""
+    sent: list[float] = []
+
+    async def run(clock: LoopClock) -> None:
+        @ap.Stack(ap.RateLimit(requests=60, tokens=90_000), answers(usage=ap.Usage(3000)), clock=clock)
+        async def ask(prompt: str) -> str:
+            sent.append(clock.monotonic())
+            await asyncio.sleep(2)
+            return "fine"
+
+        async def caller() -> list[str]:
+            return [await ask("x" * 3000) for _ in range(3)]
+
+        assert await asyncio.gather(*(caller() for _ in range(50))) == [["fine"] * 3] * 50
+
+    run_virtually(run)
+    assert len(sent) == 150
+    for start in sent:
+        calls = sum(start <= each < start + 60 for each in sent)
+        assert calls * 3000 <= 90_000 + 90_000
+        assert calls <= 60 + 60
+
+
 def test_scenario_36_requests_are_not_used_when_tokens_refuse(caller: Caller, clock: FakeClock) -> None:
     """All or none: a call without room for its tokens books no request."""
     bench = Bench(caller, clock, requests=2, input_tokens=100, max_wait=0)

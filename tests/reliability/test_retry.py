@@ -73,7 +73,7 @@ def test_scenario_02_a_failure_that_stays(caller: Caller, clock: FakeClock) -> N
 
 
 def test_scenario_03_a_rate_limit_with_a_hint(caller: Caller, clock: FakeClock) -> None:
-    """429 with retry-after 2: the wait is within [2, 2.2], and the board keeps the account cool until then."""
+    """429 with retry-after 2: the wait is within [2, 2.2], the account is cool until then, and no breaker counts it."""
     boards: list[Any] = []
 
     async def look(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
@@ -82,11 +82,14 @@ def test_scenario_03_a_rate_limit_with_a_hint(caller: Caller, clock: FakeClock) 
         finally:
             boards.append(call.board.cooling(call.target, call.runtime.now()))
 
-    told, _ = ask(caller, clock, openai_error(429, headers={"retry-after": "2"}), "fine", layers=[look])
+    breaker = ap.CircuitBreaker(by="global")
+    told, _ = ask(caller, clock, openai_error(429, headers={"retry-after": "2"}), "fine", layers=[breaker, look])
     assert told.value == "fine"
     (wait,) = clock.slept
     assert 2 <= wait <= 2.2
     assert boards == [2, 0]
+    counted = breaker.snapshot()["global"]
+    assert (counted["state"], counted["calls"], counted["failures"]) == ("closed", 1, 0)
 
 
 @pytest.mark.parametrize("deadline", [True, False])

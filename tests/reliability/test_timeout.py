@@ -366,6 +366,19 @@ def test_an_idle_stream(mode: str, clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("mode", STREAMS)
+def test_scenario_15_a_minute_of_silence(mode: str, clock: FakeClock) -> None:
+    """With idle=60, 61 s without a word are too many; five minutes with a sign of life every 20 s are none."""
+    told, _ = ask(mode, clock, [ap.Timeout(idle=60)], ["a", Takes(59), "b", Takes(61), "c"])
+    assert isinstance(told.error, ap.StreamInterrupted)
+    assert (told.read, told.error.fault) == (["a", "b"], "idle")
+    signs = [step for _ in range(15) for step in (Takes(20), "")]
+    begun = clock.monotonic()
+    told, _ = ask(mode, clock, [ap.Timeout(idle=60)], ["a", *signs, "b"])
+    assert (told.value, told.error) == ("ab", None)
+    assert clock.monotonic() - begun == 300
+
+
+@pytest.mark.parametrize("mode", STREAMS)
 def test_idle_bounds_the_first_item_where_nothing_else_does(mode: str, clock: FakeClock) -> None:
     """Without `first_token`, `idle` holds from the start, and is retried before the first item."""
     told, script = ask(mode, clock, [ap.Retry(wait=0), ap.Timeout(idle=5)], Takes(6, "late"), ["a"])
