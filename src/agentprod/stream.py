@@ -7,6 +7,7 @@ from the source, runs it through the stages that layers added, and returns it.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -45,8 +46,6 @@ class EventStream:
     def __init__(
         self, source: Source, call: Call, *, dialect: Dialect | None = None, alarm: Alarm | None = None
     ) -> None:
-        import asyncio
-
         self.source = source
         self.origin = source
         """The source as its edge made it, whatever layers put around it."""
@@ -79,7 +78,7 @@ class EventStream:
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop it belongs to; a stream of a thread belongs to none."""
         if call.runtime.kind == "async":
-            self.loop = asyncio.get_running_loop()
+            self.loop = sys.modules["asyncio"].get_running_loop()  # it runs, so the module is loaded
         # Without this, the collector would finalize the generators that read the connection, all at
         # once and in no order, before or while `drop` has them closed from the outside in.
         _open.add(self)

@@ -211,9 +211,9 @@ class _EitherReader(ChatReader):
         super().__init__()
         self._items = False
 
-    def feed(self, event: Any) -> bool:
+    def other(self, event: Any) -> bool:
         if type(event) is dict and ("choices" in event or "error" in event):
-            return ChatReader.feed(self, event)
+            return super().other(event)
         self.content = self._items = True
         if isinstance(event, str):
             self.texts.append(event)

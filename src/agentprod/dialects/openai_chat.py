@@ -262,31 +262,41 @@ class ChatReader(Reader):
 
     def feed(self, event: Any) -> bool:
         """See `Reader.feed`."""
-        if type(event) is not dict:
-            return False
+        choices = event.get("choices") if type(event) is dict else None
+        if choices is None:
+            return self.other(event)
         if event.get("error"):
             return True
         if event.get("usage") or "x_groq" in event:
             self.usage = openai_chat_usage(event) or self.usage
-        for choice in event.get("choices") or ():
+        for choice in choices:
             index = choice.get("index", 0)
             delta = choice.get("delta")
             if delta:
-                self._delta(index, delta)
-            self._seen.add(index)
+                text = delta.get("content")
+                if text:
+                    self.content = True
+                    if index == 0 and type(text) is str:
+                        self.texts.append(text)
+                if not text or len(delta) > 1:  # most chunks bring one piece of text, and nothing else
+                    self._delta(index, delta)
+            if index not in self._seen:
+                self._seen.add(index)
             if choice.get("finish_reason") is not None:
                 self._finished.add(index)
                 self.done = self._finished >= self._seen
         return False
 
+    def other(self, event: Any) -> bool:
+        """Look at what is no chunk of choices; return whether it is an error event."""
+        if type(event) is not dict:
+            return False
+        if event.get("usage") or "x_groq" in event:
+            self.usage = openai_chat_usage(event) or self.usage
+        return bool(event.get("error"))
+
     def _delta(self, index: int, delta: dict[str, Any]) -> None:
-        text = delta.get("content")
-        if text:
-            self.content = True
-            if index == 0 and type(text) is str:
-                self.texts.append(text)
-            if len(delta) == 1:
-                return
+        """Look for what else than text a choice brings."""
         calls = delta.get("tool_calls")
         if calls:
             self.content = True
@@ -295,7 +305,7 @@ class ChatReader(Reader):
                 key = (index, call.get("index", 0))
                 if name or key not in self._calls:
                     self._calls[key] = name or "unnamed"
-        elif not text and (delta.get("refusal") or delta.get("reasoning_content") or delta.get("reasoning")):
+        elif delta.get("refusal") or delta.get("reasoning_content") or delta.get("reasoning"):
             self.content = True
 
     def mark(self, raw: bytes | None) -> None:

@@ -7,9 +7,10 @@ fires too early.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agentprod.runtime.clock import Clock, SystemClock, Timer
 from agentprod.runtime.loop_timers import timers_of
@@ -117,11 +118,10 @@ class AsyncAlarm:
     )
 
     def __init__(self, clock: Clock) -> None:
-        import asyncio
-
+        loaded: Any = sys.modules["asyncio"]  # a loop runs, so it is there; to import it once more takes its time
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
-        self._current_task = asyncio.current_task
+        self._loop: asyncio.AbstractEventLoop = loaded.get_running_loop()
+        self._current_task: Callable[..., asyncio.Task[object] | None] = loaded.current_task
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._when: float | None = None
