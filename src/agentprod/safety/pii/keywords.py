@@ -47,12 +47,13 @@ class Keywords:
     def __init__(self, words: Iterable[str], *, whole: Iterable[str] = ()) -> None:
         self._whole = frozenset(whole)
         self._words = tuple(dict.fromkeys((*words, *self._whole)))
+        self._ascii = tuple(word for word in self._words if word.isascii())
 
     def find(self, lowered: str, start: int = 0) -> list[tuple[int, int, str]]:
         """Return `(end, start, word)` of every occurrence, sorted by end."""
         found: list[tuple[int, int, str]] = []
         # `in` costs a fifth of `find` where the word is not there, and most are not.
-        for word in [word for word in self._words if word in lowered]:
+        for word in [word for word in (self._ascii if lowered.isascii() else self._words) if word in lowered]:
             at = lowered.find(word, start)
             whole, width = word in self._whole, len(word)
             while at >= 0:

@@ -55,7 +55,7 @@ def emails(text: str, start: int = 0) -> Iterator[Span]:
     """
     at = text.find("@", start)
     while at >= 0:
-        end = _domain_end(text, at + 1)
+        end = _domain_end(text, at + 1) if text[at + 1 : at + 2].isalnum() else 0
         begin = _local_start(text, max(start, at - _LOCAL_MAX), at) if end else at
         if begin < at and _is_mailbox(text, begin, at, end):
             yield Span(begin, end, "EMAIL", 0.95)

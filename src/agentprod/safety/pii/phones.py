@@ -27,6 +27,10 @@ _GROUP = re.compile(r"[0-9]+")
 _OTHER = (OTHER, ACCOUNT)
 _ZERO_DIALLED = ("39", "225", "229", "242")
 """Italy, Côte d'Ivoire, Benin, Congo: ITU-T E.164, national numbering plans."""
+_SHAPELESS = re.compile(
+    r"(?:[2-79][0-9]?|1[0-9])(?![0-9])|[1-9](?:[0-9]{5,9}|[0-9]{13,})(?![0-9]|[ .\-/()（）]{1,3}[0-9])"
+)
+"""Digits with which nothing begins that is known by its shape: one or two, or all of a number that does not fit."""
 _OPENERS = frozenset("(（+")
 _BRACKETS = ("((", "（(", "(（", "（（")
 _RUNS_ON = re.compile(r"(?!x[0-9]|ext)[0-9A-Za-z_]")
@@ -91,9 +95,12 @@ def phones(text: str, runs: Sequence[Run]) -> Iterator[Span]:
 
 
 def _strong(text: str, at: int) -> Span | None:
-    # A plus sign or a bracket opens the number before its first digit.
     begin = at
-    if text[at - 1 : at] in _OPENERS:
+    if text[at - 1 : at] not in _OPENERS:
+        if _SHAPELESS.match(text, at) and text[at - 2 : at] != "+ ":
+            return None
+    else:
+        # A plus sign or a bracket opens the number before its first digit.
         while begin and text[begin - 1] in "(（+" and at - begin < 2 and text[begin - 1 : begin + 1] not in _BRACKETS:
             begin -= 1
     span = None
