@@ -14,6 +14,7 @@ import json
 import os
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
@@ -133,15 +134,15 @@ def growth() -> None:
     scrubber = Scrubber(entities=ALL, memo=0)
     searches: dict[str, Callable[[str], object]] = {"all together": scrubber.find, "folding": fold}
     for each in built_in(ALL):
-        searches[each.find.__name__] = lambda text, each=each: find_spans(text, (each,))  # type: ignore[misc]
+        searches[each.find.__name__] = partial(find_spans, detectors=(each,))
     print(f"\n128 KB of each of {len(FAMILIES)} adversarial families, and how much longer than 64 KB; the slowest")
     rows = []
     for name, search in searches.items():
         ratios: list[tuple[float, str]] = [(1.0, "-")]
         longest: list[tuple[float, str]] = []
         for unit in FAMILIES:
-            half, whole = ((unit * (size // len(unit) + 1))[:size] for size in (65_536, 131_072))
-            best = fastest({"half": lambda t=half: search(t), "whole": lambda t=whole: search(t)}, blocks=3)  # type: ignore[misc]
+            half, whole = (partial(search, (unit * (size // len(unit) + 1))[:size]) for size in (65_536, 131_072))
+            best = fastest({"half": half, "whole": whole}, blocks=3)
             longest.append((best["whole"], unit))
             if best["whole"] > 0.002:  # what is shorter is all noise
                 ratios.append((best["whole"] / best["half"], unit))
@@ -231,9 +232,10 @@ def whole_stack(corpora: dict[str, list[str]]) -> None:
                         times.append((process_time() - start) * 1e3)
                         messages = [*messages, {"role": "user", "content": "And then?"}]
                 stack[ap.AuditLog].close()
-            shown = []
-            for times in (sorted(new[1:]), sorted(again[1:])):  # the first one builds patterns and tables
-                shown.append(f"{times[REQUESTS // 2]:5.2f} {times[REQUESTS * 99 // 100]:5.2f}")
+            shown = [
+                f"{times[REQUESTS // 2]:5.2f} {times[REQUESTS * 99 // 100]:5.2f}"
+                for times in (sorted(new[1:]), sorted(again[1:]))  # the first one builds patterns and tables
+            ]
             print(f"  {corpus:16s} {count:4d} messages: new {shown[0]}, next turn {shown[1]}")
 
 
