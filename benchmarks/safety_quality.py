@@ -20,6 +20,7 @@ from pathlib import Path
 
 import injection_phrases as phrases
 import pii_generator as generator
+import pii_value_list as value_list
 from safety_peers import Detect, load, named, ours
 
 Row = dict
@@ -237,9 +238,12 @@ def main() -> None:
         count_false(
             "Numbers and dates", [row["text"] for row in rows], systems, len(rows) / 1000, "1,000 rows", options.misses
         )
+        rows, others = value_list.sentences(read("values_anyrule_cn.jsonl"))
+        measure("List of Chinese identifiers", rows, systems, {row["spans"][0][2] for row in rows}, options.misses)
+        count_false("List of Chinese identifiers, counter-examples", others, systems, 1, "list", options.misses)
         injections(read("injection_dev.jsonl"))
     else:
-        print("AGENTPROD_DATA is not set: the two development sets are left out")
+        print("AGENTPROD_DATA is not set: the development sets are left out")
     phrasings()
 
     seed, rows = options.seed, options.rows

@@ -13,6 +13,7 @@ import pytest
 
 from agentprod.safety.pii import Scrubber
 from benchmarks import pii_generator as generator
+from benchmarks import pii_value_list as value_list
 
 SCRUBBER = Scrubber(memo=0)
 DATA = Path(os.environ.get("AGENTPROD_DATA", "-"), "pii")
@@ -115,3 +116,13 @@ def test_numbers_and_dates_stay_clean() -> None:
     rows = [json.loads(line) for line in (DATA / "neg_numbers_dates.jsonl").read_text("utf-8").splitlines()]
     found = [span for row in rows for span in SCRUBBER.find(row["text"]) if span.entity in row["labelled"]]
     assert len(found) <= 2 * len(rows) / 1000
+
+
+@needs_data
+def test_the_list_of_chinese_identifiers() -> None:
+    """Every example in an English and a Chinese sentence; no counter-example, and none whose check digit is wrong."""
+    entries = [json.loads(line) for line in (DATA / "values_anyrule_cn.jsonl").read_text("utf-8").splitlines()]
+    rows, others = value_list.sentences(entries)
+    precision, recall, _ = score(rows, {row["spans"][0][2] for row in rows})
+    assert (precision, recall) == (1.0, 1.0)
+    assert [text for text in others if SCRUBBER.find(text)] == []
