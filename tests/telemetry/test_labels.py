@@ -34,7 +34,9 @@ def test_long_junk_is_stored_once() -> None:
 
 def test_overflowing_sets_keep_their_closed_labels() -> None:
     """Beyond the limit the names from outside become "other"; the status, one of four, stays."""
-    sets = LabelSets(("model", "status", "error.type"), overflow={"model": "other", "error.type": "_OTHER"}, limit=1)
+    sets = LabelSets(
+        ("model", "status", "error.type"), overflow={"model": "other", "error.type": "_OTHER"}, limit=1, bind=dict
+    )
     first = sets.get("a", "ok", None)
     assert first == {"model": "a", "status": "ok"}
     assert sets.get("a", "ok", None) is first
@@ -45,4 +47,4 @@ def test_overflowing_sets_keep_their_closed_labels() -> None:
 def test_a_missing_value_is_a_mistake() -> None:
     """As many values as labels, or the series would get the wrong names."""
     with pytest.raises(ValueError, match="zip"):
-        LabelSets(("a", "b"), overflow={}, limit=5).get("x")
+        LabelSets(("a", "b"), overflow={}, limit=5, bind=dict).get("x")

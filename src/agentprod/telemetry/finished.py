@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentprod.telemetry import attributes as name
@@ -17,10 +19,10 @@ if TYPE_CHECKING:
 
     from agentprod.call import Call
     from agentprod.ledger import Attempt, Ledger
-    from agentprod.telemetry.calls import StreamOutcome
+    from agentprod.telemetry.calls import CacheOutcome, Status, StreamOutcome
     from agentprod.usage import Usage
 
-__all__ = ["Finished", "finished_call", "stream_labels"]
+__all__ = ["CountedCall", "Finished", "counted_call", "finished_call", "stream_labels"]
 
 # A caller that goes away is not a failure of the call.
 _STATUS: dict[str, Any] = {"cancelled": "ok"}
@@ -118,6 +120,66 @@ def finished_call(ending: Ending, facts: dict[str, Any], usage: Usage | None, co
         conversation=context.conversation,
         run=context.run,
         tags=context.tags,
+    )
+
+
+# Made for every call where metrics are collected, so it holds no more than they need.
+@dataclass(slots=True, kw_only=True)
+class CountedCall:
+    """What metrics want to know of a finished call; each field is as in `CallRecord`."""
+
+    operation: str
+    provider: str | None
+    model: str | None
+    requested_model: str | None
+    served_model: str | None
+    status: Status
+    error_type: str | None
+    attempts: Sequence[Attempt]
+    duration: float
+    ttft: float | None
+    usage: Usage | None
+    cost_usd: Decimal | None
+    saved_usd: Decimal | None
+    cache: CacheOutcome | None
+    similarity: float | None
+    route: str | None
+    budget: str | None
+    budget_used: float | None
+    pii: tuple[tuple[str, str, int], ...]
+    server_address: str | None
+    server_port: int | None
+    failed: bool
+
+
+def counted_call(ending: Ending, facts: dict[str, Any], usage: Usage | None, cost: Decimal | None) -> CountedCall:
+    """Say of a call that has ended what is counted; the arguments are those of `finished_call`."""
+    call, ledger, outcome = ending.call, ending.call.ledger, ending.outcome
+    target, served, first = call.target, ledger.served or call.target, ledger.first_content
+    address, port = server(served.base_url)
+    return CountedCall(
+        operation=call.operation,
+        provider=served.provider,
+        model=served.model,
+        requested_model=target.model if target.model != served.model else None,
+        served_model=facts.get(name.RESPONSE_MODEL),
+        status=_STATUS.get(outcome, outcome),
+        error_type=type(ending.error).__name__ if ending.failed else None,
+        attempts=ledger.attempts,
+        duration=ending.duration if ledger.duration is None else ledger.duration,
+        ttft=None if first is None else first - ledger.started,
+        usage=usage,
+        cost_usd=cost,
+        saved_usd=ledger.saved,
+        cache=ledger.cache,
+        similarity=ledger.similarity,
+        route=facts.get("agentprod.route.reason"),
+        budget=facts.get("agentprod.budget.name"),
+        budget_used=facts.get("agentprod.budget.used_ratio"),
+        pii=_redactions(ledger) if "ScrubPII" in ledger.layers else (),
+        server_address=address,
+        server_port=port,
+        failed=outcome in ("error", "rejected"),
     )
 
 

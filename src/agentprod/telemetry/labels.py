@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Generic, TypeVar
 
 __all__ = ["OTHER", "LabelCap", "LabelSets"]
+
+T = TypeVar("T")
 
 OTHER = "other"
 _LONGEST = 80
@@ -51,7 +54,7 @@ class LabelCap:
         return len(self._names)
 
 
-class LabelSets:
+class LabelSets(Generic[T]):
     """Label sets of one instrument, built once each and at most `limit` of them.
 
     Args:
@@ -60,28 +63,38 @@ class LabelSets:
         overflow: what labels whose values come from outside become when the limit is reached; `None` leaves them out.
 
         limit: how many distinct sets keep their values.
+
+        bind: makes of the attributes of a set what counts under them.
     """
 
-    __slots__ = ("_limit", "_names", "_overflow", "_sets")
+    __slots__ = ("_bind", "_limit", "_names", "_overflow", "_sets")
 
-    def __init__(self, names: Sequence[str], *, overflow: Mapping[str, str | None], limit: int) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        overflow: Mapping[str, str | None],
+        limit: int,
+        bind: Callable[[dict[str, str | int]], T],
+    ) -> None:
         self._names = tuple(names)
         self._overflow = overflow
         self._limit = limit
-        self._sets: dict[tuple[Hashable, ...], dict[str, str | int]] = {}
+        self._bind = bind
+        self._sets: dict[tuple[Hashable, ...], T] = {}
 
-    def get(self, *values: str | int | None) -> dict[str, str | int]:
-        """Return the attributes for these values; `None` leaves a label out."""
+    def get(self, *values: str | int | None) -> T:
+        """Return what counts under these values; `None` leaves a label out."""
         known = self._sets.get(values)
         if known is not None:
             return known
         if len(self._sets) < self._limit:
             made = {name: value for name, value in zip(self._names, values, strict=True) if value is not None}
-            return self._sets.setdefault(values, made)
+            return self._sets.setdefault(values, self._bind(made))
         rest = (
             (name, self._overflow.get(name, value)) for name, value in zip(self._names, values, strict=True) if value
         )
-        return {name: value for name, value in rest if value is not None}
+        return self._bind({name: value for name, value in rest if value is not None})
 
     def __len__(self) -> int:
         return len(self._sets)

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentprod.errors import ConfigError
 from agentprod.telemetry.calls import CallRecord, RunRecord, ToolRecord
@@ -23,10 +24,14 @@ from agentprod.usage import Usage
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 
+    from agentprod.telemetry.finished import CountedCall
+
 __all__ = ["Instruments"]
 
 _UNNAMED = "unknown"
 _COUNTER_SETS = 200
+_MOST_KNOWN = 256
+"""Destinations whose labels are kept; those of others are looked up anew."""
 _NAMED = ("agent", "breaker", "budget", "pii", "provider", "reason", "rule", "server", "step", "tool", "workflow")
 
 
@@ -75,10 +80,11 @@ class Instruments:
         self._models = LabelCap(max_models)
         self._names = {label: LabelCap(max_models) for label in _NAMED}
         self._lock = threading.RLock()
-        self._made: dict[str, tuple[Callable[..., None], LabelSets]] = {}
+        self._made: dict[str, LabelSets[Callable[[float], object]]] = {}
+        self._known: dict[tuple[Any, ...], _Names] = {}
         renew_after_fork(self)
 
-    def record(self, record: CallRecord) -> None:
+    def record(self, record: CallRecord | CountedCall) -> None:
         """Count one finished call; never raises."""
         try:
             if self._made or self._make():
@@ -165,17 +171,14 @@ class Instruments:
         """
         if not (self._made or self._make()) or genai_operation(record.operation) is None:
             return None
-        labels = self._genai(record)
-        bound = []
-        for family in ("operation", "inference"):
-            found = self._made.get(f"gen_ai.client.{family}.time_per_output_chunk")
-            if found is not None:
-                bound.append((found[0], found[1].get(*labels)))
+        labels = self._names_of(record).genai
+        names = [f"gen_ai.client.{family}.time_per_output_chunk" for family in ("operation", "inference")]
+        bound = [self._made[name].get(*labels) for name in names if name in self._made]
 
         def count(seconds: float) -> None:
             try:
-                for method, attributes in bound:
-                    method(seconds, attributes)
+                for add in bound:
+                    add(seconds)
             except Exception:
                 drops.count("metrics")
 
@@ -185,14 +188,14 @@ class Instruments:
         """Take a new lock in a forked child."""
         self._lock = threading.RLock()
 
-    def _record(self, record: CallRecord) -> None:
-        model = self._model(record.model, record)
-        provider = self._name("provider", record.provider)
-        emit = self._emit
+    def _record(self, record: CallRecord | CountedCall) -> None:
+        names, emit = self._names_of(record), self._emit
+        model, provider = names.model, names.provider
         emit("agentprod.requests", 1, model, provider, record.status)
         for attempt in record.attempts:
-            tried = self._model(attempt.model or record.model, record)
-            emit("agentprod.attempts", 1, tried, attempt.outcome, _error(attempt.error_type))
+            tried = model if attempt.model in (None, record.model) else self._model(attempt.model, record)
+            outcome = "abandoned" if attempt.outcome == "open" else attempt.outcome
+            emit("agentprod.attempts", 1, tried, outcome, _error(attempt.error_type))
             if attempt.backoff > 0:
                 emit("agentprod.retry.delay", attempt.backoff, tried)
         if record.cost_usd is not None:
@@ -214,10 +217,9 @@ class Instruments:
         for direction, kind, count in record.pii:
             emit("agentprod.pii.redactions", count, self._name("pii", kind), direction)
         if record.status != "rejected" and genai_operation(record.operation) is not None:
-            self._record_genai(record)
+            self._record_genai(record, names.genai)
 
-    def _record_genai(self, record: CallRecord) -> None:
-        labels = self._genai(record)
+    def _record_genai(self, record: CallRecord | CountedCall, labels: tuple[str | int | None, ...]) -> None:
         error = _error(record.error_type) if record.status == "error" else None
         self._emit("gen_ai.client.operation.duration", record.duration, *labels, error)
         self._emit("gen_ai.client.inference.duration", record.duration, *labels, error)
@@ -235,17 +237,28 @@ class Instruments:
             for name, modality, count in _modalities(usage):
                 self._emit(f"gen_ai.client.inference.usage.{name}", count, *labels, modality)
 
-    def _genai(self, record: CallRecord) -> tuple[str | int | None, ...]:
-        return (
-            genai_operation(record.operation),
-            self._name("provider", record.provider),
-            self._model(record.model, record),
-            None if record.served_model is None else self._model(record.served_model, record),
-            None if record.server_address is None else self._name("server", record.server_address),
-            None if record.server_address is None else record.server_port,
-        )
+    def _names_of(self, record: CallRecord | CountedCall) -> _Names:
+        """Return the labels of whom a call went to: looked up once, for most calls go to the same few."""
+        address, port, served = record.server_address, record.server_port, record.served_model
+        key = (record.operation, record.provider, record.model, served, address, port)
+        found = self._known.get(key)
+        if found is None:
+            provider, model = self._name("provider", record.provider), self._model(record.model, record)
+            genai = (
+                genai_operation(record.operation),
+                provider,
+                model,
+                None if served is None else self._model(served, record),
+                None if address is None else self._name("server", address),
+                None if address is None else port,
+            )
+            found = _Names(provider, model, genai)
+            # A name that has not proved real may get a label of its own later.
+            if not record.failed and len(self._known) < _MOST_KNOWN:
+                self._known[key] = found
+        return found
 
-    def _model(self, model: str | None, record: CallRecord) -> str:
+    def _model(self, model: str | None, record: CallRecord | CountedCall) -> str:
         return _UNNAMED if model is None else self._models(model, proven=not record.failed)
 
     def _name(self, label: str, value: str | None) -> str:
@@ -261,7 +274,7 @@ class Instruments:
     def _emit(self, name: str, value: float, *labels: str | int | None) -> None:
         found = self._made.get(name)
         if found is not None:
-            found[0](value, found[1].get(*labels))
+            found.get(*labels)(value)
 
     def _make(self) -> bool:
         from opentelemetry.metrics import NoOpMeterProvider, get_meter_provider
@@ -277,26 +290,38 @@ class Instruments:
                 self._made = {m.name: self._instrument(meter, m) for m in METRICS.values() if m.semconv in wanted}
         return True
 
-    def _instrument(self, meter: Meter, metric: Metric) -> tuple[Callable[..., None], LabelSets]:
+    def _instrument(self, meter: Meter, metric: Metric) -> LabelSets[Callable[[float], object]]:
         limit = self._max_histograms if metric.kind == "histogram" else _COUNTER_SETS
-        sets = LabelSets(metric.labels, overflow=OVERFLOW, limit=limit)
+        return LabelSets(metric.labels, overflow=OVERFLOW, limit=limit, bind=self._binding(meter, metric))
+
+    def _binding(self, meter: Meter, metric: Metric) -> Callable[[dict[str, str | int]], Callable[[float], object]]:
+        """Make an instrument, and return what makes of labels a function that counts under them."""
         about: dict[str, Any] = {"unit": metric.unit, "description": metric.help}
         if metric.kind == "counter":
             sums = Sums()
             meter.create_observable_counter(metric.name, callbacks=[sums.observe], **about)
-            return sums.add, sets
+            return sums.adder
         if metric.kind == "updown":
-            return meter.create_up_down_counter(metric.name, **about).add, sets
+            counter = meter.create_up_down_counter(metric.name, **about)
+            return lambda labels: partial(counter.add, attributes=labels)
         if metric.kind == "gauge":
             values = Sums()
             meter.create_observable_gauge(metric.name, callbacks=[values.observe], **about)
-            return values.set, sets
+            return values.setter
         if metric.kind == "observed":
             meter.create_observable_counter(metric.name, callbacks=[_observe_drops], **about)
-            return _nothing, sets
+            return lambda _: _nothing
         borders = self._buckets if metric.buckets is DURATION_BUCKETS else metric.buckets
         made = meter.create_histogram(metric.name, explicit_bucket_boundaries_advisory=borders, **about)
-        return made.record, sets
+        return lambda labels: partial(made.record, attributes=labels)
+
+
+class _Names(NamedTuple):
+    """Labels of a provider, its model and its server."""
+
+    provider: str
+    model: str
+    genai: tuple[str | int | None, ...]
 
 
 def _nothing(*_: object) -> None:

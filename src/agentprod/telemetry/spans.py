@@ -11,11 +11,11 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from agentprod.telemetry import attributes as name
 from agentprod.telemetry import sinks
-from agentprod.telemetry.attempt_spans import AttemptSpan, attempt_identity, end_span
+from agentprod.telemetry.attempt_spans import AttemptSpan, end_span
 from agentprod.telemetry.content import Content, emit_event
 from agentprod.telemetry.dedupe import Below, Shared, inference_around
 from agentprod.telemetry.drops import drops
-from agentprod.telemetry.finished import finished_call, stream_labels
+from agentprod.telemetry.finished import counted_call, stream_labels
 from agentprod.telemetry.later import later
 from agentprod.telemetry.operation_facts import Ending, billed, operation_facts, stream_facts, stream_outcome
 from agentprod.telemetry.stream_watch import KeptEvents, StreamWatch, detach
@@ -145,7 +145,7 @@ class Operation:
         if event == "attempt_start":
             assert self._tracer is not None
             assert self._below is not None
-            span = self._tracer.start_span(name.ATTEMPT_SPAN, self._context, attributes=attempt_identity(attempt))
+            span = self._tracer.start_span(name.ATTEMPT_SPAN, self._context)
             # Only what happens within an attempt is the call itself: a layer's own calls are calls of their own.
             context = self._below.within(set_span_in_context(span, get_current()))
             if self._shared is not None:
@@ -260,7 +260,7 @@ class Operation:
         if self.recording:
             self._show(ending, found, usage, reply)
         if self._instruments is not None:
-            self._instruments.record(finished_call(ending, found, usage, cost))
+            self._instruments.record(counted_call(ending, found, usage, cost))
 
     def _show(self, ending: Ending, facts: dict[str, Any], usage: Usage | None, reply: Reply | None) -> None:
         """Write the facts on the span."""

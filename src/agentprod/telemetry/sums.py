@@ -8,7 +8,7 @@ A gauge of SDKs before 1.45 forgets its value once it is collected, so that a se
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from agentprod.telemetry.forks import renew_after_fork
@@ -25,28 +25,38 @@ class Sums:
     """Sums by label set, of one counter; or the last values of one gauge."""
 
     def __init__(self) -> None:
-        self._sums: dict[Labels, float] = {}
+        self._sums: dict[Labels, list[float]] = {}
         self.after_fork()
         renew_after_fork(self)
 
-    def add(self, value: float, labels: Mapping[str, str | int]) -> None:
-        """Add to the sum of a label set."""
-        key = tuple(labels.items())
+    def adder(self, labels: Mapping[str, str | int]) -> Callable[[float], None]:
+        """Return what adds to the sum of a label set."""
         with self._lock:
-            self._sums[key] = self._sums.get(key, 0) + value
+            found = self._sums.setdefault(tuple(labels.items()), [0])
 
-    def set(self, value: float, labels: Mapping[str, str | int]) -> None:
-        """Replace the value of a label set."""
-        with self._lock:
-            self._sums[tuple(labels.items())] = value
+        def add(value: float) -> None:
+            with self._lock:
+                found[0] += value
+
+        return add
+
+    def setter(self, labels: Mapping[str, str | int]) -> Callable[[float], None]:
+        """Return what replaces the value of a label set."""
+        key = tuple(labels.items())
+
+        def put(value: float) -> None:
+            with self._lock:
+                self._sums[key] = [value]
+
+        return put
 
     def observe(self, _: CallbackOptions) -> list[Observation]:
         """Return all of them."""
         from opentelemetry.metrics import Observation
 
         with self._lock:
-            sums = list(self._sums.items())
-        return [Observation(value, dict(labels)) for labels, value in sums]
+            sums = [(value, labels) for labels, (value,) in self._sums.items()]
+        return [Observation(value, dict(labels)) for value, labels in sums]
 
     def after_fork(self) -> None:
         """Take a new lock in a forked child."""
