@@ -12,7 +12,7 @@ from typing import Any
 
 from agentprod.budget.media_tokens import audio_tokens, document_tokens, image_size, image_tokens
 
-__all__ = ["REPLY", "count_messages", "count_tools"]
+__all__ = ["REPLY", "count_message", "count_messages", "count_tools"]
 
 Count = Callable[[str], int]
 
@@ -20,6 +20,8 @@ _PER_MESSAGE = 3
 REPLY = 3
 """Tokens that begin the reply."""
 _DEEPEST = 32
+_BARE = (str, int, list)
+"""What stands in the input of an embedding, and adds nothing to it."""
 _PER_TOOL, _PER_PROPERTY, _PER_ENUM, _TOOLS_END = 7, 3, 3, 12
 
 # Identifiers, settings and encrypted bytes: not part of what the model reads as text.
@@ -50,16 +52,30 @@ def count_messages(messages: object, count: Count, model: str) -> int:
         return 0
     total, framed = 0, False
     for message in messages:
-        plain = _plain(message, count) if type(message) is dict else None
-        if plain is not None:
-            framed = True
-            total += _PER_MESSAGE + plain
-        elif isinstance(message, str | int | list):  # one of the texts, tokens or token lists of an embedding
-            total += _part(message, count, model)
-        else:
-            framed = True
-            total += _PER_MESSAGE + _message(message, count, model)
+        total += count_message(message, count, model)
+        framed = framed or not isinstance(message, _BARE)
     return total + REPLY * framed
+
+
+def count_message(message: object, count: Count, model: str) -> int:
+    """Count one message of a list.
+
+    Args:
+        message: a message or item, or one of the texts, tokens or token lists of an embedding.
+
+        count: counts one text.
+
+        model: the name as it stands in the request, for the size of images.
+
+    Returns:
+        Tokens, with what the message adds but not what begins the reply.
+    """
+    plain = _plain(message, count) if type(message) is dict else None
+    if plain is not None:
+        return _PER_MESSAGE + plain
+    if isinstance(message, _BARE):
+        return _part(message, count, model)
+    return _PER_MESSAGE + _message(message, count, model)
 
 
 def count_tools(tools: object, count: Count, preamble: int = 0) -> int:

@@ -16,7 +16,7 @@ from agentprod.budget import encodings, exact_counts
 from agentprod.budget.encodings import load
 from agentprod.budget.estimate import estimate_tokens
 from agentprod.budget.exact_counts import count_by_provider
-from agentprod.budget.message_tokens import REPLY, count_messages, count_tools
+from agentprod.budget.message_tokens import count_message, count_messages, count_tools
 from agentprod.budget.model_names import plain_name
 from agentprod.budget.token_factors import TokenFactors
 from agentprod.budget.tokenizers import tokenizer_of
@@ -139,7 +139,7 @@ def unit_counter(model: str) -> Callable[[object], int]:
     factor = _factors.factor(plain_name(model), tokenizer.factor)
 
     def count_unit(item: object) -> int:
-        return max(0, math.ceil(factor * (count_messages((item,), count, model) - REPLY)))
+        return math.ceil(factor * count_message(item, count, model))
 
     return count_unit
 

@@ -16,6 +16,8 @@ Item = Mapping[str, Any]
 
 _CALLS = ("function_call", "custom_tool_call", "computer_call", "local_shell_call", "shell_call", "apply_patch_call")
 _TOOL_USE = ("tool_use",)
+_MAPPINGS = (dict, Mapping)
+"""Whether something is a dictionary is told in a fifth of the time that the abstract class takes."""
 
 
 class Unit:
@@ -72,9 +74,9 @@ def _split_chat(messages: Sequence[Any]) -> list[Unit]:
             else:  # the call it answers is not there
                 units.append(Unit("exchange", [message]))
             continue
-        calls = message.get("tool_calls") if isinstance(message, Mapping) else None
-        if calls or (isinstance(message, Mapping) and message.get("function_call")):
-            waiting = {str(call.get("id")) for call in calls or () if isinstance(call, Mapping)}
+        if isinstance(message, _MAPPINGS) and (message.get("tool_calls") or message.get("function_call")):
+            calls = message.get("tool_calls")
+            waiting = {str(call.get("id")) for call in calls or () if isinstance(call, _MAPPINGS)}
             units.append(Unit("exchange", [message], is_open=True))
         else:
             units.append(Unit(_plain_kind(role), [message]))
@@ -121,7 +123,7 @@ def _split_items(items: Sequence[Any]) -> list[Unit]:
         group, waiting, has_calls, answers_earlier = [], set(), False, False
 
     for item in items:
-        kind = item.get("type") if isinstance(item, Mapping) else None
+        kind = item.get("type") if isinstance(item, _MAPPINGS) else None
         role = _role(item) if _is_message(item) else None
         if role is not None and role != "assistant":
             close()
@@ -169,18 +171,18 @@ def _plain_kind(role: str) -> Kind:
 
 
 def _role(message: Any) -> str:
-    role = message.get("role") if isinstance(message, Mapping) else getattr(message, "role", None)
+    role = message.get("role") if isinstance(message, _MAPPINGS) else getattr(message, "role", None)
     return role if isinstance(role, str) else "user"
 
 
 def _is_message(item: Any) -> bool:
-    return isinstance(item, Mapping) and item.get("type", "message") == "message"
+    return isinstance(item, _MAPPINGS) and item.get("type", "message") == "message"
 
 
 def _is_output(item: Any) -> bool:
-    return isinstance(item, Mapping) and str(item.get("type", "")).endswith("_output")
+    return isinstance(item, _MAPPINGS) and str(item.get("type", "")).endswith("_output")
 
 
 def _blocks(message: Any) -> Iterable[Mapping[str, Any]]:
-    content = message.get("content") if isinstance(message, Mapping) else None
-    return [block for block in content if isinstance(block, Mapping)] if isinstance(content, list | tuple) else []
+    content = message.get("content") if isinstance(message, _MAPPINGS) else None
+    return [block for block in content if isinstance(block, _MAPPINGS)] if isinstance(content, list | tuple) else []
