@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -58,22 +58,14 @@ class Target:
     credential: str = ""
     name: str | None = None
     kind: str = "sync"
-    _endpoint: str | None = None
-    _account: str | None = None
+    endpoint: str = field(init=False, repr=False)
+    """Provider, base URL and model: what a circuit breaker watches."""
+    account: str = field(init=False, repr=False)
+    """Provider, base URL and credential: what a provider limits."""
 
-    @property
-    def endpoint(self) -> str:
-        """Provider, base URL and model: what a circuit breaker watches."""
-        if self._endpoint is None:
-            self._endpoint = " ".join(part for part in (self.provider, self.base_url, self.model or "") if part)
-        return self._endpoint
-
-    @property
-    def account(self) -> str:
-        """Provider, base URL and credential: what a provider limits."""
-        if self._account is None:
-            self._account = f"{self.provider} {self.base_url} {self.credential}"
-        return self._account
+    def __post_init__(self) -> None:
+        self.endpoint = " ".join(part for part in (self.provider, self.base_url, self.model or "") if part)
+        self.account = f"{self.provider} {self.base_url} {self.credential}"
 
     def __str__(self) -> str:
         return self.name or (f"{self.provider}/{self.model}" if self.model else self.provider)
