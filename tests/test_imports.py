@@ -36,6 +36,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "identity",
         "ambient",
         "history",
+        "compose",
         "when",
         "explain",
         "interrupted",

@@ -229,10 +229,16 @@ def test_a_layer_that_returns_no_reply(mode: str, body: str, message: str) -> No
     caller = Caller(mode)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what was not awaited is let go
-        told = caller.ask(caller.decorate(ap.Stack(names["broken"]), Script("x"), name="f"))
+        broken = names["broken"]
+        for stack in (
+            ap.Stack(broken),
+            ap.Stack(ap.Tracer(), ap.Retry(), broken),
+            ap.Stack(ap.when("function", broken)),
+        ):
+            told = caller.ask(caller.decorate(stack, Script("x"), name="f"))
+            assert isinstance(told.error, ap.ConfigError)
+            assert re.search(message, str(told.error))
         gc.collect()
-    assert isinstance(told.error, ap.ConfigError)
-    assert re.search(message, str(told.error))
 
 
 def test_layers_meet_their_stack() -> None:

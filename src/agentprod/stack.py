@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from agentprod import layer as _layer
 from agentprod.board import Board
-from agentprod.call import Call, CallNext, Handler
+from agentprod.compose import compose
 from agentprod.defaults import default_estimator, default_pricer, default_scrub
 from agentprod.edge.attempts import send_attempt
 from agentprod.edge.entry import Entry
@@ -130,8 +130,8 @@ class Stack:
             buffer,
         )
         self.entry = Entry(
-            _compose(layers, send_attempt),
-            _compose([found for found in layers if getattr(found, "other_traffic", False)], send_attempt),
+            compose(layers, send_attempt),
+            compose([found for found in layers if getattr(found, "other_traffic", False)], send_attempt),
             sync=Environment(SyncRuntime(self._clock), *shared),
             asynchronous=Environment(AsyncRuntime(self._clock), *shared),
             needs_usage=any(getattr(found, "needs_usage", False) for found in layers),
@@ -355,20 +355,6 @@ def _either(outer: Classify | None, inner: Classify | None) -> Classify | None:
         return outer(error) or inner(error)
 
     return classify
-
-
-def _compose(layers: Sequence[Any], innermost: Handler) -> Handler:
-    handler = innermost
-    for found in reversed(layers):
-        handler = _bound(found.handle if hasattr(found, "handle") else found, handler)
-    return handler
-
-
-def _bound(handle: Callable[[Call, CallNext], Any], call_next: Handler) -> Handler:
-    def handler(call: Call) -> Any:
-        return handle(call, call_next)
-
-    return handler
 
 
 def _client_method(stack: Stack, fn: Any) -> Any:

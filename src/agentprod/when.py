@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from agentprod.call import Call, CallNext
+from agentprod.compose import handle_of
 from agentprod.errors import ConfigError
 from agentprod.layer import Layer, LayerLike, Place, check_layer
 from agentprod.order import layer_name, shown
@@ -51,8 +52,8 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
         self.layer = layer
         self.otherwise = otherwise
         self.name = layer_name(layer)
-        self._handle = _handler(layer)
-        self._other = None if otherwise is None else _handler(otherwise)
+        self._handle = handle_of(layer)
+        self._other = None if otherwise is None else handle_of(otherwise)
 
     @property
     def needs_usage(self) -> bool:  # type: ignore[override]
@@ -93,8 +94,3 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
 
     def __repr__(self) -> str:
         return f"when(…, {shown(self.layer)}{'' if self.otherwise is None else f', {shown(self.otherwise)}'})"
-
-
-def _handler(layer: Any) -> Callable[[Call, CallNext], Awaitable[Reply]]:
-    handle: Callable[[Call, CallNext], Awaitable[Reply]] = getattr(layer, "handle", layer)
-    return handle

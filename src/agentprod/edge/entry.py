@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ from agentprod import draining, listeners
 from agentprod.ambient import Ambient
 from agentprod.call import Call, Handler, Limits, Target
 from agentprod.draining import blocking, tasks
-from agentprod.errors import ConfigError
 from agentprod.faults import Fault
 from agentprod.identity import Context
 from agentprod.ledger import Environment, Ledger
@@ -103,10 +101,7 @@ class Entry:
             if draining.begun:
                 raise draining.shutting_down(call)
             reply = await handler(call)
-            try:
-                whole = reply.stream is None
-            except AttributeError:
-                raise _no_reply(call, reply) from None
+            whole = reply.stream is None
             if whole and reply.hooks:
                 await reply.finish("complete")
         except BaseException as error:
@@ -202,17 +197,6 @@ class _Closing:
         self._entry.close(self._call, end.outcome, end.error)
         if end.error is not None:
             attach(end.error, self._call.ledger)
-
-
-def _no_reply(call: Call, found: Any) -> ConfigError:
-    layer = next(iter(call.ledger.layers), "the inner edge")
-    if inspect.iscoroutine(found):
-        found.close()
-        return ConfigError(f"layer {layer} returned a coroutine instead of a reply: write `await call_next(call)`")
-    return ConfigError(
-        f"layer {layer} returned {'None' if found is None else f'a {type(found).__name__}'} instead of a reply: "
-        "its `handle` has to return what `call_next(call)` gave, or `call.reply(...)`"
-    )
 
 
 def _told(fault: Fault | None, status: int | None) -> str:
