@@ -28,7 +28,10 @@ def drive(coro: Coroutine[Any, Any, T]) -> T:
         SuspendedError: a layer awaited something that needs an event loop. The coroutine is closed
             first, so its `finally` blocks have run.
     """
-    runner = _idle.pop() if _idle else _start()
+    try:
+        runner = _idle.pop()
+    except IndexError:
+        runner = _start()
     try:
         done = runner.send(coro)
     except RuntimeError as error:
