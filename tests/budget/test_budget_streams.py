@@ -86,6 +86,8 @@ def test_a_stream_left_early_is_billed_for_what_came(provider: Provider, kind: s
                 break
         if how == "closed":
             stream.close()
+        if how != "collected":
+            assert not spent(budget)[0][1], "still held when the stream has ended"
         del stream, event
         tokens = settled(budget)
     expected = billed(provider, kind, READ if how != "whole" else len(CHUNKS))
@@ -115,6 +117,7 @@ def test_an_async_stream_left_early(provider: Provider, kind: str, how: str, sto
                 break
         if how == "closed":
             await stream.close()
+            assert not (await budget.astatus())[0].held, "still held when the stream is closed"
 
     async def main() -> None:
         async with client_of(provider, kind, asynchronous=True) as client:
@@ -123,8 +126,9 @@ def test_an_async_stream_left_early(provider: Provider, kind: str, how: str, sto
             await reached.wait()
             if how == "cancelled":
                 task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            del task
+            found = await asyncio.gather(task, return_exceptions=True)
+            assert how == "cancelled" or found == [None], found
+            del task, found
             for _ in range(2000):
                 gc.collect()
                 if not (await budget.astatus())[0].held:
