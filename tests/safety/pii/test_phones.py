@@ -126,3 +126,17 @@ def test_an_assigned_number_in_groups_is_a_telephone() -> None:
     assert found("contact = (415) 555-2671") == [("PHONE", "(415) 555-2671")]
     assert found("size = 4155552671") == []
     assert found("orderId = 415-555-2671") == []
+
+
+def test_a_key_in_the_path_of_an_address_is_no_telephone() -> None:
+    """Unless the path calls it one."""
+    assert entities("https://shop.example/items/0642004048?t=1") == set()
+    assert found("https://api.example/phone/0642004048") == [("PHONE", "0642004048")]
+
+
+@pytest.mark.parametrize(
+    "value", ["171.2418.5393", "198 36024897", "1306 5762 920", "0086 171-2418-5393", "(86)13912345678", "400 1234 567"]
+)
+def test_a_chinese_number_in_less_usual_groups_is_found(value: str) -> None:
+    """As people read them out."""
+    assert found(f"打给{value}就行") == [("PHONE", value)]

@@ -54,7 +54,7 @@ def ip_addresses(text: str, start: int = 0) -> Iterator[Span]:
 _IPV6_ANCHOR = re.compile(r":[0-9A-Fa-f]{0,4}:")
 _IPV6_RUN = re.compile(r"[0-9A-Fa-f:]{2,39}(?:(?:\.[0-9]{1,3}){3})?")
 _IPV6_LEFT = re.compile(r"[0-9A-Fa-f:]{0,39}")
-_ZONE = re.compile(r"%[0-9A-Za-z]{1,15}")
+_ZONE = re.compile(r"%[0-9A-Za-z]{1,15}(?:\.[0-9]{1,5})?")
 _IP_WORD = re.compile(r"(?:(?<![a-z])ip(?:v6)?(?![a-z])|address|地址).{0,12}\Z", re.IGNORECASE)
 _DIGITS = "0123456789"
 _WORD_END = re.compile(r"(?<=[G-Zg-z])(?:[A-Fa-f]{1,4}|(?<=[Vv])[46]):")

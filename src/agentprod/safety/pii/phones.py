@@ -206,7 +206,10 @@ def _shaped(text: str, begin: int, at: int) -> Span | None:
         return None
     if _is_amount(text, match.start(), match.end()):
         return None
-    if label_before(text, match.start(), bare=value.isdigit()) in _OTHER:
+    bare = value.isdigit()
+    if bare and _IN_PATH.search(text, max(0, match.start() - 24), match.start()):
+        return None
+    if label_before(text, match.start(), bare=bare) in _OTHER:
         return None
     return Span(match.start(), match.end(), "PHONE", 0.8)
 
@@ -271,6 +274,8 @@ _DOTTED_QUAD = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 
 
 _SIX_PAIRS = re.compile(r"[0-9]{2}(?:[ .\-][0-9]{2}){5}")
+# A number in the path of a web address is a key, unless the path says otherwise.
+_IN_PATH = re.compile(r"[0-9A-Za-z](?<!tel)(?<!phone)(?<!mobile)/\Z", re.IGNORECASE)
 # Groups of four before it: the end of a longer number.
 _LONGER = re.compile(r"[0-9]{4} [0-9]{4} \Z")
 
