@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agentprod.call import Call, Target
 from agentprod.dialects.function import CHAT_FUNCTION, FUNCTION, Arguments, call_with, from_json, to_json
 from agentprod.edge.iterators import AsyncItems, AsyncIteratorSource, Items, IteratorSource
-from agentprod.edge.limits import first_limit
+from agentprod.edge.limits import MOST_TARGETS, first_limit
 from agentprod.errors import ConfigError
 from agentprod.lateness import late
 from agentprod.meta import attach
@@ -75,7 +75,8 @@ class FunctionEdge:
         module = getattr(named, "__module__", None) or "function"
         self._provider = provider or "function"
         self._base = f"{module}.{self.name}"
-        self.target = self._make_target(model)
+        self._targets: dict[str | None, Target] = {}
+        self.target = self._target(model)
         """Where calls of the function go."""
         self.streams = kind in ("generator", "async_generator")
         self.send: Callable[[Call, Attempt], Reply | Awaitable[Reply]] = {
@@ -90,24 +91,28 @@ class FunctionEdge:
         if kind == "async" and not _says_async(fn):
             self._call = _checked(fn, self.name)
 
-    def _make_target(self, model: str | None) -> Target:
-        return Target(self._provider, self._base, model, self, "", None if model else self.name, self._runtime_kind)
+    def _target(self, model: str | None) -> Target:
+        found = self._targets.get(model)
+        if found is None:
+            if len(self._targets) >= MOST_TARGETS:
+                self._targets.clear()
+            name = None if model else self.name
+            found = Target(self._provider, self._base, model, self, "", name, self._runtime_kind)
+            self._targets[model] = found
+        return found
 
     def entering(self, entry: Entry) -> Callable[[Ambient, tuple[Any, ...], dict[str, Any]], Call]:
         """Return what opens a call: from what is in force around it and the function's arguments."""
         open_call = entry.open_sync if self._runtime_kind == "sync" else entry.open_async
-        signature, dialect, streams, function_target = self._signature, self.dialect, self.streams, self.target
+        signature, dialect, streams, target = self._signature, self.dialect, self.streams, self.target
 
         def enter_plain(here: Ambient, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-            return open_call(here, streams, dialect, function_target, Arguments(signature, args, kwargs), self)
+            return open_call(here, streams, dialect, target, Arguments(signature, args, kwargs), self)
 
         def enter_chat(here: Ambient, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
             request = Arguments(signature, args, kwargs).bound()
-            target = function_target
-            model = self._model or dialect.model(request)
-            if model != target.model:
-                target = self._make_target(model)
-            return open_call(here, streams or request.get("stream") is True, dialect, target, request, self)
+            place = self._target(self._model or dialect.model(request))
+            return open_call(here, streams or request.get("stream") is True, dialect, place, request, self)
 
         return enter_plain if dialect is FUNCTION else enter_chat
 

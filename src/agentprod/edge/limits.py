@@ -1,4 +1,4 @@
-"""How long the edge may wait, and what it tells the SDK."""
+"""How long an edge may wait and what it tells the SDK, and how much it remembers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import Any
 
 from agentprod.call import Call
 
-__all__ = ["first_limit", "sdk_timeout"]
+__all__ = ["MOST_TARGETS", "first_limit", "sdk_timeout"]
+
+MOST_TARGETS = 256
+"""Targets an edge remembers, one for each model it was asked for."""
 
 
 def first_limit(call: Call) -> tuple[float | None, str]:

@@ -11,7 +11,7 @@ from agentprod.dialects.base import Dialect
 from agentprod.dialects.sse import dump
 from agentprod.edge.dialects import OTHER_READ, OTHER_TEXT, dialect_for, other_for
 from agentprod.edge.http_stream import AsyncHttpSource, HttpSource, http_module, stream_response, whole_response
-from agentprod.edge.limits import first_limit, sdk_timeout
+from agentprod.edge.limits import MOST_TARGETS, first_limit, sdk_timeout
 from agentprod.edge.origin import Origin
 from agentprod.edge.plain import plain, wire_request
 from agentprod.edge.sdk_errors import SdkErrors
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SdkEdge"]
 
-_MOST_TARGETS = 256
 _NO_COUNTS = (OTHER_READ, None, None)
 
 
@@ -93,7 +92,7 @@ class SdkEdge:
         state = client.__dict__
         url, key = state.get("_base_url"), state.get("api_key") or state.get("auth_token")
         known_url, known_key, targets = self._targets
-        if url is not known_url or key is not known_key or len(targets) >= _MOST_TARGETS:
+        if url is not known_url or key is not known_key or len(targets) >= MOST_TARGETS:
             # The first call, a copy with options of its own, or somebody assigned another address or key.
             targets = {}
             self._targets = (url, key, targets)
