@@ -127,6 +127,18 @@ def test_answers_fit_a_schema() -> None:
         ("I would pick option D here", "D"),
         ("正确的是选项A", "A"),
         ("A dog", "a dog"),
+        ("A\n\nIt has 3 parts.", "A"),
+        ("The correct option is B.", "B"),
+        ("The answer would be (D)", "D"),
+        ("答案选B", "B"),
+        ("正确答案是B选项。", "B"),
+        ("B。理由有3条", "B"),
+        ('["B"]', "B"),
+        ("So \\boxed{\\frac{1}{2}}.", "frac 1 2"),
+        ("No, for 2 reasons.", "NO"),
+        ("yes", "YES"),
+        ("是的，因为有3条", "是"),
+        ("No one knows", "no one knows"),
         ("I, for one, like it", "i for one like it"),
         ("Paris.", "paris"),
         ("paris", "paris"),
@@ -146,6 +158,8 @@ def test_answers_agree_on_what_they_come_to() -> None:
     """Wording does not matter, conclusions do; tool calls are compared by name and arguments."""
     assert agree(said("I think the answer is 12."), said("First 3, then 4.\n#### 12.0"))
     assert not agree(said("#### 12"), said("#### 13"))
+    assert not agree(said("#### 12345678901"), said("#### 12345678902"))
+    assert not agree(said("1" * 400), said("2" * 400))
     assert not agree(said(""), said(""))
     call = {"name": "f", "arguments": '{"a": 1, "b": 2}'}
     other = {"name": "f", "arguments": '{"b": 2, "a": 1}'}

@@ -13,14 +13,16 @@ __all__ = ["agree", "conclusion"]
 
 _MARKED = re.compile(
     r"####\s*(.+)"
-    r"|\\boxed\{([^{}]+)\}"
-    r"|(?:the answer|answer|答案|结果)\s*(?:is|are|应该是|应为|是|为)?\s*[:：]?\s*\**\s*([^\n。]+)"
-    r"|\b(?:option|choice)\s*[:：]?\s*\(?([A-J])\b"
+    r"|\\boxed\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})+)\}"
+    r"|(?:the answer|answer|答案|结果)\s*(?:is|are|would be|should be|应该是|应为|应选|是|为|选)?"
+    r"\s*[:：]?\s*\**\s*([^\n。]+)"
+    r"|\b(?:option|choice)\s*(?:is\b\s*)?[:：]?\s*\(?((?-i:[A-J]))\b"
     r"|(?:选项|选择|应选|故选|选)\s*[:：]?\s*([A-J])",
     re.IGNORECASE,
 )
-# Not a sentence that begins with "A" or "I": a mark or nothing has to follow.
-_OPTION = re.compile(r"^[\s(（\[*'\"]*([A-HJ](?=[.)）\]:：,、*'\"]|\s*$)|I(?=[.)）\]:：]))")
+# Not a sentence that begins with "A" or "I": a mark, another line or nothing has to follow.
+_OPTION = re.compile(r"^[\s(（\[*'\"]*([A-HJ](?=[.)）\]:：,、。*'\"]|选项|\s*(?:\n|$))|I(?=[.)）\]:：]))")
+_VERDICT = re.compile(r"(yes|no|true|false|是|否|不是|对|错|正确|错误)的?(?=[,.;:!、。\n]|$)", re.IGNORECASE)
 _FIGURE = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?")
 _SHORT = 80
 
@@ -46,7 +48,7 @@ def conclusion(text: str) -> str:
     r"""Return what a text comes to, in a form that can be compared.
 
     The last of: what follows `####`, `\boxed{}`, "the answer is", 答案是 or 选; otherwise the option that it begins
-    with, the whole of a short text, or the last figure of a long one.
+    or the verdict (yes, no, 是, 错误) with, the whole of a short text, or the last figure of a long one.
 
     Args:
         text: the answer.
@@ -56,11 +58,13 @@ def conclusion(text: str) -> str:
     """
     text = unicodedata.normalize("NFKC", text).strip()
     parsed = _json(text)
-    if parsed is not None:
+    if isinstance(parsed, list) and len(parsed) == 1 and isinstance(parsed[0], str):
+        text = parsed[0].strip()
+    elif parsed is not None:
         return json.dumps(parsed, sort_keys=True, ensure_ascii=False)
     marked = [next(group for group in match.groups() if group) for match in _MARKED.finditer(text)]
     said = marked[-1] if marked else text
-    option = _OPTION.match(said)
+    option = _OPTION.match(said) or _VERDICT.match(said)
     if option is not None:
         return option[1].upper()
     figures = [_plain(figure) for figure in _FIGURE.findall(said)]
@@ -73,7 +77,9 @@ def conclusion(text: str) -> str:
 
 
 def _plain(figure: str) -> str:
-    return f"{float(figure.replace(',', '').replace('−', '-')):.10g}"
+    plain = figure.replace(",", "").replace("−", "-")
+    # Beyond fifteen digits a float tells no two numbers apart.
+    return f"{float(plain):.15g}" if len(plain) <= 15 else plain
 
 
 def _json(text: str) -> Any:
