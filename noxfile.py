@@ -173,7 +173,9 @@ def bench(session: nox.Session) -> None:
 def bench_safety(session: nox.Session) -> None:
     """Measure scrubbing beside its peers, whose pins conflict with those of other peers; arguments as for `bench`."""
     session.install("--editable", ".", "langchain", "presidio-analyzer", "scrubadub", "datafog", "detect-secrets")
-    scripts = [session.posargs] if session.posargs else [["safety_quality"], ["safety_speed", "--slow"]]
+    scripts = (
+        [session.posargs] if session.posargs else [["safety_quality"], ["safety_scenarios"], ["safety_speed", "--slow"]]
+    )
     for script, *arguments in scripts:
         session.run("python", f"benchmarks/{Path(script).stem}.py", *arguments)
 
