@@ -39,6 +39,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a client as a target": (lambda: ap.Fallback([]), r"Fallback takes model names, ap.target\(client, model\)"),
     "a lifetime as text": (lambda: ap.Cache(ttl="1h"), "Cache ttl must be seconds as a number or timedelta, not str"),
     "one name as a list": (lambda: ap.Cache(ignore="seed"), r'Cache ignore takes a list of names: ignore=\["seed"\]'),
+    "ignored numbers": (lambda: ap.Cache(ignore=[3, "seed"]), "Cache ignore takes names of parameters as str, not int"),
+    "a word for a yes": (lambda: ap.Cache(tool_calls="yes"), "Cache tool_calls must be True or False, not 'yes'"),
     "a threshold as text": (lambda: ap.SemanticCache(threshold="0.9"), "SemanticCache threshold .* not '0.9'"),
     "a threshold as bool": (lambda: ap.SemanticCache(threshold=True), "SemanticCache threshold .* not True"),
     "a threshold in percent": (lambda: ap.SemanticCache(threshold=90), "SemanticCache threshold .* not 90"),

@@ -10,7 +10,7 @@ from agentprod.caching.admission import Admission, further_in, nothing_stored
 from agentprod.caching.computing import acompute, compute, computed, value_of
 from agentprod.caching.counts import CacheStats, Counts
 from agentprod.caching.entries import Terms
-from agentprod.caching.explaining import Explanation, Seen
+from agentprod.caching.explaining import Explanation, Seen, likeliest
 from agentprod.caching.fetching import Fetcher
 from agentprod.caching.keeping import Keeper
 from agentprod.caching.keys import Keys, Ticket
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agentprod.caching.entries import Entry
     from agentprod.call import Call, CallNext
     from agentprod.reply import Reply
+    from agentprod.runtime.runtime import Runtime
     from agentprod.stores.opening import StoreLike
 
 __all__ = ["Cache", "CacheStats", "Explanation", "Stale", "WarmUp"]
@@ -120,12 +121,18 @@ class Cache(Stock, Layer):
             raise ConfigError("Cache key must be callable: (call) -> what is equal for equal answers")
         if isinstance(ignore, str):
             raise ConfigError(f'Cache ignore takes a list of names: ignore=["{ignore}"]')
+        ignore = frozenset(ignore)
+        if not all(isinstance(name, str) for name in ignore):
+            kinds = ", ".join(sorted({type(name).__name__ for name in ignore} - {"str"}))
+            raise ConfigError(f"Cache ignore takes names of parameters as str, not {kinds}")
+        if not isinstance(tool_calls, bool):
+            raise ConfigError(f"Cache tool_calls must be True or False, not {tool_calls!r}")
         self._deterministic_only = nondeterministic == "bypass"
         self._terms = Terms(seconds(ttl, "Cache ttl"), *make_stale(stale))
         self._classes = Classes()
         self._counts = Counts()
         warner = Warner("Cache")
-        keys = Keys(refuse=self._refuse, ignore=frozenset(ignore), key=key)
+        keys = Keys(refuse=self._refuse, ignore=ignore, key=key)
         self._admission = Admission(keys, by, self._refuse, self._counts, warner)
         self._shelf = Shelf(max_entries, max_bytes)
         tiers = Replies(self._shelf, Seal(secret), self._counts, warner)
@@ -276,15 +283,20 @@ class Cache(Stock, Layer):
             request: its parameters, as for `create`, or a function's arguments by name. It is taken to go where
                 the latest calls went; a place that has its answer wins.
         """
-        found = [self._explained(call) for call in self._seen.calls(request, self._sync)]
-        known = [each for each in found if each.age is not None]
-        return (known or found or [Explanation("unknown")])[0]
+        return drive(self._explain(self._sync, request))
 
-    def _explained(self, call: Call) -> Explanation:
+    async def aexplain(self, request: Mapping[str, Any]) -> Explanation:
+        """Like `explain`."""
+        return await self._explain(self._async, request)
+
+    async def _explain(self, runtime: Runtime, request: Mapping[str, Any]) -> Explanation:
+        return likeliest([await self._explained(call) for call in self._seen.calls(request, runtime)])
+
+    async def _explained(self, call: Call) -> Explanation:
         ticket = self._ticket(call)
         if isinstance(ticket, str):
             return Explanation("bypass", reason=ticket, target=str(call.target))
-        stored = drive(self._far(call, ticket))
+        stored = await self._far(call, ticket)
         if stored is None:
             return Explanation("miss", key=ticket.key, partition=ticket.partition, target=str(call.target))
         entry, age = stored

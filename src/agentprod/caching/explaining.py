@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agentprod.dialects.base import Dialect
     from agentprod.runtime.runtime import Runtime
 
-__all__ = ["Explanation", "Seen"]
+__all__ = ["Explanation", "Seen", "likeliest"]
 
 _MOST = 16
 
@@ -40,9 +40,13 @@ class Explanation:
     age: float | None = None
     expires_in: float | None = None
     """How long it is still fresh; negative when it is stale."""
+    similarity: float | None = None
+    """Cosine of the text that decided; of the semantic cache only."""
 
     def __str__(self) -> str:
         told = [f"{self.answer}: {self.reason}" if self.reason else self.answer]
+        if self.similarity is not None:
+            told[0] += f" {self.similarity:.3f}"
         if self.target is not None:
             told.append(f"to {self.target}")
         if self.key is not None:
@@ -75,6 +79,12 @@ class Seen:
         with self._lock:
             places = list(reversed(self._places.values()))
         return [_call(request, dialect, target, runtime) for dialect, target in places]
+
+
+def likeliest(found: Sequence[Explanation]) -> Explanation:
+    """Return what holds for a request that may go to several places: one that has its answer wins."""
+    known = [each for each in found if each.age is not None]
+    return (*known, *found, Explanation("unknown"))[0]
 
 
 def _call(request: Mapping[str, Any], dialect: Dialect, target: Target, runtime: Runtime) -> Call:

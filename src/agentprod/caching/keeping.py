@@ -44,6 +44,7 @@ class Keeper:
         # Functions whose values or items are known to come back equal, or not to.
         self._faithful: weakref.WeakSet[Any] = weakref.WeakSet()
         self._unfaithful: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._doubted = False
 
     def can_share(self, call: Call) -> bool:
         """Whether several callers may get copies of one reply.
@@ -54,7 +55,13 @@ class Keeper:
         if not is_function(call):
             return True
         edge = call.target.edge
-        return edge not in self._unfaithful and (not call.streaming or edge in self._faithful)
+        if self._doubted and edge in self._unfaithful:
+            return False
+        return not call.streaming or edge in self._faithful
+
+    def _doubt(self, call: Call) -> None:
+        self._unfaithful.add(call.target.edge)
+        self._doubted = True  # asking the set takes longer than anything else a waiting caller is asked
 
     def keep_now(self, call: Call, reply: Reply, ticket: Ticket) -> Entry | None:
         """Keep a whole reply, until a layer further out drops it; return its entry, if there can be one."""
@@ -89,7 +96,7 @@ class Keeper:
         try:
             return self._writer.whole(call, reply, ticket)
         except Unfaithful as error:
-            self._unfaithful.add(call.target.edge)
+            self._doubt(call)
             self.refuse(call, "unfaithful")
             self._warner.unfaithful(call, f"a {error}")
         except Exception as error:
@@ -106,7 +113,7 @@ class Keeper:
 
         def ended(end: End) -> None:
             if recorder.unfaithful is not None:
-                self._unfaithful.add(call.target.edge)
+                self._doubt(call)
                 self._warner.unfaithful(call, recorder.unfaithful)
             if end.outcome != "complete" or end.partial:
                 self.refuse(call, "unread")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,6 +15,8 @@ from agentprod.caching.counts import CacheStats, Counts
 from agentprod.caching.decision import Decision
 from agentprod.caching.embedding import Embedding
 from agentprod.caching.entries import Terms
+from agentprod.caching.explaining import Explanation, Seen, likeliest
+from agentprod.caching.explaining_similar import explain_similar
 from agentprod.caching.fetching import Fetcher
 from agentprod.caching.keeping import Keeper
 from agentprod.caching.keys import Keys, Ticket
@@ -27,6 +29,7 @@ from agentprod.caching.seal import Seal
 from agentprod.caching.serving import Server
 from agentprod.caching.stock import Stock
 from agentprod.caching.values import Classes
+from agentprod.caching.warming import WarmUp, arequest, awarm, request, warm
 from agentprod.caching.warning import Warner
 from agentprod.caching.writing import Writer
 from agentprod.errors import ConfigError
@@ -149,6 +152,7 @@ class SemanticCache(Stock, Layer):
         keeper = Keeper(writer, self._questions, self._counts, warner)
         self._fetcher = Fetcher(keeper, self._server, self._questions, self._counts)
         self._embedding = Embedding(self._matcher, seconds(embed_within, f"{_NAME} embed_within"), self._counts, warner)
+        self._seen = Seen()
         given = {
             "threshold": (threshold, None),
             "embedder": (None if embedder is None else str(self._embedder.identity), None),
@@ -182,6 +186,7 @@ class SemanticCache(Stock, Layer):
             if reply is not None:
                 return reply
         asked.reading = await self._embedding.read(call, asked.text)
+        self._seen.note(call)
         if mode == "refresh":
             call.ledger.cache = "miss"
             return await self._fetcher.fetch_alone(call, call_next, ticket)
@@ -309,6 +314,50 @@ class SemanticCache(Stock, Layer):
                 "use invalidate(key=result) of the cache that keeps it"
             )
         await self._questions.report(runtime, decision)
+
+    # Ahead of calls
+
+    def warm_up(self, requests: Iterable[Mapping[str, Any]], fn: Callable[..., Any], *, concurrency: int = 4) -> WarmUp:
+        """Ask before others do; what is answered already, in these words or in others, is not asked again.
+
+        Args:
+            requests: each as a mapping of arguments.
+
+            fn: what asks a request: a method of a wrapped client, such as `client.chat.completions.create`, or a
+                decorated function.
+
+            concurrency: how many are asked at once, at least 1.
+
+        Returns:
+            How many went through, and the errors of the others by their position.
+        """
+        return warm(requests, lambda item: request(fn, item), concurrency)
+
+    async def awarm_up(
+        self, requests: Iterable[Mapping[str, Any]], fn: Callable[..., Any], *, concurrency: int = 4
+    ) -> WarmUp:
+        """Like `warm_up`, with an async `fn`."""
+        return await awarm(requests, lambda item: arequest(fn, item), concurrency, self._async)
+
+    def explain(self, request: Mapping[str, Any]) -> Explanation:
+        """Return what would happen to a request, asked in the context in force, and why; embeds its text.
+
+        Args:
+            request: as for `Cache.explain`.
+        """
+        return drive(self._explain(self._sync, request))
+
+    async def aexplain(self, request: Mapping[str, Any]) -> Explanation:
+        """Like `explain`, for an embedder that can only be awaited, or a store that takes its time."""
+        return await self._explain(self._async, request)
+
+    async def _explain(self, runtime: Runtime, request: Mapping[str, Any]) -> Explanation:
+        return likeliest(
+            [
+                await explain_similar(call, self._ticket(call), self._questions, self._embedding)
+                for call in self._seen.calls(request, runtime)
+            ]
+        )
 
     def stats(self) -> CacheStats:
         """Return what this cache did so far."""

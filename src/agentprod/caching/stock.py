@@ -13,6 +13,7 @@ from agentprod.caching.selecting import select
 from agentprod.errors import ConfigError
 from agentprod.runtime.clock import SystemClock
 from agentprod.runtime.drive import drive
+from agentprod.runtime.offload import in_thread
 from agentprod.runtime.runtime import AsyncRuntime, Runtime, SyncRuntime
 from agentprod.stores.opening import StoreLike, open_store
 
@@ -140,6 +141,19 @@ class Stock:
         if broken:
             self._warner.unread(broken)
         return loaded
+
+    async def adump(self, path: str | os.PathLike[str]) -> int:
+        """Like `dump`."""
+        entries = [entry for entry, _ in await self._tiers.all(self._async)]
+        return await in_thread(write_lines, path, entries, self._tiers.wrong())
+
+    async def aload(self, path: str | os.PathLike[str]) -> int:
+        """Like `load`."""
+        return await in_thread(self.load, path)
+
+    async def aflush(self, timeout: float = 1.0) -> bool:
+        """Like `flush`."""
+        return await in_thread(self.flush, timeout)
 
     def flush(self, timeout: float = 1.0) -> bool:
         """Wait until a shared store has what was written behind the calls; return whether it has."""

@@ -15,6 +15,9 @@ _IDENTIFIER = re.compile(
 )
 _OPTION = re.compile(r"(?<![^\s'\"(])--?[A-Za-z][\w-]*", re.ASCII)
 _OPERATOR = re.compile(r"(?<=\s)(?:[=!]?==?|<[<=>]?|>[>=]?|[-+*/%&|^]=|&&|\|\||[-=]>|\*\*|//)(?=\s)")
+_MARK = re.compile(r"[_():=<>&|+*/%^-]|\w\.[A-Za-z_]|[a-z][A-Z]")
+"""What a text has to hold to be read by the patterns above."""
+
 _WORD = re.compile(r"[a-z0-9]+")
 _PARTS = 6
 """Most words that may stand for one identifier: `max_tokens` is `max tokens`."""
@@ -33,6 +36,8 @@ class CodeGuard:
     def read(self, sentence: Sentence) -> str:
         """Return options and operators as they are written, and identifiers as one small word behind `=`."""
         text = sentence.plain
+        if not _MARK.search(text):
+            return ""
         found = {f"={''.join(_WORD.findall(name.lower()))}" for name in _IDENTIFIER.findall(text)}
         return " ".join(sorted({*found, *_OPTION.findall(text), *(f"~{sign}" for sign in _OPERATOR.findall(text))}))
 

@@ -34,23 +34,38 @@ class AntonymGuard:
                 value = 1 - hit.value if hit.complementary and hit.place in sentence.negated else hit.value
                 items.append(f"{hit.group}.{value}:{hit.word}" if sentence.chinese else f"{hit.group}.{value}")
         if not sentence.chinese:
-            known = NEGATIONS.union(hit.word for hit in sentence.hits)
-            items += [f"-{word}" for word in set(sentence.words) - known if _PREFIXES.match(word)]
+            prefixed = [word for word in set(sentence.words) if _PREFIXES.match(word) and word not in NEGATIONS]
+            if prefixed:
+                known = {hit.word for hit in sentence.hits}
+                items += [f"-{word}" for word in prefixed if word not in known]
             items += _directions(sentence.stems)
         return " ".join(sorted(items))
 
     def conflict(self, one: Side, other: Side) -> bool:
         """Return whether a word was put for one of its opposites."""
-        mine, here = _parse(one.reading)
-        theirs, there = _parse(other.reading)
-        rivals: dict[str, list[str]] = defaultdict(list)
-        for value in theirs - mine:
-            rivals[value.partition(".")[0]].append(value)
-        for value in mine - theirs:
-            for rival in rivals.get(value.partition(".")[0], ()):
-                if _opposed(here[value], there[rival], one.text, other.text):
-                    return True
-        return _prefixed(one, other) or _prefixed(other, one)
+        return _replaced(one, other) or _prefixed(one, other) or _prefixed(other, one)
+
+
+def _replaced(one: Side, other: Side) -> bool:
+    """Tell whether each text has a word of a set more often than the other has it."""
+    if _covers(one.reading, other.reading) or _covers(other.reading, one.reading):
+        return False
+    mine, here = _parse(one.reading)
+    theirs, there = _parse(other.reading)
+    rivals: dict[str, list[str]] = defaultdict(list)
+    for value in theirs - mine:
+        rivals[value.partition(".")[0]].append(value)
+    for value in mine - theirs:
+        for rival in rivals.get(value.partition(".")[0], ()):
+            if _opposed(here[value], there[rival], one.text, other.text):
+                return True
+    return False
+
+
+def _covers(reading: str, other: str) -> bool:
+    """Tell whether a reading has every item of another one that repeats none, which is quicker than counting them."""
+    items = other.split()
+    return len(set(items)) == len(items) and set(items) <= set(reading.split())
 
 
 def _parse(reading: str) -> tuple[Counter[str], dict[str, set[str]]]:

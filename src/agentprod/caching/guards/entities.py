@@ -30,10 +30,13 @@ _MARKS = frozenset("./@#")
 _QUOTATION = re.compile(
     r"\"([^\"]{2,80})\"|「([^」]{1,80})」|『([^』]{1,80})』|《([^》]{1,80})》|(?<!\w)'([^']{3,80})'(?!\w)"
 )
+_QUOTES = frozenset("\"「『《'")
 _DOTTED_NAME = re.compile(rf"[{CJK}]{{1,8}}(?:·[{CJK}]{{1,8}})+")
 _COMMON_LATIN = frozenset("app ok vs pk diy ppt".split())
 _SHOUTED = frozenset("asap fyi btw aka faq eta diy rsvp tbh imo lol omg".split())
 """Capital letters that name nothing."""
+
+_NO_NAMES = _CALENDAR | _SHOUTED | FUNCTION_WORDS
 
 _WORD = re.compile(rf"[^\W_{CJK}]+")
 _JOINTS = re.compile(r"[\s_·-]+")
@@ -66,7 +69,9 @@ class EntityGuard:
         named = {word for hit in sentence.hits if hit.group < 0 for word in hit.word.split()}
         marked = not _MARKS.isdisjoint(sentence.plain)
         found = {text.lower() for text in _ADDRESS.findall(sentence.plain)} if marked else set()
-        found |= {next(filter(None, quoted)).strip(" .,!?").lower() for quoted in _QUOTATION.findall(sentence.plain)}
+        if not _QUOTES.isdisjoint(sentence.plain):
+            quotations = _QUOTATION.findall(sentence.plain)
+            found |= {next(filter(None, quoted)).strip(" .,!?").lower() for quoted in quotations}
         if sentence.chinese:
             found |= set(_DOTTED_NAME.findall(sentence.plain))
             found |= {word for word in sentence.words if len(word) > 1 and word not in _COMMON_LATIN}
@@ -91,10 +96,11 @@ def _capitalised(tokens: list[Token]) -> Iterator[str]:
     if len(words) > 1 and sum(token.surface[0].isupper() for token in words) > 0.6 * len(words):
         return
     for before, token in pairwise(tokens):
-        if token.kind != "word" or not any(map(str.isupper, token.surface)) or before.surface[-1] in _SENTENCE_ENDS:
+        if token.kind != "word" or token.surface == token.lower or before.surface[-1] in _SENTENCE_ENDS:
             continue
         word = token.lower.removesuffix("'s")
-        if len(word) > 1 and "'" not in word and word not in _CALENDAR | _SHOUTED | FUNCTION_WORDS:
+        capital = any(map(str.isupper, token.surface))
+        if capital and len(word) > 1 and "'" not in word and word not in _NO_NAMES:
             yield word
 
 

@@ -13,6 +13,7 @@ from agentprod.caching.guards.words_en import stem
 __all__ = ["ChineseLexicon", "EnglishLexicon", "Hit", "chinese_lexicon", "english_lexicon"]
 
 _LONGEST_PHRASE = 5
+_NOTHING: tuple[tuple[int, int], ...] = ()
 
 
 class Hit(NamedTuple):
@@ -41,19 +42,22 @@ class EnglishLexicon:
     """Words and phrases by their stems; a phrase and the words in it are all reported."""
 
     def __init__(self) -> None:
-        self._phrases: dict[str, list[tuple[int, int]]] = {}
+        self._sets: dict[str, tuple[tuple[int, int], ...]] = {}
+        self._names: dict[str, tuple[tuple[int, int], ...]] = {}
         self._complementary = _complementary("contrasts_en")
         for group, value, term in _read_sets("contrasts_en", "kinds_en"):
             exact = term.startswith("=")
-            self._add(
-                term if exact else " ".join(stem(word) for word in term.replace("-", " ").split()), (group, value)
+            _add(
+                self._sets,
+                term if exact else " ".join(stem(word) for word in term.replace("-", " ").split()),
+                (group, value),
             )
         for value, name in _read_names("names_en"):
-            self._add(
-                " ".join(word.removesuffix("'s") for word in name.replace(".", "").replace("-", " ").split()),
-                (-1, value),
-            )
-        self._first_words = {phrase.removeprefix("=").partition(" ")[0] for phrase in self._phrases if " " in phrase}
+            words = name.replace(".", "").replace("-", " ").split()
+            _add(self._names, " ".join(word.removesuffix("'s") for word in words), (-1, value))
+        first_words = [phrase.removeprefix("=").partition(" ") for phrase in (*self._sets, *self._names)]
+        self._beginnings = frozenset(first for first, _, _ in first_words)
+        self._first_words = frozenset(first for first, space, _ in first_words if space)
 
     def find(self, words: Sequence[str], stems: Sequence[str]) -> list[Hit]:
         """Return what a text holds.
@@ -67,12 +71,14 @@ class EnglishLexicon:
         covered: dict[int, int] = {}
         bare = [word.removesuffix("'s") for word in words]
         for start, (word, root) in enumerate(zip(bare, stems, strict=True)):
+            if word not in self._beginnings and root not in self._beginnings:
+                continue
             longest = _LONGEST_PHRASE if word in self._first_words or root in self._first_words else 1
             for end in range(min(start + longest, len(words)), start, -1):
-                name = " ".join(bare[start:end])
-                marks = [mark for mark in self._phrases.get(" ".join(stems[start:end]), ()) if mark[0] >= 0]
-                marks += [mark for mark in self._phrases.get(name, ()) if mark[0] < 0]
-                marks += self._phrases.get(f"={name}", ())
+                name = " ".join(bare[start:end]) if end > start + 1 else word
+                phrase = " ".join(stems[start:end]) if end > start + 1 else root
+                marks = self._sets.get(phrase, _NOTHING) + self._names.get(name, _NOTHING)
+                marks += self._sets.get(f"={name}", _NOTHING)
                 for group, value in marks:
                     if end > covered.get(group, 0):
                         found.append(Hit(group, value, name, start, group in self._complementary))
@@ -80,10 +86,11 @@ class EnglishLexicon:
                     covered[group] = max(end, covered.get(group, 0))
         return found
 
-    def _add(self, phrase: str, mark: tuple[int, int]) -> None:
-        marks = self._phrases.setdefault(phrase, [])
-        if mark not in marks:
-            marks.append(mark)
+
+def _add(phrases: dict[str, tuple[tuple[int, int], ...]], phrase: str, mark: tuple[int, int]) -> None:
+    marks = phrases.get(phrase, _NOTHING)
+    if mark not in marks:
+        phrases[phrase] = (*marks, mark)
 
 
 class ChineseLexicon:

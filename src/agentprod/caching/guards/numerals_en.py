@@ -64,6 +64,11 @@ _UNITS = {
 }  # fmt: skip
 _CURRENCY_SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "CNY", "₹": "INR"}
 _ARTICLES = frozenset(("a", "an"))
+_BEGINNINGS = frozenset(
+    ("noon", "midday", "midnight", "half", "quarter", *_ARTICLES, *_SMALL, *_TENS, *_SCALES, *_ROMAN)
+)
+"""Words with which a number may begin."""
+
 _ORDINAL_ENDINGS = frozenset(("st", "nd", "rd", "th"))
 _SECOND_IS_TIME = frozenset("a per each every one split every last".split())
 _POINT = re.compile(r"(\d{1,2})\.([0-5]\d)")
@@ -79,7 +84,9 @@ def read_english(tokens: Sequence[Token]) -> list[Quantity]:
     index = 0
     while index < len(tokens):
         token = tokens[index]
-        if token.kind == "number":
+        if token.kind != "number" and token.lower not in _BEGINNINGS:
+            index += 1
+        elif token.kind == "number":
             quantity, index = _read_digits(tokens, index)
             found.append(quantity)
         elif token.lower in ("noon", "midday", "midnight"):

@@ -73,9 +73,8 @@ class Sentence:
                 plain = pattern.sub(spoken, plain)
         plain = _EITHER.sub(r"\1", plain)
         self.plain = plain
-        self.tokens = [
-            Token(match.lastgroup or "", match[0], match[0].lower(), match.start()) for match in _TOKEN.finditer(plain)
-        ]
+        found = [(match.lastgroup or "", match[0], match.start()) for match in _TOKEN.finditer(plain)]
+        self.tokens = [Token(kind, surface, surface.lower(), start) for kind, surface, start in found]
 
     @cached_property
     def words(self) -> list[str]:

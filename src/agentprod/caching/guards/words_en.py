@@ -80,10 +80,11 @@ def stem(word: str) -> str:
 
 def is_past(word: str) -> bool:
     """Tell whether a word is a verb's past form or participle, other than of be, have and do."""
-    if word in _UNCHANGED or word in _NO_PAST:
+    ed = word.endswith("ed")
+    if (not ed and word not in _IRREGULAR) or word in _UNCHANGED or word in _NO_PAST:
         return False
     irregular = _IRREGULAR.get(word, word) != word and word not in _PLURALS and not word.endswith(("s", "ing"))
-    return irregular or (word.endswith("ed") and len(word) > 4)
+    return irregular or (ed and len(word) > 4)
 
 
 def _trim(word: str) -> str:
