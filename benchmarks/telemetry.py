@@ -1,10 +1,19 @@
 """What tracing costs: `python benchmarks/telemetry.py` prints ratios measured in one run.
 
-Measured against OpenTelemetry's own `start_as_current_span` where nobody collects spans, and against a bare OpenAI
-client on a mock transport where a batch processor does; the exporter throws away. Where they are installed, these are
-measured beside it, each in a process of its own and without message text: OpenTelemetry's own
+Measured against OpenTelemetry's own `start_as_current_span` where nobody collects spans, and where a batch processor
+does against a bare `chat.completions.create` of OpenAI's client on `httpx2.MockTransport`: 3.6 kB of prompt, a reply
+of 480 characters with counts, parsed by the SDK as always; the exporter throws away. Where they are installed, these
+are measured beside it, each in a process of its own and without message text: OpenTelemetry's own
 `opentelemetry-instrumentation-genai-openai`, `openinference-instrumentation-openai`, OpenLLMetry's
-`opentelemetry-instrumentation-openai`, and `logfire`.
+`opentelemetry-instrumentation-openai`, and `logfire`. How much each exports for a call is said beside.
+
+The goals of 0.12, 0.4 and 0.3 came from 75 µs that a prototype took in a loop of its own, held against 900 µs of a
+bare call and 260 and 350 µs that others add inside such calls. Inside a call the same instructions take two to three
+times as long, as the client's own fill the processor's caches. So both are shown, and the floor beside them: what
+OpenTelemetry's SDK alone takes for two spans and three metrics, below which no tracer that uses it can be.
+
+A chunk is timed as the difference of a long and a short stream. What the tracer adds to one is measured on streams
+that are read as bytes, where it is not lost in the noise of decoding, and held against a chunk that the SDK decodes.
 """
 
 from __future__ import annotations
@@ -15,7 +24,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 os.environ.update(
@@ -40,7 +51,8 @@ if TYPE_CHECKING:
 
 PROMPT = "Tell me about the lighthouse on the cliff. " * 85
 MESSAGES: Any = [{"role": "user", "content": PROMPT}]
-CHUNKS = 200
+CHUNKS = 400
+"""By which the long stream is longer than the short one."""
 REPLY = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
@@ -72,23 +84,27 @@ class Empty:
 
 
 def nowhere() -> Any:
-    """Return an exporter that throws away."""
+    """Return an exporter that counts what it throws away."""
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
     class Nowhere(SpanExporter):
+        spans = attributes = 0
+
         def export(self, spans: Any) -> Any:
+            self.spans += len(spans)
+            self.attributes += sum(len(span.attributes) for span in spans)
             return SpanExportResult.SUCCESS
 
     return Nowhere()
 
 
-def collecting(**options: Any) -> TracerProvider:
+def collecting(exporter: Any = None, **options: Any) -> TracerProvider:
     """Return a provider with a batch processor that exports to nobody."""
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider(**options)
-    provider.add_span_processor(BatchSpanProcessor(nowhere()))
+    provider.add_span_processor(BatchSpanProcessor(exporter or nowhere()))
     return provider
 
 
@@ -100,37 +116,36 @@ def metering() -> MeterProvider:
     return MeterProvider([InMemoryMetricReader()])
 
 
-def stream_pieces() -> list[bytes]:
-    """Return the events of a streamed reply of CHUNKS pieces, with counts."""
-    deltas = [{"role": "assistant", "content": ""}, *({"content": f"word{n} "} for n in range(CHUNKS)), {}]
+def stream_pieces(chunks: int) -> list[bytes]:
+    """Return the events of a streamed reply of some chunks, with counts."""
+    deltas = [{"role": "assistant", "content": ""}, *({"content": f"word{n} "} for n in range(chunks)), {}]
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "gpt-5-mini"}
-    chunks: list[dict[str, Any]] = [
+    events: list[dict[str, Any]] = [
         {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None if delta else "stop"}]}
         for delta in deltas
     ]
-    chunks.append({**head, "choices": [], "usage": REPLY["usage"]})
-    return [*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
+    events.append({**head, "choices": [], "usage": REPLY["usage"]})
+    return [*(f"data: {json.dumps(event)}\n\n".encode() for event in events), b"data: [DONE]\n\n"]
 
 
 WHOLE = json.dumps(REPLY).encode()
-PIECES = stream_pieces()
 
 
-def answer(request: httpx2.Request) -> httpx2.Response:
-    """Answer from memory; the events of a stream come one by one, as from a network."""
-    if b'"stream":true' in request.content.replace(b" ", b""):
-        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=iter(PIECES))
-    return httpx2.Response(200, headers={"content-type": "application/json"}, content=WHOLE)
+def client(chunks: int = CHUNKS + 2, *, at_once: bool = False) -> openai.OpenAI:
+    """Return an OpenAI client on a mock transport that answers from memory.
 
+    The chunks of a stream come one by one, as from a network, or all in one read.
+    """
+    pieces = stream_pieces(chunks)
+    if at_once:
+        pieces = [b"".join(pieces)]
 
-def answer_at_once(request: httpx2.Request) -> httpx2.Response:
-    """Stream all events in one read."""
-    return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=b"".join(PIECES))
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if b'"stream":true' in request.content.replace(b" ", b""):
+            return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=iter(pieces))
+        return httpx2.Response(200, headers={"content-type": "application/json"}, content=WHOLE)
 
-
-def client(respond: Callable[[httpx2.Request], httpx2.Response] = answer) -> openai.OpenAI:
-    """Return an OpenAI client on a mock transport."""
-    return openai.OpenAI(api_key="k", http_client=httpx2.Client(transport=httpx2.MockTransport(respond)))
+    return openai.OpenAI(api_key="k", http_client=httpx2.Client(transport=httpx2.MockTransport(answer)))
 
 
 def create(made: openai.OpenAI) -> Callable[[], Any]:
@@ -148,6 +163,58 @@ def stream(made: openai.OpenAI) -> Callable[[], Any]:
             pass
 
     return call
+
+
+def read_bytes(made: openai.OpenAI) -> Callable[[], Any]:
+    """Return what makes one call and reads its stream without decoding it."""
+
+    def call() -> None:
+        with made.chat.completions.with_streaming_response.create(
+            model="gpt-5-mini", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
+        ) as response:
+            for _ in response.iter_bytes():
+                pass
+
+    return call
+
+
+def per_chunk(
+    read: Callable[[openai.OpenAI], Callable[[], Any]], wraps: Mapping[str, Callable[[openai.OpenAI], openai.OpenAI]]
+) -> dict[str, float]:
+    """Return microseconds for one chunk of a stream, read through each of the wrapped clients."""
+    ways = {(name, length): read(wrap(client(length))) for name, wrap in wraps.items() for length in (2, CHUNKS + 2)}
+    times = blocks({f"{name} {length}": way for (name, length), way in ways.items()}, calls=1, rounds=50)
+    return {name: (times[f"{name} {CHUNKS + 2}"] - times[f"{name} 2"]) / CHUNKS for name in wraps}
+
+
+def itself(made: openai.OpenAI) -> openai.OpenAI:
+    """Return a client that nothing is put around."""
+    return made
+
+
+def tracer_per_chunk(meters: MeterProvider | None = None) -> float:
+    """Return microseconds that a tracer adds to each chunk of a stream."""
+    tracer = Tracer(tracer_provider=collecting(), meter_provider=meters)
+    times = per_chunk(read_bytes, {"empty": ap.Stack(Empty()).wrap, "traced": ap.Stack(tracer).wrap})
+    return times["traced"] - times["empty"]
+
+
+def imports() -> list[Row]:
+    """Return what importing the package takes, in processes of their own whose bytecode is there already."""
+    what = {"nothing": "pass", "opentelemetry": "import opentelemetry.trace", "agentprod": "import agentprod"}
+    best = dict.fromkeys(what, float("inf"))
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": folder}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for _ in range(20):
+            for name, code in what.items():
+                begun = os.times()
+                subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+                ended = os.times()
+                taken = ended.children_user + ended.children_system - begun.children_user - begun.children_system
+                best[name] = min(best[name], taken)
+    ratio = (best["agentprod"] - best["nothing"]) / (best["opentelemetry"] - best["nothing"])
+    return [("import agentprod, as a multiple of import opentelemetry.trace", ratio, "≤ 2")]
 
 
 def nobody_collects() -> list[Row]:
@@ -213,6 +280,21 @@ class Floor:
         return reply
 
 
+def in_a_loop(meters: MeterProvider) -> dict[str, float]:
+    """Return microseconds a call of a function that only returns a reply, so that caches hold what is measured."""
+
+    def ask(model: str, messages: Any) -> Any:
+        return REPLY
+
+    ways = {
+        "empty": ap.Stack(Empty())(ask),
+        "floor": ap.Stack(Floor(collecting(), meters))(ask),
+        "metrics": ap.Stack(Tracer(tracer_provider=collecting(), meter_provider=meters))(ask),
+    }
+    times = blocks({name: partial(way, "gpt-5-mini", MESSAGES) for name, way in ways.items()}, calls=300, rounds=15)
+    return {name: time - times["empty"] for name, time in times.items()}
+
+
 def somebody_collects() -> list[Row]:
     """Return the cost of spans and metrics per call of a real client."""
     meters = metering()
@@ -225,78 +307,114 @@ def somebody_collects() -> list[Row]:
         "metrics": ap.Stack(Tracer(tracer_provider=collecting(), meter_provider=meters)).wrap(made),
         "text": ap.Stack(Tracer(tracer_provider=collecting(), capture="span")).wrap(made),
     }
-    whole = blocks({name: create(way) for name, way in ways.items()}, calls=8, rounds=40)
-    later.flush(30)
-    streamed = {name: stream(ways[name]) for name in ("bare", "empty", "spans")}
-    streams = blocks(streamed, calls=2, rounds=25)
-    fast = client(answer_at_once)
-    at_once = {
-        "empty": ap.Stack(Empty()).wrap(fast),
-        "spans": ap.Stack(Tracer(tracer_provider=collecting())).wrap(fast),
+    calls = {name: create(way) for name, way in ways.items()}
+    at_once = calls.pop("text")
+
+    def text() -> None:
+        at_once()
+        later.flush(30)  # what the thread takes counts, too
+
+    whole = blocks({**calls, "text": text}, calls=8, rounds=40)
+    loop = in_a_loop(meters)
+    chunk, chunk_traced = per_chunk(stream, {"bare": itself})["bare"], tracer_per_chunk()
+    burst = {
+        "empty": ap.Stack(Empty()).wrap(client(at_once=True)),
+        "spans": ap.Stack(Tracer(tracer_provider=collecting())).wrap(client(at_once=True)),
     }
-    bursts = blocks({name: stream(way) for name, way in at_once.items()}, calls=2, rounds=25)
+    bursts = blocks({name: read_bytes(way) for name, way in burst.items()}, calls=2, rounds=25)
     meters.shutdown()
-    bare, chunk = whole["bare"], streams["bare"] / CHUNKS
+    bare = whole["bare"]
     once, sdk = whole["spans"] - whole["empty"], whole["floor"] - whole["empty"]
-    per_chunk = (streams["spans"] - streams["empty"] - once) / CHUNKS
-    of_many = (bursts["spans"] - bursts["empty"] - once) / CHUNKS
+    of_many = (bursts["spans"] - bursts["empty"]) / CHUNKS
     return [
         ("bare SDK call, µs", bare, ""),
         ("tracer: two spans, as a multiple of it", once / bare, ""),
         ("tracer: two spans and three metrics", (whole["metrics"] - whole["empty"]) / bare, "≤ 0.12"),
         ("OpenTelemetry's SDK alone, for as many spans and metrics", sdk / bare, "(the floor)"),
         ("tracer, as a multiple of that", (whole["metrics"] - whole["empty"]) / sdk, ""),
-        ("tracer: two spans, messages scrubbed on the thread", (whole["text"] - whole["empty"]) / bare, ""),
+        ("tracer: two spans, messages scrubbed on a thread of its own", (whole["text"] - whole["empty"]) / bare, ""),
+        (
+            "tracer in a loop of its own, two spans and three metrics, to the bare call",
+            loop["metrics"] / bare,
+            "≤ 0.12",
+        ),
+        ("OpenTelemetry's SDK alone in such a loop", loop["floor"] / bare, "(the floor)"),
+        ("tracer in a loop, as a multiple of that", loop["metrics"] / loop["floor"], ""),
         ("bare SDK chunk, µs", chunk, ""),
-        ("tracer: one chunk in a read of its own, as a multiple of it", per_chunk / chunk, "≤ 0.01"),
-        ("tracer: one of the chunks of one read", of_many / chunk, "≤ 0.01"),
+        ("tracer: one chunk in a read of its own, as a multiple of it", chunk_traced / chunk, "≤ 0.01"),
+        ("tracer: one of the chunks of one read, its stream's spans included", of_many / chunk, "≤ 0.01"),
     ]
 
 
 def peer(name: str) -> list[Row]:
     """Return what another instrumentation costs; it patches the SDK for good: in a process of its own."""
-    made = client()
-    tracer = Tracer(tracer_provider=collecting(), meter_provider=metering())
-    ways = {"bare": made, "empty": ap.Stack(Empty()).wrap(made), "ours": ap.Stack(tracer).wrap(made)}
+    made, meters = client(), metering()
+    tracer = Tracer(tracer_provider=collecting(), meter_provider=meters)
+    ways = {
+        "bare": made,
+        "empty": ap.Stack(Empty()).wrap(made),
+        "floor": ap.Stack(Floor(collecting(), meters)).wrap(made),
+        "ours": ap.Stack(tracer).wrap(made),
+    }
     times = blocks({way: create(which) for way, which in ways.items()}, calls=8, rounds=40)
-    streams = blocks({way: stream(which) for way, which in ways.items()}, calls=2, rounds=25)
-    later.flush(30)
-    ours = (times["ours"] - times["empty"]) / times["bare"]
-    our_chunk = (streams["ours"] - streams["empty"] - (times["ours"] - times["empty"])) / streams["bare"]
-    bare, s_bare = measure(made)
-    instrument(name, made)
-    traced, s_traced = measure(made)
-    theirs, their_chunk = (traced - bare) / bare, (s_traced - s_bare - (traced - bare)) / s_bare
+    loop = in_a_loop(meters)["metrics"]
+    our_chunk = tracer_per_chunk(meters)
+    ours, floor = ((times[way] - times["empty"]) / times["bare"] for way in ("ours", "floor"))
+    exported = nowhere()
+    ap.Stack(Tracer(tracer_provider=(provider := collecting(exporter=exported)))).wrap(made).chat.completions.create(
+        model="gpt-5-mini", messages=MESSAGES
+    )
+    provider.force_flush()
+    bare = blocks({"x": create(made)}, calls=8, rounds=40)["x"]
+    bare_chunk = per_chunk(stream, {"bare": itself})["bare"]
+    theirs_exported, flush, wrap = instrument(name)
+    wrap(made)
+    traced = blocks({"x": create(made)}, calls=8, rounds=40)["x"]
+    flush()
+    called = theirs_exported.spans
+    create(made)()
+    flush()
+    spans, attributes = theirs_exported.spans - called, theirs_exported.attributes / max(theirs_exported.spans, 1)
+    their_chunk = per_chunk(stream, {"traced": wrap})["traced"] - bare_chunk
+    theirs = (traced - bare) / bare
     return [
+        (f"{name}: spans of a call", spans, ""),
+        (f"{name}: attributes of a span", attributes, ""),
+        ("tracer: spans of a call", exported.spans, ""),
+        ("tracer: attributes of both", exported.attributes, ""),
         (f"{name}: a call, as a multiple of the bare one", theirs, ""),
         ("tracer with metrics: the same", ours, "≤ 0.12"),
         (f"tracer as a multiple of {name}", ours / theirs, GOALS.get(name, "")),
-        (f"{name}: one chunk, as a multiple of the bare one", their_chunk, ""),
-        ("tracer with metrics: the same", our_chunk, "≤ 0.01"),
-        (f"{name}: one chunk, as a multiple of the tracer's", their_chunk / max(our_chunk, 1e-4), "≥ 30"),
+        (
+            f"OpenTelemetry's SDK alone, for as many spans and metrics as the tracer, of {name}",
+            floor / theirs,
+            "(floor)",
+        ),
+        (f"tracer in a loop of its own, as a multiple of {name}", loop / (traced - bare), GOALS.get(name, "")),
+        (f"{name}: one chunk, as a multiple of the bare one", their_chunk / bare_chunk, ""),
+        ("tracer with metrics: the same", our_chunk / bare_chunk, "≤ 0.01"),
+        (f"{name}: one chunk, as a multiple of the tracer's", their_chunk / max(our_chunk, 1e-2), "≥ 30"),
     ]
 
 
-def instrument(name: str, made: openai.OpenAI) -> None:
-    """Switch another instrumentation on."""
-    module = importlib.import_module(PEERS[name])
+def instrument(name: str) -> tuple[Any, Callable[[], Any], Callable[[openai.OpenAI], openai.OpenAI]]:
+    """Switch another instrumentation on; return its exporter, how to flush it, and how to instrument one client."""
+    module, exporter = importlib.import_module(PEERS[name]), nowhere()
     if name == "Logfire":
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
         module.configure(
-            send_to_logfire=False, console=False, additional_span_processors=[BatchSpanProcessor(nowhere())]
+            send_to_logfire=False, console=False, additional_span_processors=[BatchSpanProcessor(exporter)]
         )
-        module.instrument_openai(made)
-    else:
-        module.OpenAIInstrumentor().instrument(tracer_provider=collecting(), meter_provider=metering())
 
+        def wrap(made: openai.OpenAI) -> openai.OpenAI:
+            module.instrument_openai(made)
+            return made
 
-def measure(made: openai.OpenAI) -> tuple[float, float]:
-    """Return the time of a whole reply and of a stream."""
-    return (
-        blocks({"x": create(made)}, calls=8, rounds=40)["x"],
-        blocks({"x": stream(made)}, calls=2, rounds=25)["x"],
-    )
+        return exporter, module.force_flush, wrap
+    provider = collecting(exporter=exporter)
+    module.OpenAIInstrumentor().instrument(tracer_provider=provider, meter_provider=metering())
+    return exporter, provider.force_flush, itself
 
 
 def main() -> None:
@@ -304,6 +422,7 @@ def main() -> None:
     if len(sys.argv) > 1:
         print(table(sys.argv[1], peer(sys.argv[1])))
         return
+    print(table("Import", imports()), end="\n\n")
     print(table("Nobody collects spans", nobody_collects()), end="\n\n")
     print(table("A batch processor collects them", somebody_collects()), end="\n\n", flush=True)
     for name, module in PEERS.items():
