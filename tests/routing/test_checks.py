@@ -72,6 +72,9 @@ def test_checks_tell_good_from_bad(check: Callable[[Answer], bool], good: Answer
         ("nothing to compute", True),
         ("2 + 3 * 4 = 14", True),
         ("2 + 3 * 4 = 20", False),
+        ("(7 - 2) * 2 = 10", True),
+        ("7 - 2 = 6", False),
+        ("2 ** 3 = 9", True),
     ],
 )
 def test_sums_are_checked(text: str, right: bool) -> None:

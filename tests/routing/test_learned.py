@@ -164,6 +164,14 @@ def test_extreme_goals(router: LearnedRouter) -> None:
     assert best.count("large") >= 0.5 * len(best)
 
 
+def test_many_goals_are_served(router: LearnedRouter) -> None:
+    """What a goal asks for is remembered for a few of them; the others come to the same when they are asked again."""
+    goals = [Goal(quality=number / 200) for number in range(1, 201)]
+    first = [router.choose(prompt(3), goal) for goal in goals]
+    assert [router.choose(prompt(3), goal) for goal in goals] == first
+    assert len(router._thresholds) <= 64
+
+
 def test_dollars_need_recorded_costs() -> None:
     """A goal in dollars is an error for a router that knows no costs, unless the call brings them."""
     router = fit(rows(200, costs=False)).router
