@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-__all__ = ["Block", "principal_directions"]
+__all__ = ["Block", "principal_directions", "rest_of"]
 
 _LARGEST = 32767
 _CANCELLED = 1e-6
@@ -61,7 +61,7 @@ class Block:
                 self._bounds = np.empty((len(self._scales), directions.shape[1] + 1), dtype=np.float32)
             heads = self._bounds[row, :-1]
             np.dot(vector, directions, out=heads)
-            self._bounds[row, -1] = _rest(float(vector @ vector), float(heads @ heads))
+            self._bounds[row, -1] = rest_of(float(vector @ vector), float(heads @ heads))
 
     def copy(self, row: int, source: Block, place: int) -> None:
         """Copy a row of a block, which may be this one."""
@@ -94,10 +94,8 @@ class Block:
         bounds[:, :-1] = heads = vectors @ directions
         bounds[:, -1] = np.sqrt(np.maximum(_squares(vectors) - _squares(heads), 0) + _CANCELLED)
 
-    def above(
-        self, vector: Array, query: Array | None, floor: float, slack: float
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """Return the rows whose cosine with a vector is at least `floor`, and the cosines.
+    def above(self, vector: Array, query: Array | None, floor: float, slack: float) -> list[tuple[float, int]]:
+        """Return the cosines with a vector that are at least `floor`, and whose rows they are.
 
         Args:
             vector: float32, (dims,).
@@ -114,11 +112,13 @@ class Block:
             candidates = np.arange(self.count)
             codes = self._codes[: self.count]
         else:
-            candidates = np.flatnonzero(self._bounds[: self.count] @ query >= np.float32(floor - slack))
+            candidates = (self._bounds[: self.count] @ query >= np.float32(floor - slack)).nonzero()[0]
+            if not len(candidates):
+                return []
             codes = self._codes[candidates]
         similarities = (codes.astype(np.float32) @ vector).astype(np.float64) * self._scales[candidates]
-        near = similarities >= floor
-        return candidates[near], similarities[near]
+        near = (similarities >= floor).nonzero()[0]
+        return list(zip(similarities[near].tolist(), candidates[near].tolist(), strict=True))
 
     def _resize(self, rows: int) -> None:
         import numpy as np
@@ -158,7 +158,7 @@ def principal_directions(vectors: Sequence[Array], count: int) -> Array:
     return np.ascontiguousarray(basis[:, :count])
 
 
-def _rest(whole: float, heads: float) -> float:
+def rest_of(whole: float, heads: float) -> float:
     """Return the length of what the directions leave of a vector, from the squares of both lengths."""
     return math.sqrt(max(whole - heads, 0.0) + _CANCELLED)
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
-from agentprod.caching.blocks import Block, principal_directions
+from agentprod.caching.blocks import Block, principal_directions, rest_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -194,11 +194,9 @@ class PrunedIndex(Generic[T]):
             found: list[tuple[float, int]] = []
             floor = threshold
             for number, block in enumerate(self._blocks):
-                rows, similarities = block.above(vector, query, floor, self._slack)
-                if not len(rows):
-                    continue
-                found += zip((-similarities).tolist(), (rows + number * _BLOCK_ROWS).tolist(), strict=True)
-                if len(found) >= k:
+                near = block.above(vector, query, floor, self._slack)
+                found += [(-similarity, row + number * _BLOCK_ROWS) for similarity, row in near]
+                if near and len(found) >= k:
                     found = sorted(found)[:k]
                     floor = max(threshold, -found[-1][0])
             return [Neighbour(self._items[row], min(1.0, -negative)) for negative, row in sorted(found)[:k]]
@@ -214,8 +212,9 @@ class PrunedIndex(Generic[T]):
         if self._directions is None:
             return None
         query = np.empty(self._heads + 1, dtype=np.float32)
-        np.dot(vector, self._directions, out=query[:-1])
-        query[-1] = np.linalg.norm(vector - self._directions @ query[:-1])
+        heads = query[:-1]
+        np.dot(vector, self._directions, out=heads)
+        query[-1] = rest_of(float(vector @ vector), float(heads @ heads))
         return query
 
     def _fit(self) -> None:

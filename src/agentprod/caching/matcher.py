@@ -157,9 +157,10 @@ class SemanticMatcher(Generic[V]):
         Raises:
             ValueError: the vector is missing, or of another shape or length.
         """
-        same = self.find_same(partition, probe)
-        if same is not None:
-            return same
+        return self.find_same(partition, probe) or self.find_similar(partition, probe, vector)
+
+    def find_similar(self, partition: Hashable, probe: Probe, vector: NDArray[np.float32] | None) -> Decision[V]:
+        """Decide as `find` does, for a text that is known not to be stored itself."""
         if probe.refusal:
             return self._decide(partition, probe, f"refused:{probe.refusal}")
         if vector is None:

@@ -147,7 +147,7 @@ class Questions(Tiers):
 
     async def _find(self, runtime: Runtime, home: str, reading: Reading) -> Decision[str | Answer]:
         def find() -> Decision[str | Answer]:
-            return self._matcher.find(home, *reading)
+            return self._matcher.find_similar(home, *reading)
 
         if len(self._matcher) < _LARGE:
             return find()

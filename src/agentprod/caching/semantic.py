@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -18,6 +16,7 @@ from agentprod.caching.entries import Terms
 from agentprod.caching.explaining import Explanation, Seen, likeliest
 from agentprod.caching.explaining_similar import explain_similar
 from agentprod.caching.fetching import Fetcher
+from agentprod.caching.homes import Homes
 from agentprod.caching.keeping import Keeper
 from agentprod.caching.keys import Keys, Ticket
 from agentprod.caching.matcher import SemanticMatcher
@@ -152,6 +151,7 @@ class SemanticCache(Stock, Layer):
         keeper = Keeper(writer, self._questions, self._counts, warner)
         self._fetcher = Fetcher(keeper, self._server, self._questions, self._counts)
         self._embedding = Embedding(self._matcher, seconds(embed_within, f"{_NAME} embed_within"), self._counts, warner)
+        self._homes = Homes(str(self._embedder.identity))
         self._seen = Seen()
         given = {
             "threshold": (threshold, None),
@@ -209,9 +209,7 @@ class SemanticCache(Stock, Layer):
         home = self._admission.ticket(parts.rest, self._questions.epoch)
         if isinstance(home, str):
             return home
-        name = f"{home.key} {self._embedder.identity}"
-        # Interned, so that all entries of a partition keep it once.
-        place = sys.intern(hashlib.blake2b(name.encode(), digest_size=32, person=b"agentprod-home").hexdigest())
+        place = self._homes.of(home.key)
         ticket = Ticket(text_key(place, parts.text), home.partition, home.epoch, Asked(place, parts.text))
         call.ledger.state[Asked] = ticket
         return ticket

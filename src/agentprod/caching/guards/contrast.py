@@ -13,6 +13,7 @@ from agentprod.caching.guards.words_en import FUNCTION_WORDS, NEGATIONS
 __all__ = ["AntonymGuard"]
 
 _PREFIXES = re.compile(r"(?:un|in|im|il|ir|dis|non|de|mis|anti|re)(?=[a-z]{4})")
+_DIRECTIONS = frozenset(("from", "to", "by"))
 
 
 class AntonymGuard:
@@ -38,7 +39,8 @@ class AntonymGuard:
             if prefixed:
                 known = {hit.word for hit in sentence.hits}
                 items += [f"-{word}" for word in prefixed if word not in known]
-            items += _directions(sentence.stems)
+            if not _DIRECTIONS.isdisjoint(sentence.stems):
+                items += _directions(sentence.stems)
         return " ".join(sorted(items))
 
     def conflict(self, one: Side, other: Side) -> bool:
@@ -109,7 +111,7 @@ def _around(word: str, text: str) -> tuple[set[str], set[str]]:
 def _directions(stems: list[str]) -> Iterator[str]:
     """Yield `@paris.from` and `@paris.to` for `from Paris` and `to the Paris`, `@percent.by` for `by 5 percent`."""
     for index, word in enumerate(stems[:-1]):
-        if word in ("from", "to", "by"):
+        if word in _DIRECTIONS:
             after = next((stem for stem in stems[index + 1 : index + 4] if stem not in FUNCTION_WORDS), None)
             if after:
                 yield f"@{after}.{word}"

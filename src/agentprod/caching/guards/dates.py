@@ -53,6 +53,8 @@ _POINTERS = {
     "this": "this",
     "current": "this",
 }
+_CALENDAR = frozenset(("after", "before", *_WEEKDAYS, *(f"{day}s" for day in _WEEKDAYS), *_MONTHS, *_RELATIVE, *_SPANS))
+"""Words with which a date may begin."""
 
 _CHINESE = re.compile(
     r"(?:(?P<week>[上下这本])?个?(?:周|星期|礼拜)(?P<weekday>[一二三四五六日天末1-7])(?!年|个))"
@@ -96,6 +98,8 @@ class DateGuard:
 def _read_english(tokens: list[Token]) -> Iterator[str]:
     for index, token in enumerate(tokens):
         word = token.lower.removesuffix("'s")
+        if word not in _CALENDAR:
+            continue
         before = tokens[index - 1].lower if index else ""
         after = tokens[index + 1].lower if index + 1 < len(tokens) else ""
         if word in _RELATIVE:

@@ -49,6 +49,8 @@ class NegationGuard:
         if sentence.chinese:
             text = sentence.bare_chinese
             count = len(_CHINESE.findall(_IDLE_CHINESE.sub("", text)))
+        elif NEGATIONS.isdisjoint(sentence.words) and "free" not in sentence.plain.lower():
+            return ""
         else:
             text = " ".join(token.lower for token in sentence.tokens)
             if not NEGATIONS.isdisjoint(sentence.words):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache, cached_property
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from agentprod.caching.guards.lexicon import Hit, chinese_lexicon, english_lexicon
 from agentprod.caching.guards.vocabulary import lines
@@ -48,6 +49,22 @@ _DOTTED = re.compile(r"\b(?:(?:[A-Za-z]\.){2,}|(?:[DMS]r|Mrs|Ms|Prof|St)\.)")
 """Abbreviations whose full stop ends no sentence."""
 
 
+T = TypeVar("T")
+
+
+class _Once(Generic[T]):
+    """A property worked out when it is first asked for, without the lock of `functools.cached_property` in 3.11."""
+
+    def __init__(self, work_out: Callable[[Any], T]) -> None:
+        self._work_out = work_out
+        self.__doc__ = work_out.__doc__
+
+    def __get__(self, instance: Any, owner: type) -> T:
+        value = self._work_out(instance)
+        instance.__dict__[self._work_out.__name__] = value  # found before this one from now on
+        return value
+
+
 class Token(NamedTuple):
     """A piece of a text: `kind` is `"word"`, `"number"`, `"chinese"` or `"sign"`, `start` its place."""
 
@@ -76,29 +93,29 @@ class Sentence:
         found = [(match.lastgroup or "", match[0], match.start()) for match in _TOKEN.finditer(plain)]
         self.tokens = [Token(kind, surface, surface.lower(), start) for kind, surface, start in found]
 
-    @cached_property
+    @_Once
     def words(self) -> list[str]:
         """Latin words in small letters."""
         return [token.lower for token in self.tokens if token.kind == "word"]
 
-    @cached_property
+    @_Once
     def stems(self) -> list[str]:
         """The stems of `words`."""
         return [stem(word) for word in self.words]
 
-    @cached_property
+    @_Once
     def chinese(self) -> bool:
         """Whether the text is mainly Chinese."""
         ideographs = sum(len(token.lower) for token in self.tokens if token.kind == "chinese")
         return ideographs > len(self.words)
 
-    @cached_property
+    @_Once
     def known_words(self) -> list[str]:
         """The Chinese text cut into known words and single characters."""
         lexicon = chinese_lexicon()
         return [word for token in self.tokens if token.kind == "chinese" for word in lexicon.cut(token.lower)]
 
-    @cached_property
+    @_Once
     def hits(self) -> list[Hit]:
         """Known words and names of the text's language, in order."""
         if not self.chinese:
@@ -107,7 +124,7 @@ class Sentence:
         latin = [token.lower for token in self.tokens if token.kind == "word"]
         return lexicon.find([*self.known_words, *latin])
 
-    @cached_property
+    @_Once
     def negated(self) -> frozenset[int]:
         """Places of the complementary words that a negation before them, in their clause, turns into the opposite."""
         places = {hit.place for hit in self.hits if hit.complementary}
@@ -130,7 +147,7 @@ class Sentence:
                 reach = -1
         return frozenset(turned)
 
-    @cached_property
+    @_Once
     def bare_chinese(self) -> str:
         """The Chinese text and its numbers, with words blanked out in which a negation or numeral means nothing."""
         lexicon = chinese_lexicon()
