@@ -33,11 +33,12 @@ class Origin:
         self.client = client
         self.cast_to = cast_to
         self.options = options
-        self.post_parser = options.post_parser
+        asked = options.__dict__  # a model of pydantic answers in Python when it is asked for its attributes
+        self.post_parser = asked["post_parser"]
         self.stream = stream
         self.stream_cls = stream_cls
         self.request: Any = None
         self.hides_usage = False
         self.retell: Callable[[Source], tuple[Source, Call]] | None = None
         """Puts a stream into the words of a caller who speaks another wire format."""
-        self.idempotency_key = options.idempotency_key
+        self.idempotency_key = asked["idempotency_key"]

@@ -67,7 +67,7 @@ class SdkEdge:
         self, entry: Entry, here: Ambient, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any
     ) -> Call:
         """Open a call."""
-        asked = options.__dict__  # a model of pydantic's answers in Python when it is asked for its attributes
+        asked = options.__dict__  # as in `Origin`
         origin = Origin(client, cast_to, options, stream, stream_cls)
         dialect = dialect_for(asked["method"], asked["url"])
         spoken: Dialect = dialect or other_for(asked["method"], asked["url"])
@@ -236,7 +236,7 @@ class SdkEdge:
         if sent is None and native is not None and reply.stream is None and not reply.edited:
             attach(native, call.ledger)  # the client's own middleware answered with a finished object
             return native
-        carrier = sent if reply.target.edge is self else None
+        carrier = sent if reply.call.target.edge is self else None
         if carrier is not None:
             options, cast_to, retries = carrier.options, carrier.cast_to, carrier.retries_taken
         else:
@@ -247,7 +247,7 @@ class SdkEdge:
         else:
             response = self._answer(call, reply, origin, sent, carrier)
         # A raw response, asked for by a header, is parsed when its owner likes, and its result speaks of the call, too.
-        raw = hasattr(origin.options.headers, "items")
+        raw = hasattr(origin.options.__dict__["headers"], "items")
         parse = _attaching(origin.post_parser, call.ledger) if raw else origin.post_parser
         options.__dict__["post_parser"] = parse  # a copy of our own: nobody else watches it change
         result = await self.io.process(
