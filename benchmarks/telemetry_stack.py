@@ -24,7 +24,9 @@ from telemetry import MESSAGES, WHOLE, client, collecting, metering
 from timing import blocks, table
 
 import agentprod as ap
+from agentprod.telemetry.calls import CallRecord
 from agentprod.telemetry.logs import JsonFormatter, log_call, logger
+from agentprod.telemetry.sinks import subscribe
 
 WAIT = 0.8
 """Seconds that the slow provider takes."""
@@ -75,17 +77,31 @@ def slow() -> openai.OpenAI:
     return openai.OpenAI(api_key="k", http_client=httpx2.Client(transport=httpx2.MockTransport(answer)))
 
 
-def told(call: Work) -> Work:
-    """Return a call of which log, monitor and alerts are told."""
+def several(call: Work, count: int) -> Work:
+    """Return what makes so many calls."""
+
+    def work() -> None:
+        for _ in range(count):
+            call()
+
+    return work
+
+
+def told(work: Work) -> Work:
+    """Return work while log, monitor and alerts listen, as they do in a process that has them."""
     monitor, alerts = ap.Monitor(listen=False), ap.Alerts(listen=False)
 
-    def listened() -> None:
-        with ap.record(limit=1) as calls:
-            call()
-        (record,) = calls
+    def tell(record: CallRecord) -> None:
         log_call(record)
         monitor.record(record)
         alerts.record(record)
+
+    def listened() -> None:
+        stop = subscribe(tell)
+        try:
+            work()
+        finally:
+            stop()
 
     return listened
 
@@ -106,9 +122,9 @@ def measure(folder: Path) -> str:
     tracer = ap.Tracer(tracer_provider=collecting(), meter_provider=metering())
     audit = ap.AuditLog(folder / "audit.jsonl")
 
-    def ways(made: openai.OpenAI) -> dict[str, Work]:
+    def ways(made: openai.OpenAI, count: int) -> dict[str, Work]:
         def stacked(*telemetry: Any) -> Work:
-            return create(ap.Stack(*telemetry, *layers(folder)).wrap(made))
+            return several(create(ap.Stack(*telemetry, *layers(folder)).wrap(made)), count)
 
         return {
             "off": stacked(),
@@ -118,8 +134,9 @@ def measure(folder: Path) -> str:
         }
 
     made = client()
-    cpu = blocks({"bare": create(made), **ways(made)}, calls=4, rounds=40)
-    clock = wall(ways(slow()))
+    cpu = blocks({"bare": several(create(made), 8), **ways(made, 8)}, calls=1, rounds=40)
+    cpu = {name: taken / 8 for name, taken in cpu.items()}
+    clock = wall(ways(slow(), 1))
     audit.close()
     bare, off = cpu["bare"], cpu["off"]
     return table(

@@ -13,6 +13,7 @@ provider billed, and exits with 1 when any is not 1. What is not installed is na
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import subprocess
 import sys
@@ -28,6 +29,7 @@ INSTRUMENTATIONS: dict[str, tuple[str, ...]] = {
     "genai": GENAI,
     "openinference": OPENINFERENCE,
     "two at once": (*GENAI, *OPENINFERENCE),
+    "the other way": (*OPENINFERENCE, *GENAI),
 }
 """Anthropic's SDK traces itself in all of them but the first."""
 BILLED = 1105
@@ -115,6 +117,17 @@ def calls(server: Any, *, native: bool) -> dict[str, Callable[[], Any]]:
     def message(**options: Any) -> Any:
         return claude.messages.create(model="claude-opus-4-5", max_tokens=9, messages=MESSAGES, **options)
 
+    def respond(**options: Any) -> Any:
+        return gpt.responses.create(model="gpt-5-mini", input="Tell me a story.", **options)
+
+    async def achat(*, stream: bool) -> None:
+        async with openai.AsyncOpenAI(base_url=server.openai_url, api_key="k") as plain:
+            client = stack.wrap(plain)
+            reply: Any = await client.chat.completions.create(model="gpt-5-mini", messages=MESSAGES, stream=stream)
+            if stream:
+                async for _ in reply:
+                    pass
+
     def cut(stream: Any) -> None:
         iterator = iter(stream)
         for _ in range(3):
@@ -126,6 +139,10 @@ def calls(server: Any, *, native: bool) -> dict[str, Callable[[], Any]]:
         "openai stream": lambda: list(chat(stream=True)),
         "openai stream with include_usage": lambda: list(chat(stream=True, stream_options={"include_usage": True})),
         "openai stream cut": lambda: cut(chat(stream=True)),
+        "openai async whole": lambda: asyncio.run(achat(stream=False)),
+        "openai async stream": lambda: asyncio.run(achat(stream=True)),
+        "openai responses whole": respond,
+        "openai responses stream": lambda: list(respond(stream=True)),
         "anthropic whole": message,
         "anthropic stream": lambda: list(message(stream=True)),
         "anthropic stream cut": lambda: cut(message(stream=True)),
