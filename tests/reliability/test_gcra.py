@@ -396,6 +396,24 @@ def test_a_header_wakes_the_line_to_look_again() -> None:
     assert isinstance(gcra.claim(ticket, 0.0), Reservation)
 
 
+def test_what_was_used_as_booked_is_no_longer_in_flight() -> None:
+    """However many calls have ended so, and whoever asks next; the room they used stays used."""
+    gcra = limiter(1000)
+    ended = [take(gcra, 0.0, 1) for _ in range(200)]
+    open_still = take(gcra, 0.0, 1)
+    for reservation in ended:
+        gcra.keep(reservation)
+    gcra.sync("a", 0.0, sent_at=0.0, remaining=500)
+    assert gcra.remaining(0.0)["a"] == pytest.approx(499)
+    gcra.keep(open_still)
+    assert not gcra.is_clean(0.0)
+    assert gcra.is_clean(60.0)
+    for _ in range(200):
+        gcra.keep(take(gcra, 60.0, 1))
+    assert len(gcra.reservations) < 100
+    assert gcra.remaining(60.0)["a"] == pytest.approx(800)
+
+
 def test_an_unsettled_reservation_stops_counting_as_in_flight() -> None:
     """After its lease it is taken as used; a refund that comes later still finds its way."""
     gcra = Gcra([Dimension("a", 100, per=10_000)], lease=60.0)

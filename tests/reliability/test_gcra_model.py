@@ -102,8 +102,11 @@ class LimiterModel(RuleBasedStateMachine):
         running = [booking for booking in self.bookings if not booking.settled]
         booking = data.draw(st.sampled_from(running))
         used = tuple(math.floor(cost * share) for cost in booking.reservation.costs)
-        self.gcra.settle(booking.reservation, self.now, used)
-        self.gcra.refund(booking.reservation, self.now)  # a second settlement has no effect
+        if share == 1 and data.draw(st.booleans()):
+            self.gcra.keep(booking.reservation)
+        else:
+            self.gcra.settle(booking.reservation, self.now, used)
+            self.gcra.refund(booking.reservation, self.now)  # a second settlement has no effect
         booking.true, booking.settled = used, True
         self.collect()
 

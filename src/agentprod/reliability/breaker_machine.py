@@ -170,11 +170,10 @@ class BreakerMachine:
     def succeeded(self, generation: int, now: float) -> None:
         """Record a success that nobody timed, of a call that `steady` admitted without a permit."""
         window = self._window
-        with self._lock:
-            if generation == self._generation and now < window.ends and window.failures == window.old_failures:
-                window.calls += 1
-                return
-        self.record(Permit(generation), Outcome.SUCCESS, now)
+        if generation == self._generation and now < window.ends and window.failures == window.old_failures:
+            window.fresh.append(None)  # it cannot open the circuit, so nobody has to be kept waiting
+        else:
+            self.record(Permit(generation), Outcome.SUCCESS, now)
 
     def renew(self, permit: Permit, now: float, *, lease: float | None = None) -> bool:
         """Give a test call that makes progress, as a stream does, another lease from now; return whether it is one."""

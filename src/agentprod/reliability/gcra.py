@@ -34,6 +34,9 @@ from agentprod.reliability.line import Line, Ticket, Wakeable, wake
 
 __all__ = ["Dimension", "Gcra", "Reservation", "Shortage", "Ticket", "Wakeable"]
 
+_KEPT = 64
+"""Reservations that may wait for somebody to note that their calls have ended."""
+
 
 class Reservation:
     """Units booked for one call; to be settled once, whatever became of it."""
@@ -96,6 +99,7 @@ class Gcra:
         self.blocked_until = -math.inf
         self._lock = threading.Lock()
         self._next_sweep = -math.inf
+        self._kept: list[Reservation] = []
 
     def reserve(self, costs: Sequence[float], now: float, id: str = "") -> Reservation | Shortage:
         """Book all `costs` now, or nothing. While others stand in line, nothing is booked past them.
@@ -190,6 +194,10 @@ class Gcra:
                 return
             woken = self._serve(now, wake_first=True)
         wake(woken)
+
+    def keep(self, reservation: Reservation) -> None:
+        """Settle a reservation all of which was used: like `settle` without usage, and once, but takes no lock."""
+        self._kept.append(reservation)
 
     def refund(self, reservation: Reservation, now: float) -> None:
         """Give everything back: nothing was processed."""
@@ -288,7 +296,7 @@ class Gcra:
             bucket.in_flight += cost
         reservation = Reservation(now, costs, marks, id)
         self.reservations[reservation] = None
-        if now > self._next_sweep:
+        if now > self._next_sweep or len(self._kept) > _KEPT:
             self._sweep(now)
         return reservation
 
@@ -318,6 +326,10 @@ class Gcra:
         return any(cost > 0 and each.blocked_until > now for each, cost in zip(self.buckets, costs, strict=True))
 
     def _sweep(self, now: float) -> None:
+        kept = self._kept[:]
+        del self._kept[: len(kept)]
+        for reservation in kept:
+            self._settle(reservation, now, None)
         while self.reservations and (oldest := next(iter(self.reservations))).at + self.lease <= now:
             del self.reservations[oldest]
             for bucket, cost in zip(self.buckets, oldest.costs, strict=True):

@@ -27,8 +27,8 @@ class LocalAccount:
         self._gcra = Gcra(dimensions)
         self.take_now = self._gcra.take
         """Books costs if they fit at once; else returns `None`, and `take` tells more."""
-        self.give_back = self._gcra.settle
-        """Does what `settle` does, without a coroutine."""
+        self.keep = self._gcra.keep
+        """Does what `settle` does for a call that used what it booked, without a coroutine."""
 
     def is_clean(self, now: float) -> bool:
         """Return whether forgetting it would lose nothing."""

@@ -15,7 +15,7 @@ class OutcomeWindow:
     The counters only ever grow; at the start of each bucket their values are noted, and what the window
     holds is what was added since its oldest note. So counting is one addition, whatever the number of
     buckets. The bucket in progress is part of the window: it covers between `(buckets - 1) / buckets` of
-    `seconds` and `seconds`. Not thread-safe: whoever owns it holds a lock.
+    `seconds` and `seconds`. Not thread-safe but for `fresh`: whoever owns it holds a lock.
 
     Args:
         seconds: length of the window.
@@ -24,7 +24,7 @@ class OutcomeWindow:
     """
 
     __slots__ = (
-        *("_buckets", "_marks", "_width", "calls", "ends", "failures"),
+        *("_buckets", "_marks", "_width", "calls", "ends", "failures", "fresh"),
         *("old_calls", "old_failures", "old_slow", "old_timed", "slow", "timed"),
     )
 
@@ -33,6 +33,8 @@ class OutcomeWindow:
         self._buckets = buckets
         self._marks: deque[tuple[int, int, int, int]] = deque(maxlen=buckets)
         self.calls = self.failures = self.timed = self.slow = 0
+        self.fresh: list[None] = []
+        """One for each success since anybody looked. To append to a list takes no lock, so most calls never wait."""
         self.clear()
 
     def clear(self) -> None:
@@ -56,6 +58,7 @@ class OutcomeWindow:
 
     def verdict(self, policy: BreakerPolicy) -> str:
         """Return why the circuit must open; the empty string when it need not."""
+        self._add_fresh()
         calls, failures = self.calls - self.old_calls, self.failures - self.old_failures
         if calls >= policy.min_calls and failures / calls >= policy.failure_rate:
             return f"failure rate {failures / calls:.2f} of {calls} calls"
@@ -67,12 +70,19 @@ class OutcomeWindow:
 
     def counts(self) -> dict[str, int]:
         """Return what the window holds."""
+        self._add_fresh()
         return {
             "calls": self.calls - self.old_calls,
             "failures": self.failures - self.old_failures,
             "slow_calls": self.slow - self.old_slow,
         }
 
+    def _add_fresh(self) -> None:
+        number = len(self.fresh)
+        del self.fresh[:number]
+        self.calls += number
+
     def _note(self) -> None:
+        self._add_fresh()
         self._marks.append((self.calls, self.failures, self.timed, self.slow))
         self.old_calls, self.old_failures, self.old_timed, self.old_slow = self._marks[0]

@@ -174,11 +174,11 @@ class RateLimit(Layer):
             await self._learn(call, account, attempt, token, open_stream=reply.stream is not None)
         alone = attempt is not None and len(made) == begun + 1 and made[begun] is attempt
         if alone and self._counts_requests and reply.stream is None and type(account) is LocalAccount:
-            # What most calls are, without what the others need: what was booked was used.
+            # What most calls are, without what the others need.
             assert attempt is not None
             if self._cooldowns.known:
                 self._rest(call, attempt)
-            account.give_back(token, now)
+            account.keep(token)
             return reply
         attempts = made[begun:]
         if reply.stream is None:
