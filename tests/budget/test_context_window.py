@@ -321,6 +321,7 @@ def test_what_was_dropped_leaves_room_for_its_summary(window: int) -> None:
         assert meta is not None
         assert meta.notes[0].data["by"] == ["drop", "summary"]
         assert sum(map(COUNT, sent[-1])) + 3 <= window - 100
+        assert meta.notes[0].data["tokens_after"] == pytest.approx(ap.count_tokens(sent[-1], "gpt-5-mini"), rel=0.01)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

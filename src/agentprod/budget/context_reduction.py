@@ -105,6 +105,10 @@ class Reduction:
         """What is left of the conversation."""
         return [item for unit in self.units for item in unit.items]
 
+    def tokens_with(self, items: Sequence[Any]) -> int:
+        """Return the tokens of the request when these are its messages."""
+        return self._fixed + sum(map(self._count, items))
+
     def _did(self, stage: str) -> None:
         if stage not in self.done:
             self.done.append(stage)

@@ -107,8 +107,7 @@ class ContextWindow(Layer):
         reduction = self._measured(call, key, room)
         counted = reduction.total
         if counted > room * FULL:
-            call = await self._shortened(call, call_next, key, room, reduction)
-            counted = reduction.total
+            call, counted = await self._shortened(call, call_next, key, room, reduction)
         reply = await call_next(call)
         self._learn(call, reply, counted)
         return reply
@@ -148,29 +147,33 @@ class ContextWindow(Layer):
             self._used[name] = used = learned
         return used
 
-    async def _shortened(self, call: Call, call_next: CallNext, key: str, room: int, reduction: Reduction) -> Call:
+    async def _shortened(
+        self, call: Call, call_next: CallNext, key: str, room: int, reduction: Reduction
+    ) -> tuple[Call, int]:
+        """Return the call as it may be sent, and its tokens."""
         before, many = reduction.total, len(call.request[key])
         reduction.run(self.reduce)
-        items = reduction.items
+        items, after = reduction.items, reduction.total
         if self._summaries is not None and reduction.dropped and reduction.total + self._summary_room(room) <= room:
             summary = await self._summaries.of(reduction.dropped, call, call_next)
             if summary is not None:
                 characters = (room - reduction.total) * 2  # few texts have less than two for each token
                 items = with_summary(items, clamp_text(summary, characters), call.operation)
+                after = reduction.tokens_with(items)
                 reduction.done.append("summary")
         if not reduction.done:
             call.ledger.note("ContextWindow", "too_long", tokens=before, room=room)
-            return call
+            return call, before
         call.ledger.note(
             "ContextWindow",
             "reduced",
             by=reduction.done,
             tokens_before=before,
-            tokens_after=reduction.total,
+            tokens_after=after,
             room=room,
             messages_dropped=many - len(reduction.items),
         )
-        return call.replace(request={**call.request, key: items})
+        return call.replace(request={**call.request, key: items}), after
 
     def _learn(self, call: Call, reply: Reply, counted: int) -> None:
         """Take the provider's own count as the measure for the next conversations with this model."""
