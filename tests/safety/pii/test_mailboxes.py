@@ -79,3 +79,12 @@ def test_an_address_in_another_script_is_found_whole(text: str, value: str) -> N
 def test_a_mention_is_no_address(text: str) -> None:
     """Nor is a sentence before an `@` a name."""
     assert "EMAIL" not in entities(text)
+
+
+def test_an_address_behind_another_is_held_too() -> None:
+    """What was read before, percent-encoded or not, does not hide the name that may begin."""
+    text = "a%40b.cn，李@护照.curl x"
+    for size in range(1, 9):
+        stream = Scrubber(output="placeholder", memo=0).stream()
+        told = [stream.feed(text[at : at + size]) for at in range(0, len(text), size)]
+        assert "".join(told) + stream.flush() == "[[EMAIL_1]]，[[EMAIL_2]] x"

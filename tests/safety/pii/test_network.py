@@ -100,3 +100,12 @@ def test_a_word_that_ends_like_version_hides_no_address(word: str) -> None:
 def test_a_version_of_four_parts_is_no_address(word: str) -> None:
     """Behind such a word."""
     assert found(f"{word} 10.0.0.12") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["addr:ab:", "device:", "de:ad:", "x:ffff::", ":a:", "::", "1:2:", "ipv6:1:", "_::1_", "1 xa::", "9 device::"],
+)
+def test_what_ends_within_an_address_is_read_to_its_end(text: str) -> None:
+    """Nothing is looked for behind the last character."""
+    assert "MAC" not in entities(text)

@@ -238,3 +238,12 @@ def test_the_development_set_streams_as_it_scrubs() -> None:
     assert sum(held) / len(held) <= 8
     assert held[int(len(held) * 0.95)] <= 32
     assert held[int(len(held) * 0.99)] <= 64
+
+
+def test_a_name_is_found_behind_a_word_that_has_left() -> None:
+    """The word before a name decides, also when it was given out before the name came."""
+    for text in ("，联系人：王芳，服务器正常。" * 8, "See page 2. Her name: Ann Lee, as you know. " * 4):
+        whole = WEAK.scrub(text, Vault(), direction="output").text
+        assert "[[PERSON_1]]" in whole
+        for size in (1, 5, 64):
+            assert stream_of(WEAK, [text[at : at + size] for at in range(0, len(text), size)], "output") == whole

@@ -98,12 +98,10 @@ def open_email(text: str, start: int) -> int:
     if text.isascii():
         return size
     at = text.rfind("@", max(start, size - 120))
-    if at < 0:
-        return _name_start(text, start, size)
-    tail = _OPEN_DOMAIN.match(text, at + 1)
-    if not tail or tail.end() < size or ((domain := _DOMAIN.match(text, at + 1)) and domain.end() < size):
-        return size
-    return _local_start(text, max(start, at - _LOCAL_MAX), at)
+    tail = _OPEN_DOMAIN.match(text, at + 1) if at >= 0 else None
+    if tail and tail.end() == size and not ((domain := _DOMAIN.match(text, at + 1)) and domain.end() < size):
+        return _local_start(text, max(start, at - _LOCAL_MAX), at)
+    return _name_start(text, start, size)
 
 
 def _without_next_sentence(text: str, begin: int, end: int) -> int:

@@ -38,11 +38,15 @@ _LEAD = re.compile(r".*(?:地址|住址|住在|位于|寄到|送到|收货|家�
 
 def people(text: str, start: int = 0) -> Iterator[Span]:
     """Yield names behind 姓名, 联系人, 我叫, "my name is", "Mr." …, or before 先生, 女士."""
-    for match in _CN_NAME.finditer(text, start):
+    # The word before a name may lie before `start`.
+    floor = max(0, start - 24)
+    for match in _CN_NAME.finditer(text, floor):
         group = "behind" if match["behind"] else "before"
-        yield Span(match.start(group), match.end(group), "PERSON", 0.5)
-    for match in _EN_NAME.finditer(text, start):
-        yield Span(match.start("name"), match.end("name"), "PERSON", 0.5)
+        if match.start(group) >= start:
+            yield Span(match.start(group), match.end(group), "PERSON", 0.5)
+    for match in _EN_NAME.finditer(text, floor):
+        if match.start("name") >= start:
+            yield Span(match.start("name"), match.end("name"), "PERSON", 0.5)
 
 
 def addresses(text: str, start: int = 0) -> Iterator[Span]:

@@ -72,7 +72,7 @@ def _ipv6_addresses(text: str, start: int) -> Iterator[Span]:
         if word_end:
             # In `device:fe80::1` the end of the word is hexadecimal, but not of the address.
             begin = word_end.end()
-        if text[begin] == ":" and text[begin + 1] != ":":
+        if text[begin : begin + 1] == ":" != text[begin + 1 : begin + 2]:
             begin += 1
         run = _IPV6_RUN.match(text, begin)
         end = run.end() if run else anchor.end()
@@ -95,7 +95,9 @@ def _is_ipv6(text: str, begin: int, end: int) -> bool:
     named = bool(_GLUED_IP.search(before.removesuffix(":"))) or (colons > 2 and _NAMED.search(before) is not None)
     emphasis = is_emphasis(text, begin)
     around = ("" if named or emphasis else before[-1:]) + text[end : end + 1]
-    if (text[end : end + 1] == ":" and not text[end + 1 : end + 2].isalnum()) or (emphasis and text[end] == "_"):
+    if (text[end : end + 1] == ":" and not text[end + 1 : end + 2].isalnum()) or (
+        emphasis and text[end : end + 1] == "_"
+    ):
         around = around[:-1]
     if any(char.isascii() and (char.isalnum() or char in ":_") for char in around):
         return False
