@@ -370,6 +370,11 @@ CARRIERS = (
     "<td>{v}</td>", "<p>{f}: <b>{v}</b></p>", "- **{f}**: `{v}`", "> {z}：**{v}**",
     # letters, contracts, notes, labels
     "Hi,\n\nplease note my new {f} {v}.\n\nThanks", "--\nAnn Lee | Sales\n{f}: {v}\n", "甲方（{z}：{v}）与乙方签订本合同。", "授权代表：张三，{z}：{v}。", "患者，男，45岁，{z}：{v}，主诉头痛3天。", "Pt. seen today. {f} {v}. BP 120/80.", "收：王五，{z}{v}，北京市朝阳区",
+    # marks, mixed languages, replies
+    "_{f}_: _{v}_", "***{v}***", "* {f}: ~~{v}~~", "- [x] {f} `{v}`", "{z}——{v}", "{z}｜{v}｜有效", "『{v}』是他的{z}", "{v}是我的{z}，谢谢", "请把{v}改成新的{z}", "《{z}》{v}", "#{z} {v}", "{z}→{v}",
+    "我的{f}是{v}, thanks", "Hi，{z}是{v}，please check", "收到，{f}={v}，马上update", "The customer's {f} ({v}) bounced", "{f}…{v}", "Old {f} {v} is gone", "1) {f}: {v}\n2) name: Bob", "FYI - {f} - {v} - thanks!",
+    # programs and protocols
+    "[{{'{f}': '{v}'}}]", "{{\\\"{f}\\\":\\\"{v}\\\"}}", "<input name=\"{f}\" value=\"{v}\">", "curl -d '{f}={v}' https://x.example", "level=info msg=\"saved\" {f}=\"{v}\"", "print(f\"{f}={v}\")", "{f}=>'{v}'", "{f}:{v}",
     # lists and edges
     "①{z}{v}②李四", "“{v}”", "【{z}】{v}", "（{z}{v}）", "请找{z}{v}办", "{z}{v}已登记", "({f} {v})", "{f}={v};", "{f}: {v}.", "{f}: {v}...",
 )  # fmt: skip

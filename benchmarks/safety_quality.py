@@ -1,6 +1,6 @@
 """How much personal data is found, how much leaks, and how often something else is taken for it.
 
-    AGENTPROD_DATA=… PYTHONPATH=src python benchmarks/safety_quality.py [--seed N] [--rows N] [--misses N]
+    AGENTPROD_DATA=… PYTHONPATH=src python benchmarks/safety_quality.py [--seed N] [--rows N] [--misses N] [--page P]
 
 Development sets need AGENTPROD_DATA; generated ones do not. Peers that are not installed are named and left out; how to
 install them stands in safety_peers.py. Match = same entity and at least half of the union shared. Leak = a value of
@@ -15,107 +15,15 @@ import os
 import random
 import string
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import injection_phrases as phrases
 import pii_generator as generator
 import pii_value_list as value_list
-from safety_peers import Detect, load, named, ours
+from pii_score import EVERYTHING, Report, Row
+from safety_peers import load, ours
 
-Row = dict
-EVERYTHING = {named(entity) for entity in generator.VALUES}
 ENGLISH = ["CREDIT_CARD", "PHONE", "EMAIL", "IBAN", "US_SSN", "IP"]
-
-
-class Score:
-    def __init__(self) -> None:
-        self.hit: Counter[str] = Counter()
-        self.false: Counter[str] = Counter()
-        self.gold: Counter[str] = Counter()
-        self.leaked = 0
-        self.misses: list[str] = []
-
-    def add(self, row: Row, found: Iterable[tuple[int, int, str]], entities: set[str]) -> None:
-        found = [(start, end, named(entity)) for start, end, entity in found]
-        covered = {at for start, end, _ in found for at in range(start, end)}
-        open_found = [f for f in found if f[2] in entities]
-        for start, end, entity in row["spans"]:
-            entity = named(entity)
-            if entity not in entities:
-                continue
-            self.gold[entity] += 1
-            best = max((f for f in open_found if f[2] == entity), key=lambda f: overlap(f, (start, end)), default=None)
-            if best and overlap(best, (start, end)) >= 0.5:
-                self.hit[entity] += 1
-                open_found.remove(best)
-            else:
-                self.misses.append(f"missed {entity}: {row['text'][max(0, start - 25) : end + 15]!r}")
-            self.leaked += leaks(row["text"], start, end, covered)
-        for start, end, entity in open_found:
-            self.false[entity] += 1
-            self.misses.append(f"false {entity}: {row['text'][max(0, start - 25) : end + 15]!r}")
-
-    @property
-    def f1(self) -> float:
-        hit, gold, false = self.hit.total(), self.gold.total(), self.false.total()
-        return 2 * hit / (gold + hit + false) if gold else 0.0
-
-    def line(self) -> str:
-        hit, gold, false = self.hit.total(), self.gold.total(), self.false.total()
-        precision = hit / (hit + false) if hit + false else 1.0
-        recall = hit / gold if gold else 1.0
-        return f"P {precision:.3f}  R {recall:.3f}  F1 {self.f1:.3f}  leak {100 * self.leaked / max(1, gold):5.1f} %"
-
-
-def overlap(one: tuple, other: tuple) -> float:
-    shared = min(one[1], other[1]) - max(one[0], other[0])
-    return shared / (one[1] - one[0] + other[1] - other[0] - shared) if shared > 0 else 0.0
-
-
-def leaks(text: str, start: int, end: int, covered: set[int]) -> bool:
-    run = 0
-    for at in range(start, end):
-        if text[at].isalnum():
-            run = 0 if at in covered else run + 1
-            if run >= 4:
-                return True
-    return False
-
-
-def measure(title: str, rows: list[Row], systems: dict[str, Detect], entities: Iterable[str], misses: int) -> None:
-    wanted = {named(entity) for entity in entities}
-    print(f"\n{title} ({len(rows)} rows, {sum(named(s[2]) in wanted for row in rows for s in row['spans'])} values)")
-    for name, detect in systems.items():
-        score = Score()
-        for row in rows:
-            score.add(row, detect(row["text"]), wanted)
-        print(f"  {name:20s} {score.line()}")
-        if name == "agentprod":
-            weak = [f"{e} {score.hit[e] / n:.3f}" for e, n in score.gold.items() if score.hit[e] < 0.95 * n]
-            print(f"  {'':20s} entities below .95 recall: {', '.join(weak) or 'none'}")
-            for miss in score.misses[:misses]:
-                print(f"      {miss}")
-
-
-def count_false(
-    title: str, texts: Sequence[str], systems: dict[str, Detect], per: float, unit: str, misses: int
-) -> None:
-    print(f"\n{title}: findings where there is nothing, per {unit}")
-    for name, detect in systems.items():
-        counts: Counter[str] = Counter()
-        examples = []
-        for text in texts:
-            for start, end, entity in detect(text):
-                if named(entity) not in EVERYTHING:
-                    continue
-                counts[named(entity)] += 1
-                examples.append(f"{named(entity)}: {text[max(0, start - 25) : end + 15]!r}")
-        parts = ", ".join(f"{entity} {count}" for entity, count in counts.most_common(4))
-        print(f"  {name:20s} {counts.total() / per:8.1f}   {parts}")
-        if name == "agentprod":
-            for example in examples[:misses]:
-                print(f"      {example}")
 
 
 ASSIGNED = """{i}_api_token = "{v}"
@@ -218,52 +126,66 @@ def phrasings() -> None:
             print(f"  {what + ', ' + lang:32s} {flagged:5d}    of {len(told)}")
 
 
+def fill(page: Path, table: str) -> None:
+    """Write a table between the lines that mark its place."""
+    head, begin, rest = page.read_text(encoding="utf-8").partition("<!-- figures begin")
+    mark, _, rest = rest.partition("\n")
+    _, end, tail = rest.partition("<!-- figures end")
+    if not begin or not end:
+        raise SystemExit(f"{page} has no lines `<!-- figures begin … -->` and `<!-- figures end -->`")
+    page.write_text(f"{head}{begin}{mark}\n\n{table}\n\n{end}{tail}", encoding="utf-8")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--rows", type=int, default=600)
     parser.add_argument("--misses", type=int, default=0, help="how many of our own misses to print per table")
+    parser.add_argument("--page", type=Path, help="a page to write the main figures into")
     options = parser.parse_args()
     peers, missing = load()
     if missing:
         print(f"not installed, left out: {', '.join(missing)} (see safety_peers.py)")
-    secret_finders = {"agentprod": ours(), **{name: peers.pop(name) for name in ["detect-secrets"] if name in peers}}
-    systems = {"agentprod": ours(), **peers}
+    finders = {"agentprod": ours(), **{name: peers.pop(name) for name in ["detect-secrets"] if name in peers}}
+    report, secrets = Report({"agentprod": ours(), **peers}, options.misses), Report(finders, options.misses)
 
     folder = Path(os.environ.get("AGENTPROD_DATA", "-"), "pii")
     if folder.is_dir():
         read = lambda name: [json.loads(line) for line in (folder / name).open(encoding="utf-8")]  # noqa: E731
-        measure("English, development set", read("en_structured_dev.jsonl"), systems, ENGLISH, options.misses)
+        english = read("en_structured_dev.jsonl")
+        report.measure("English, development set", english, ENGLISH, column="English, development set")
         rows = read("neg_numbers_dates.jsonl")
-        count_false(
-            "Numbers and dates", [row["text"] for row in rows], systems, len(rows) / 1000, "1,000 rows", options.misses
-        )
+        report.count_false("Numbers and dates", [row["text"] for row in rows], len(rows) / 1000, "1,000 rows")
         rows, others = value_list.sentences(read("values_anyrule_cn.jsonl"))
-        measure("List of Chinese identifiers", rows, systems, {row["spans"][0][2] for row in rows}, options.misses)
-        count_false("List of Chinese identifiers, counter-examples", others, systems, 1, "list", options.misses)
+        report.measure("List of Chinese identifiers", rows, {row["spans"][0][2] for row in rows})
+        report.count_false("List of Chinese identifiers, counter-examples", others, 1, "list")
         injections(read("injection_dev.jsonl"))
     else:
         print("AGENTPROD_DATA is not set: the development sets are left out")
     phrasings()
 
-    seed, rows = options.seed, options.rows
-    for lang in ("zh", "en"):
-        for carriers in ("plain", "other"):
-            made = list(generator.positives(seed, rows, carriers=carriers, lang=lang))
-            measure(f"Generated {lang}, {carriers} sentences", made, systems, EVERYTHING, options.misses)
-    made = list(generator.documents(seed, 1 + rows // 600))
-    measure("Generated, in chats, tables, code and letters", made, systems, EVERYTHING, options.misses)
+    seed, count = options.seed, options.rows
+    for lang, name in (("zh", "Chinese"), ("en", "English")):
+        for carriers, column in (("plain", ""), ("other", f"{name}, generated")):
+            made = list(generator.positives(seed, count, carriers=carriers, lang=lang))
+            report.measure(f"Generated {lang}, {carriers} sentences", made, EVERYTHING, column=column)
+    made = list(generator.documents(seed, 1 + count // 600))
+    report.measure("Generated, in chats, tables, code and letters", made, EVERYTHING, column="chats, tables, code")
     for how in ("full-width", "zero-width", "arabic", "dashes"):
-        made = list(generator.positives(seed, rows // 2, how=how, carriers="other"))
-        measure(f"Generated zh, {how}", made, systems, EVERYTHING, options.misses)
-    measure("Telephones in eight languages", list(generator.phone_rows(seed, rows)), systems, ["PHONE"], options.misses)
+        made = list(generator.positives(seed, count // 2, how=how, carriers="other"))
+        report.measure(f"Generated zh, {how}", made, EVERYTHING, column=how if how == "full-width" else "")
+    made = list(generator.phone_rows(seed, count))
+    report.measure("Telephones in eight languages", made, ["PHONE"], column="telephones")
     for lang in ("zh", "en"):
-        texts = [row["text"] for row in generator.negatives(seed, rows, lang=lang)]
-        count_false(f"Generated negatives, {lang}", texts, systems, rows / 800, "800 rows", options.misses)
+        texts = [row["text"] for row in generator.negatives(seed, count, lang=lang)]
+        report.count_false(f"Generated negatives, {lang}", texts, count / 800, "800 rows")
     text = generator.log_text(seed, 400_000)
-    count_false("Generated logs", text.split("\n"), systems, len(text) / 1e6, "MB", options.misses)
-    measure("Secrets", secret_rows(seed, rows), secret_finders, ["SECRET"], options.misses)
-    count_false("No secrets", HARMLESS, secret_finders, 1, "26 lines", options.misses)
+    lines = text.split("\n")
+    report.count_false("Generated logs", lines, len(text) / 1e6, "MB", column="false findings per MB of logs")
+    secrets.measure("Secrets", secret_rows(seed, count), ["SECRET"])
+    secrets.count_false("No secrets", HARMLESS, 1, "26 lines")
+    if options.page is not None:
+        fill(options.page, report.table())
 
 
 if __name__ == "__main__":
