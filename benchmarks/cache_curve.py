@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cache_quality import Rule, Vectors, run, streams
+from page import fill
 
 from agentprod.caching.embedders import hashed
 
@@ -102,16 +103,6 @@ def table(curves: Mapping[str, Sequence[Point]]) -> str:
     return "\n".join(rows)
 
 
-def fill(page: Path, text: str) -> None:
-    """Write a text between the lines that mark its place."""
-    head, begin, rest = page.read_text(encoding="utf-8").partition("<!-- curve begins")
-    mark, _, rest = rest.partition("\n")
-    _, end, tail = rest.partition("<!-- curve ends")
-    if not begin or not end:
-        raise SystemExit(f"{page} has no lines `<!-- curve begins … -->` and `<!-- curve ends -->`")
-    page.write_text(f"{head}{begin}{mark}\n\n{text}\n\n{end}{tail}", encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", type=Path, help="the SVG file to write")
@@ -124,7 +115,7 @@ def main() -> None:
     curves = measure(Path(folder) / "cache", options.orders)
     print(table(curves))
     if options.page is not None:
-        fill(options.page, table(curves))
+        fill(options.page, "curve", table(curves))
     options.path.parent.mkdir(parents=True, exist_ok=True)
     options.path.write_text(draw(curves), encoding="utf-8")
 

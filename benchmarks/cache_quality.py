@@ -1,6 +1,7 @@
 """How often a semantic cache serves, and how often what it serves is wrong.
 
     AGENTPROD_DATA=… PYTHONPATH=src python benchmarks/cache_quality.py [--orders N] [--show N] [--only …] [--streams …]
+                                                                       [--page FILE]
 
 Every stream runs through `SemanticMatcher`: an empty cache, each query once, what is not served is stored. hit = served
 / queries, good = served with the right cluster / queries, error = wrong / queries, wrong share = wrong / served. Three
@@ -8,7 +9,8 @@ rules are compared: ours (threshold and guards), a plain threshold, and GPTCache
 from 4 x 0.8, or 4 x 0.95, on: cosine 0.60 and 0.90, no guards). Clusters are the data sets' own labels, in
 restaurant8k slots and what the assistant had asked; their noise (`5 people` is not `five people` there) is in the
 error.
-Data sets need AGENTPROD_DATA, MiniLM its weights; what is missing is named and left out.
+Data sets need AGENTPROD_DATA, MiniLM its weights; what is missing is named and left out. --page writes the streams into
+a page, between the lines that mark their place.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from page import fill
 
 from agentprod.caching.decision import Probe
 from agentprod.caching.embedders import Embedder, hashed, minilm
@@ -275,12 +278,33 @@ def print_goals(outcomes: Mapping[tuple[str, str, Rule], Outcome]) -> None:
             print(f"- {stream}, {embedder} {rule.threshold}: {'reached' if reached else 'MISSED'} ({figures})")
 
 
+COLUMNS = [
+    ("default, 0.92", "hashed", RULES["hashed"][0]),
+    ("no guards", "hashed", RULES["hashed"][2]),
+    ("MiniLM, 0.95", "minilm", RULES["minilm"][0]),
+    ("no guards", "minilm", RULES["minilm"][2]),
+    ("GPTCache's rule, “0.95”", "minilm", RULES["minilm"][3]),
+    ("GPTCache's rule, its default", "minilm", RULES["minilm"][4]),
+]
+
+
+def page_table(names: Iterable[str], outcomes: Mapping[tuple[str, str, Rule], Outcome]) -> str:
+    """Return what was served of each stream, and how much of that was right, for readers."""
+    lines = [f"| stream | {' | '.join(head for head, *_ in COLUMNS)} |", f"|---|{'---|' * len(COLUMNS)}"]
+    for name in names:
+        found = [outcomes.get((name, kind, rule)) for _, kind, rule in COLUMNS]
+        cells = ["–" if each is None else f"{each.hit:.1%}, {1 - each.wrong_share:.1%}" for each in found]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orders", type=int, default=3, help="shuffles of each stream")
     parser.add_argument("--show", type=int, default=0, help="wrong hits to print per line")
     parser.add_argument("--only", nargs="*", default=(), help="embedders: minilm hashed")
     parser.add_argument("--streams", nargs="*", default=(), help="beginnings of the streams' names")
+    parser.add_argument("--page", type=Path, help="a page to write the streams into")
     options = parser.parse_args()
     makers: dict[str, Callable[[], Embedder]] = {"hashed": hashed, "minilm": minilm}
     embedders: dict[str, Embedder] = {}
@@ -303,6 +327,8 @@ def main() -> None:
     outcomes = print_streams(chosen, embedders, options.orders, options.show)
     print_context(data["restaurant8k, context in the partition"])
     print_goals(outcomes)
+    if options.page is not None:
+        fill(options.page, "quality", page_table(chosen, outcomes))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,10 @@ def questions(count: int, stub: Stub, wordings: int) -> tuple[list[str], list[st
     rows = random.standard_normal((count, DIMS)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     asked = []
-    for place, number in enumerate(random.integers(0, count, wordings)):
-        text = f"{stored[number]} please{'!' * (place // count)}"
+    times: Counter[int] = Counter()
+    for number in random.integers(0, count, wordings).tolist():
+        text = f"{stored[number]} please{'!' * times[number]}"  # never asked before: nothing is remembered of it
+        times[number] += 1
         near = rows[number] + 0.005 * random.standard_normal(DIMS).astype(np.float32)
         stub.rows[text] = (near / np.linalg.norm(near)).astype(np.float32)
         asked.append(text)
