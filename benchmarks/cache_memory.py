@@ -4,7 +4,8 @@
 
 Goals: 1,000,000 insertions at a bound of 10,000 entries leave the resident memory where it was after the first 100,000,
 within 5 %; each of 100,000 entries of the semantic cache takes at most 1,300 bytes beside the text asked and the reply:
-a vector of 384 dimensions, what bounds its cosine, guard readings and all bookkeeping. Resident memory is what /proc/self/status says, so this runs on Linux alone.
+a vector of 384 dimensions, what bounds its cosine, guard readings and all bookkeeping. Resident memory is what
+/proc/self/status says, so this runs on Linux alone.
 """
 
 from __future__ import annotations
