@@ -115,64 +115,85 @@ def count_features(text: str, hanzi: NDArray[np.uint16], pairs: NDArray[np.uint3
     before[1:], after[:-1] = kinds[:-1], kinds[1:]
     number = np.bincount(kinds, minlength=20)
 
+    letter, letter_before = _is_letter(kinds), _is_letter(before)
+    return np.array(
+        [
+            *_count_words(text, kinds, before, letter, letter_before, number[_ACCENTED]),
+            *_count_signs(text, codes, kinds, before, after, letter, letter_before),
+            number[_HANZI],
+            number[_RARE],
+            _paired(codes, kinds, pairs),
+            *number[[_WIDE, _KANA, _HANGUL, _GREEK, _CYRILLIC, _SEMITIC, _DEVANAGARI, _INDIC, _THAI, _SYMBOL, _ASTRAL]],
+        ],
+        dtype=np.float64,
+    )
+
+
+def _is_letter(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    letter: NDArray[np.bool_] = (kinds == _UPPER) | (kinds == _LOWER) | (kinds == _ACCENTED)
+    return letter
+
+
+def _count_words(
+    text: str,
+    kinds: NDArray[np.uint8],
+    before: NDArray[np.uint8],
+    letter: NDArray[np.bool_],
+    letter_before: NDArray[np.bool_],
+    accented: int,
+) -> list[Any]:
+    """Count words of letters, long ones, and those of languages with accents or other words than English."""
+    import numpy as np
+
     upper = kinds == _UPPER
-    lower = (kinds == _LOWER) | (kinds == _ACCENTED)
-    letter = upper | lower
-    lower_before = (before == _LOWER) | (before == _ACCENTED)
-    letter_before = lower_before | (before == _UPPER)
     # A capital after a small letter begins a word too: camelCase is two.
-    starts = letter & (~letter_before | (upper & lower_before))
+    starts = letter & (~letter_before | (upper & letter_before & (before != _UPPER)))
     begins = np.flatnonzero(starts)
     ends = np.flatnonzero(letter & ~np.append(letter[1:] & ~starts[1:], False))
     lengths = ends - begins + 1
     words = len(begins)
-
-    digit, space, mark = kinds == _DIGIT, kinds == _SPACE, kinds == _MARK
-    digits, marks, blanks = _run_lengths(digit), _run_lengths(mark), _run_lengths(space)
-    accented = number[_ACCENTED]
     english = sum(text.count(word) for word in _FUNCTION_WORDS)
     in_accented = words * min(1.0, accented / (0.15 * words)) if words else 0.0
     foreign = words * max(0.0, 1.0 - english / (_ENGLISH_SHARE * words)) if words else 0.0
-    return np.array(
-        [
-            words,
-            np.maximum(0, lengths - 4).sum(),
-            np.maximum(0, lengths - 7).sum(),
-            np.maximum(0, lengths - 12).sum(),
-            np.count_nonzero(upper & (before == _UPPER)),
-            accented,
-            in_accented,
-            foreign - min(foreign, in_accented),
-            ((digits + 2) // 3).sum(),
-            np.count_nonzero(space & (after == _DIGIT)),
-            len(marks),
-            np.maximum(0, marks - 1).sum(),
-            np.maximum(0, marks - 3).sum(),
-            np.count_nonzero(mark & ((after == _LOWER) | (after == _UPPER))),
-            np.count_nonzero(mark & (after == _LINE)),
-            text.count("_"),
-            np.count_nonzero(mark & _is_paired()[np.minimum(codes, 127)]),
-            np.count_nonzero(mark[1:] & (codes[1:] == codes[:-1])),
-            ((_run_lengths(kinds == _LINE) + 15) // 16).sum(),
-            ((blanks[blanks > 1] + 79) // 80).sum(),
-            np.count_nonzero((letter & (before == _DIGIT)) | (digit & letter_before)),
-            number[_HANZI],
-            number[_RARE],
-            _paired(codes, kinds, pairs),
-            number[_WIDE],
-            number[_KANA],
-            number[_HANGUL],
-            number[_GREEK],
-            number[_CYRILLIC],
-            number[_SEMITIC],
-            number[_DEVANAGARI],
-            number[_INDIC],
-            number[_THAI],
-            number[_SYMBOL],
-            number[_ASTRAL],
-        ],
-        dtype=np.float64,
-    )
+    return [
+        words,
+        *(np.maximum(0, lengths - least).sum() for least in (4, 7, 12)),
+        np.count_nonzero(upper & (before == _UPPER)),
+        accented,
+        in_accented,
+        foreign - min(foreign, in_accented),
+    ]
+
+
+def _count_signs(
+    text: str,
+    codes: NDArray[np.uint32],
+    kinds: NDArray[np.uint8],
+    before: NDArray[np.uint8],
+    after: NDArray[np.uint8],
+    letter: NDArray[np.bool_],
+    letter_before: NDArray[np.bool_],
+) -> list[Any]:
+    """Count digits, marks and blanks, and where they touch each other and words."""
+    import numpy as np
+
+    digit, space, mark = kinds == _DIGIT, kinds == _SPACE, kinds == _MARK
+    digits, marks, blanks = _run_lengths(digit), _run_lengths(mark), _run_lengths(space)
+    return [
+        ((digits + 2) // 3).sum(),
+        np.count_nonzero(space & (after == _DIGIT)),
+        len(marks),
+        np.maximum(0, marks - 1).sum(),
+        np.maximum(0, marks - 3).sum(),
+        np.count_nonzero(mark & ((after == _LOWER) | (after == _UPPER))),
+        np.count_nonzero(mark & (after == _LINE)),
+        text.count("_"),
+        np.count_nonzero(mark & _is_paired()[np.minimum(codes, 127)]),
+        np.count_nonzero(mark[1:] & (codes[1:] == codes[:-1])),
+        ((_run_lengths(kinds == _LINE) + 15) // 16).sum(),
+        ((blanks[blanks > 1] + 79) // 80).sum(),
+        np.count_nonzero((letter & (before == _DIGIT)) | (digit & letter_before)),
+    ]
 
 
 def _run_lengths(inside: NDArray[np.bool_]) -> NDArray[Any]:
