@@ -172,27 +172,8 @@ def surface_features(text: str, tokens: list[str]) -> list[float]:
     numbers = [] if plain and different.isdisjoint(_DIGITS) else _NUMBER.findall(text)
     sentences = len(_SENTENCE_ENDS.findall(text)) + 1
     options = len(_OPTION.findall(text)) if "\n" in text else 0
-    negations = relations = who = explain = 0
-    for token in latin:
-        if token in _LISTED:
-            if token in _NEGATIONS:
-                negations += 1
-            elif token in _RELATIONS:
-                relations += 1
-            elif token in _WHO:
-                who = 1
-            else:
-                explain += 1
+    negations, relations, who, explain, many = _listed_words(text, latin, chinese=hanzi > 0)
     lengths = list(map(len, latin))
-    many = "how" in latin and any(a == "how" and b in ("many", "much") for a, b in pairwise(latin))
-    if "n't" in text:
-        negations += text.count("n't")
-    if hanzi:
-        negations += len(_NEGATIONS_ZH.findall(text))
-        relations += len(_RELATIONS_ZH.findall(text))
-        explain += len(_EXPLAIN_ZH.findall(text))
-        who = who or int(_WHO_ZH.search(text) is not None)
-        many = many or _MANY_ZH.search(text) is not None
     countable = len(latin) + hanzi
     log_words = log1p(words * longer)
     return [
@@ -228,6 +209,32 @@ def surface_features(text: str, tokens: list[str]) -> list[float]:
         float(sentences >= 3),
         log1p(text.count("(") + text.count("（")),
     ]
+
+
+def _listed_words(text: str, latin: list[str], *, chinese: bool) -> tuple[int, int, bool, int, bool]:
+    """Count negations, relations and words that ask to explain; tell whether "who" and "how many" are asked."""
+    negations = relations = explain = 0
+    who = False
+    for token in latin:
+        if token in _LISTED:
+            if token in _NEGATIONS:
+                negations += 1
+            elif token in _RELATIONS:
+                relations += 1
+            elif token in _WHO:
+                who = True
+            else:
+                explain += 1
+    many = "how" in latin and any(a == "how" and b in ("many", "much") for a, b in pairwise(latin))
+    if "n't" in text:
+        negations += text.count("n't")
+    if chinese:
+        negations += len(_NEGATIONS_ZH.findall(text))
+        relations += len(_RELATIONS_ZH.findall(text))
+        explain += len(_EXPLAIN_ZH.findall(text))
+        who = who or _WHO_ZH.search(text) is not None
+        many = many or _MANY_ZH.search(text) is not None
+    return negations, relations, who, explain, many
 
 
 class _Hashes(dict[str, int]):
