@@ -27,20 +27,29 @@ INSERT INTO counters VALUES (?, ?, ?, ?, ?) ON CONFLICT (family, name) DO UPDATE
     END
 """
 # `|| ''` leaves the database the index of ends to find these by: few have ended, of the very many a group may have.
-_ENDED = "SELECT id, claims, lapsed FROM holds WHERE expires <= ? AND family || '' = ?"
+# One look, which mostly finds nothing, tells of the counters in a last row: a server may be a long way off.
+_ENDED = """
+SELECT id, claims, lapsed FROM holds WHERE expires <= ? AND family || '' = ?
+UNION ALL
+SELECT NULL, NULL, NULL WHERE EXISTS (SELECT 1 FROM counters WHERE expires <= ? AND family || '' = ?)
+"""
 _FORGET = "DELETE FROM counters WHERE expires <= ? AND family || '' = ?"
+
+_UNUSED = CounterState(0, 0)
 
 
 def reserve(
     session: Session, group: str, id: str, claims: Sequence[Claim], lease: float, now: float
 ) -> Exhausted | None:
     """See `Store.reserve`."""
-    if session.execute("SELECT 1 FROM holds WHERE family = ? AND id = ?", (group, id)).fetchone():
+    names = [*{name for claim in claims for name in (claim.counter, *claim.also)}]
+    query = f"{_usage_of(names)} UNION ALL SELECT NULL, NULL, NULL FROM holds WHERE family = ? AND id = ?"  # noqa: S608
+    known = session.execute(query, (group, *names, group, id))
+    found = {name: CounterState(spent, held) for name, spent, held in known}
+    if None in found:  # it holds these already
         return None
-    names = {name for claim in claims for name in (claim.counter, *claim.also)}
-    states = dict(zip(names, usage(session, group, [*names]), strict=True))
     for claim in claims:
-        counted = [states[name] for name in (claim.counter, *claim.also)]
+        counted = [found.get(name, _UNUSED) for name in (claim.counter, *claim.also)]
         spent = sum(state.spent for state in counted)
         held = sum(state.held for state in counted)
         if claim.limit is not None and spent + held + claim.amount > claim.limit:
@@ -56,13 +65,13 @@ def reserve(
 
 def settle(session: Session, group: str, id: str, used: Sequence[int] | None) -> Settled:
     """See `Store.settle`."""
-    row = session.execute("SELECT claims, lapsed FROM holds WHERE family = ? AND id = ?", (group, id)).fetchone()
-    if row is None:
+    query = "DELETE FROM holds WHERE family = ? AND id = ? RETURNING claims, lapsed"
+    rows = session.execute(query, (group, id)).fetchall()
+    if not rows:
         return "unknown"
-    claims, lapsed = json.loads(row[0]), bool(row[1])
+    claims, lapsed = json.loads(rows[0][0]), bool(rows[0][1])
     if used is not None and len(used) != len(claims):
         raise ValueError(f"the reservation has {len(claims)} claims, but {len(used)} usages were given")
-    session.execute("DELETE FROM holds WHERE family = ? AND id = ?", (group, id))
     changes = []
     for (counter, amount, floor), spent in zip(claims, used or [0] * len(claims), strict=True):
         changes.append((spent - floor, 0, group, counter) if lapsed else (spent, -amount, group, counter))
@@ -79,29 +88,34 @@ def renew(session: Session, group: str, id: str, lease: float, now: float) -> bo
 
 def add(session: Session, group: str, counter: str, amount: int, ttl: float | None, now: float) -> CounterState:
     """See `Store.add`."""
-    session.execute(_KEEP, (group, counter, amount, 0, None if ttl is None else now + ttl))
-    return usage(session, group, [counter])[0]
+    row = (group, counter, amount, 0, None if ttl is None else now + ttl)
+    ((spent, held),) = session.execute(f"{_KEEP} RETURNING spent, held", row).fetchall()
+    return CounterState(spent, held)
 
 
 def usage(session: Session, group: str, counters: Sequence[str]) -> list[CounterState]:
     """See `Store.usage`."""
     if not counters:
         return []
-    marks = ", ".join("?" * len(counters))
-    query = f"SELECT name, spent, held FROM counters WHERE family = ? AND name IN ({marks})"  # noqa: S608
-    found = {name: CounterState(spent, held) for name, spent, held in session.execute(query, (group, *counters))}
-    return [found.get(name, CounterState(0, 0)) for name in counters]
+    rows = session.execute(_usage_of(counters), (group, *counters))
+    found = {name: CounterState(spent, held) for name, spent, held in rows}
+    return [found.get(name, _UNUSED) for name in counters]
 
 
 def sweep(session: Session, group: str, now: float) -> None:
     """End the leases and the counters of a group whose time is over."""
-    for id, claims, lapsed in session.execute(_ENDED, (now, group)).fetchall():
-        if lapsed:
+    for id, claims, lapsed in session.execute(_ENDED, (now, group, now, group)).fetchall():
+        if id is None:
+            session.execute(_FORGET, (now, group))
+        elif lapsed:
             session.execute("DELETE FROM holds WHERE family = ? AND id = ?", (group, id))
-            continue
-        ended = [(floor, -amount, group, counter) for counter, amount, floor in json.loads(claims)]
-        session.executemany(_CHANGE, ended)
-        session.execute(
-            "UPDATE holds SET lapsed = 1, expires = ? WHERE family = ? AND id = ?", (now + KEPT_LAPSED, group, id)
-        )
-    session.execute(_FORGET, (now, group))
+        else:
+            ended = [(floor, -amount, group, counter) for counter, amount, floor in json.loads(claims)]
+            session.executemany(_CHANGE, ended)
+            session.execute(
+                "UPDATE holds SET lapsed = 1, expires = ? WHERE family = ? AND id = ?", (now + KEPT_LAPSED, group, id)
+            )
+
+
+def _usage_of(counters: Sequence[str]) -> str:
+    return f"SELECT name, spent, held FROM counters WHERE family = ? AND name IN ({', '.join('?' * len(counters))})"  # noqa: S608
