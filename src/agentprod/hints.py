@@ -71,7 +71,9 @@ def rate_limit_resets(
     """
     found: list[tuple[str, int | None, float]] = []
     for name in headers:
-        match = _RESET.match(name.lower())
+        if "ratelimit" not in (lowered := name.lower()):  # as of most headers of every answer
+            continue
+        match = _RESET.match(lowered)
         if match is None:
             continue
         dim = match["dim"] or match["dim2"]

@@ -112,11 +112,12 @@ class RateLimit(Layer):
             raise ConfigError(
                 'RateLimit without limits learns them from headers, which takes per="minute" and by="account"'
             )
-        self._costs = Costs([each.name for each in self._dimensions])
+        self._names = tuple(each.name for each in self._dimensions)
+        self._costs = Costs(self._names)
         self._scope = Scope(by, "RateLimit")
         self._accounts: Registry[LocalAccount | SharedAccount] = Registry(self._make)
         self._cooldowns = Cooldowns()
-        self._counts_requests = [each.name for each in self._dimensions] == ["requests"]
+        self._counts_requests = self._names == ("requests",)
         self._side_by_side = False  # whether attempts of one call run at the same time
         self._now = monotonic
         self._own_store = store is not None
@@ -126,7 +127,7 @@ class RateLimit(Layer):
     @property
     def needs_usage(self) -> bool:  # type: ignore[override]
         """Whether tokens are limited, so that those of streams are to be counted."""
-        return any(each.name != "requests" for each in self._dimensions)
+        return not self._counts_requests
 
     def join_stack(self, stack: Any) -> None:
         """Take clock and store from the stack this layer now belongs to.
@@ -288,10 +289,9 @@ class RateLimit(Layer):
         headers = attempt.headers
         if not headers:
             return
-        names = {each.name for each in self._dimensions}
         for found, remaining, reset in rate_limit_resets(headers, call.runtime.wall):
             dimension = found.replace("-", "_")
-            if self._follows and dimension in names:
+            if self._follows and dimension in self._names:
                 # At the start of a stream Anthropic has not counted its tokens; OpenAI counts all when it admits.
                 counted = not open_stream or dimension == "requests" or f"x-ratelimit-reset-{found}" in headers
                 limit = _limit(headers, found)
