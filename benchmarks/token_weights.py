@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import tiktoken
 
-from agentprod.budget.text_classes import FEATURES, count_features
+from agentprod.budget.text_classes import FEATURES, TextClasses
 
 PACKAGE = Path(__file__).parent.parent / "src" / "agentprod" / "budget"
 ENCODINGS = ("o200k_base", "cl100k_base")
@@ -38,7 +38,8 @@ def main() -> None:
     for name in ENCODINGS:
         encoding = tiktoken.get_encoding(name)
         counts = {c: np.array([len(encoding.encode_ordinary(t)) for t in texts]) for c, texts in corpora.items()}
-        rows = {c: np.array([count_features(t, *hanzi[name]) for t in texts]) for c, texts in corpora.items()}
+        classes = TextClasses(*(codes.tolist() for codes in hanzi[name]))
+        rows = {c: np.array([classes.count(t) for t in texts]) for c, texts in corpora.items()}
         weights[name] = fit([(rows[c], counts[c]) for c in corpora if not c.endswith("_test")])
         print(f"{name}: error of the estimate, percent")
         for corpus in corpora:

@@ -5,14 +5,12 @@ The counts are what byte-pair encodings split text by, so that a weighted sum of
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+import re
+from collections import Counter
+from collections.abc import Iterable
+from itertools import groupby, pairwise
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-__all__ = ["FEATURES", "count_features"]
+__all__ = ["FEATURES", "TextClasses"]
 
 FEATURES = (
     "words",
@@ -51,26 +49,18 @@ FEATURES = (
     "other symbols",
     "emoji and beyond",
 )
-"""What `count_features` counts, in order."""
+"""What `TextClasses.count` counts, in order."""
 
-_SPACE, _LINE, _LOWER, _UPPER, _DIGIT, _MARK, _HANZI, _RARE, _WIDE, _KANA, _HANGUL = range(11)
-_ACCENTED, _GREEK, _CYRILLIC, _SEMITIC, _DEVANAGARI, _INDIC, _THAI, _SYMBOL, _ASTRAL = range(11, 20)
+# Each character of a text is written as the letter of its kind; the rest is counting and matching in what that gives.
+_SPACE, _LINE, _LOWER, _UPPER, _DIGIT, _MARK, _HANZI, _RARE, _WIDE, _KANA, _HANGUL = "snludmhrwkg"
+_ACCENTED, _GREEK, _CYRILLIC, _SEMITIC, _DEVANAGARI, _INDIC, _THAI, _SYMBOL = "aeyjvito"
+_SCRIPTS = (
+    *(_WIDE, _KANA, _HANGUL, _GREEK, _CYRILLIC, _SEMITIC, _DEVANAGARI, _INDIC, _THAI),
+    _SYMBOL,
+)
 
 # English prose is about a third function words, and its words are more often one token than other languages' words.
-_FUNCTION_WORDS = (
-    " the ",
-    " of ",
-    " and ",
-    " to ",
-    " in ",
-    " a ",
-    " is ",
-    " for ",
-    " that ",
-    " you ",
-    " with ",
-    " on ",
-)
+_FUNCTION_WORDS = " the , of , and , to , in , a , is , for , that , you , with , on ".split(",")
 _ENGLISH_SHARE = 0.12
 
 _BLOCKS = (
@@ -91,163 +81,126 @@ _BLOCKS = (
     (0xFF00, 0xFF61, _WIDE),
 )
 _WIDE_MARKS = "，。、；：？！“”‘’（）《》【】—…·"
+_BRACKETS = "()[]{}\"'"
+
+# A capital after a small letter begins a word too: camelCase is two.
+_WORD = re.compile("u+[la]*|[la]+")
+_CAPITALS = re.compile("uu+")
+_DIGITS = re.compile("d+")
+_MARKS = re.compile("m+")
+_LINES = re.compile("n+")
+_BLANKS = re.compile("ss+")
+_HANZI_RUN = re.compile("[hr]{2,}")
+_ASTRAL = re.compile(r"[^\x00-\x7f]")
+_REPEATED = re.compile(r"([!-/:-@\[-`{-\x7f])\1+")
 
 
-def count_features(text: str, hanzi: NDArray[np.uint16], pairs: NDArray[np.uint32]) -> NDArray[np.float64]:
-    """Count what a text is made of.
+class TextClasses:
+    """Counts the classes of characters that one encoding treats alike.
 
     Args:
-        text: any text but an empty one, lone surrogates included.
-
         hanzi: code points of the hanzi that are one token.
 
-        pairs: sorted codes `first << 16 | second` of the pairs of hanzi that are one token.
-
-    Returns:
-        One count for each of `FEATURES`, shape `(len(FEATURES),)`.
+        pairs: codes `first << 16 | second` of the pairs of hanzi that are one token.
     """
-    import numpy as np
 
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    kinds = np.where(codes > 0xFFFF, np.uint8(_ASTRAL), _kinds(hanzi.tobytes())[codes & 0xFFFF])
-    before, after = np.empty_like(kinds), np.empty_like(kinds)
-    before[0] = after[-1] = _LINE
-    before[1:], after[:-1] = kinds[:-1], kinds[1:]
-    number = np.bincount(kinds, minlength=20)
+    def __init__(self, hanzi: Iterable[int], pairs: Iterable[int]) -> None:
+        self._kinds = _kinds(hanzi)
+        self._pairs = frozenset(chr(pair >> 16) + chr(pair & 0xFFFF) for pair in pairs)
 
-    letter, letter_before = _is_letter(kinds), _is_letter(before)
-    return np.array(
-        [
-            *_count_words(text, kinds, before, letter, letter_before, number[_ACCENTED]),
-            *_count_signs(text, codes, kinds, before, after, letter, letter_before),
-            number[_HANZI],
-            number[_RARE],
-            _paired(codes, kinds, pairs),
-            *number[[_WIDE, _KANA, _HANGUL, _GREEK, _CYRILLIC, _SEMITIC, _DEVANAGARI, _INDIC, _THAI, _SYMBOL, _ASTRAL]],
-        ],
-        dtype=np.float64,
-    )
+    def count(self, text: str) -> list[float]:
+        """Count what a text is made of.
+
+        Args:
+            text: any text, lone surrogates included.
+
+        Returns:
+            One count for each of `FEATURES`.
+        """
+        kinds = text.translate(self._kinds)  # a text is a table, too
+        return [
+            *_words(text, kinds),
+            *_signs(text, kinds),
+            kinds.count(_HANZI),
+            kinds.count(_RARE),
+            self._paired(text, kinds),
+            *map(kinds.count, _SCRIPTS),
+            0 if kinds.isascii() else len(_ASTRAL.findall(kinds)),
+        ]
+
+    def _paired(self, text: str, kinds: str) -> int:
+        """How many pairs of hanzi would be taken, left to right, without overlap."""
+        total, pairs = 0, self._pairs
+        if _HANZI not in kinds and _RARE not in kinds:
+            return 0
+        for run in _HANZI_RUN.finditer(kinds):
+            hanzi = text[run.start() : run.end()]
+            hits = [first + second in pairs for first, second in pairwise(hanzi)]
+            total += sum((len(list(group)) + 1) // 2 for is_pair, group in groupby(hits) if is_pair)
+        return total
 
 
-def _is_letter(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    letter: NDArray[np.bool_] = (kinds == _UPPER) | (kinds == _LOWER) | (kinds == _ACCENTED)
-    return letter
-
-
-def _count_words(
-    text: str,
-    kinds: NDArray[np.uint8],
-    before: NDArray[np.uint8],
-    letter: NDArray[np.bool_],
-    letter_before: NDArray[np.bool_],
-    accented: int,
-) -> list[Any]:
+def _words(text: str, kinds: str) -> list[float]:
     """Count words of letters, long ones, and those of languages with accents or other words than English."""
-    import numpy as np
-
-    upper = kinds == _UPPER
-    # A capital after a small letter begins a word too: camelCase is two.
-    starts = letter & (~letter_before | (upper & letter_before & (before != _UPPER)))
-    begins = np.flatnonzero(starts)
-    ends = np.flatnonzero(letter & ~np.append(letter[1:] & ~starts[1:], False))
-    lengths = ends - begins + 1
-    words = len(begins)
-    english = sum(text.count(word) for word in _FUNCTION_WORDS)
+    lengths = Counter(map(len, _WORD.findall(kinds)))
+    words, accented = lengths.total(), kinds.count(_ACCENTED)
+    english = sum(map(text.count, _FUNCTION_WORDS))
     in_accented = words * min(1.0, accented / (0.15 * words)) if words else 0.0
     foreign = words * max(0.0, 1.0 - english / (_ENGLISH_SHARE * words)) if words else 0.0
     return [
         words,
-        *(np.maximum(0, lengths - least).sum() for least in (4, 7, 12)),
-        np.count_nonzero(upper & (before == _UPPER)),
+        *(_beyond(least, lengths) for least in (4, 7, 12)),
+        sum([len(run) - 1 for run in _CAPITALS.findall(kinds)]),
         accented,
         in_accented,
         foreign - min(foreign, in_accented),
     ]
 
 
-def _count_signs(
-    text: str,
-    codes: NDArray[np.uint32],
-    kinds: NDArray[np.uint8],
-    before: NDArray[np.uint8],
-    after: NDArray[np.uint8],
-    letter: NDArray[np.bool_],
-    letter_before: NDArray[np.bool_],
-) -> list[Any]:
+def _signs(text: str, kinds: str) -> list[float]:
     """Count digits, marks and blanks, and where they touch each other and words."""
-    import numpy as np
-
-    digit, space, mark = kinds == _DIGIT, kinds == _SPACE, kinds == _MARK
-    digits, marks, blanks = _run_lengths(digit), _run_lengths(mark), _run_lengths(space)
+    marks = Counter(map(len, _MARKS.findall(kinds)))
     return [
-        ((digits + 2) // 3).sum(),
-        np.count_nonzero(space & (after == _DIGIT)),
-        len(marks),
-        np.maximum(0, marks - 1).sum(),
-        np.maximum(0, marks - 3).sum(),
-        np.count_nonzero(mark & ((after == _LOWER) | (after == _UPPER))),
-        np.count_nonzero(mark & (after == _LINE)),
+        sum([(len(run) + 2) // 3 for run in _DIGITS.findall(kinds)]),
+        kinds.count("sd"),
+        marks.total(),
+        _beyond(1, marks),
+        _beyond(3, marks),
+        kinds.count("ml") + kinds.count("mu"),
+        kinds.count("mn") + kinds.endswith(_MARK),
         text.count("_"),
-        np.count_nonzero(mark & _is_paired()[np.minimum(codes, 127)]),
-        np.count_nonzero(mark[1:] & (codes[1:] == codes[:-1])),
-        ((_run_lengths(kinds == _LINE) + 15) // 16).sum(),
-        ((blanks[blanks > 1] + 79) // 80).sum(),
-        np.count_nonzero((letter & (before == _DIGIT)) | (digit & letter_before)),
+        sum(map(text.count, _BRACKETS)),
+        sum([len(run[0]) - 1 for run in _REPEATED.finditer(text)]),
+        sum([(len(run) + 15) // 16 for run in _LINES.findall(kinds)]),
+        sum([(len(run) + 79) // 80 for run in _BLANKS.findall(kinds)]),
+        sum(map(kinds.count, ("dl", "du", "da", "ld", "ud", "ad"))) if _DIGIT in kinds else 0,
     ]
 
 
-def _run_lengths(inside: NDArray[np.bool_]) -> NDArray[Any]:
-    """The lengths of the runs of true values."""
-    import numpy as np
-
-    edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
-    return edges[1::2] - edges[::2]
+def _beyond(least: int, lengths: Counter[int]) -> int:
+    """What is longer than so much, in all."""
+    return sum([(length - least) * times for length, times in lengths.items() if length > least])
 
 
-def _paired(codes: NDArray[np.uint32], kinds: NDArray[np.uint8], pairs: NDArray[np.uint32]) -> int:
-    """How many pairs of hanzi would be taken, left to right, without overlap."""
-    import numpy as np
-
-    if len(codes) < 2 or not ((kinds == _HANZI) | (kinds == _RARE)).any():
-        return 0
-    found = (codes[:-1] << np.uint32(16)) | codes[1:]
-    place = np.searchsorted(pairs, found)
-    place[place == len(pairs)] = 0
-    runs = _run_lengths(pairs[place] == found)
-    return int(((runs + 1) // 2).sum())
-
-
-@cache
-def _is_paired() -> NDArray[np.bool_]:
-    import numpy as np
-
-    paired = np.zeros(128, np.bool_)
-    paired[[ord(char) for char in "()[]{}\"'"]] = True
-    return paired
-
-
-@cache
-def _kinds(hanzi: bytes) -> NDArray[np.uint8]:
-    """The kind of every code point below 65,536."""
-    import numpy as np
-
-    kinds = np.full(0x10000, _SYMBOL, np.uint8)
-    for code in range(128):
-        char = chr(code)
-        if char.islower():
-            kind = _LOWER
-        elif char.isupper():
-            kind = _UPPER
-        elif char.isdigit():
-            kind = _DIGIT
-        elif char in "\r\n":
-            kind = _LINE
-        else:
-            kind = _SPACE if char.isspace() or code < 32 else _MARK
-        kinds[code] = kind
+def _kinds(hanzi: Iterable[int]) -> str:
+    """The kind of every code point below 65,536; those beyond stay what they are in a translation."""
+    kinds = [_ascii_kind(chr(code)) for code in range(128)] + [_SYMBOL] * (0x10000 - 128)
     for start, stop, kind in _BLOCKS:
-        kinds[start:stop] = kind
-    kinds[[0xA0, 0x3000]] = _SPACE
-    kinds[[ord(char) for char in _WIDE_MARKS]] = _WIDE
-    kinds[np.frombuffer(hanzi, np.uint16)] = _HANZI
-    return kinds
+        kinds[start:stop] = [kind] * (stop - start)
+    for code in (0xA0, 0x3000):
+        kinds[code] = _SPACE
+    for mark in _WIDE_MARKS:
+        kinds[ord(mark)] = _WIDE
+    for code in hanzi:
+        kinds[code] = _HANZI
+    return "".join(kinds)
+
+
+def _ascii_kind(char: str) -> str:
+    if char.isalpha():
+        return _LOWER if char.islower() else _UPPER
+    if char.isdigit():
+        return _DIGIT
+    if char in "\r\n":
+        return _LINE
+    return _SPACE if char.isspace() or char < " " else _MARK
