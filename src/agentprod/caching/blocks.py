@@ -29,16 +29,18 @@ class Block:
         dims: length of a vector.
 
         limit: rows at most.
+
+        room: rows to begin with.
     """
 
     __slots__ = ("_bounds", "_codes", "_limit", "_scales", "count")
 
-    def __init__(self, dims: int, limit: int) -> None:
+    def __init__(self, dims: int, limit: int, room: int = 1) -> None:
         import numpy as np
 
         self._limit = limit
-        self._codes: NDArray[np.int16] = np.empty((1, dims), dtype=np.int16)
-        self._scales: Array = np.empty(1, dtype=np.float32)
+        self._codes: NDArray[np.int16] = np.empty((room, dims), dtype=np.int16)
+        self._scales: Array = np.empty(room, dtype=np.float32)
         self._bounds: Array | None = None
         self.count = 0
 

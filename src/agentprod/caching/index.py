@@ -126,7 +126,9 @@ class PrunedIndex(Generic[T]):
                 replaced, self._items[row] = self._items[row], item
                 return replaced
             if not self._blocks or self._blocks[-1].count == _BLOCK_ROWS:
-                self._blocks.append(Block(self._dims, _BLOCK_ROWS))
+                # Only the first one grows by and by: what growing leaves behind is an eighth of a large index, and
+                # room that is not written to yet takes no memory.
+                self._blocks.append(Block(self._dims, _BLOCK_ROWS, room=_BLOCK_ROWS if self._blocks else 1))
             self._blocks[-1].append(vector, self._directions)
             self._rows[key] = len(self._items)
             self._keys.append(key)
