@@ -247,3 +247,12 @@ def test_a_name_is_found_behind_a_word_that_has_left() -> None:
         assert "[[PERSON_1]]" in whole
         for size in (1, 5, 64):
             assert stream_of(WEAK, [text[at : at + size] for at in range(0, len(text), size)], "output") == whole
+
+
+@pytest.mark.parametrize("text", ["密码１：２：：３x9Qz, ok", "curl -u a:１：２：：３ ok"])
+def test_a_colon_between_full_width_digits_is_part_of_the_word(text: str) -> None:
+    """Also where only secrets are looked for."""
+    whole = KEYS.scrub(text, Vault(), direction="output").text
+    assert "[SECRET]" in whole
+    for size in (1, 2, 3):
+        assert stream_of(KEYS, [text[at : at + size] for at in range(0, len(text), size)], "output") == whole

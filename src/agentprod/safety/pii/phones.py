@@ -31,6 +31,7 @@ _SHAPELESS = re.compile(
     r"(?:[2-79][0-9]?|1[0-9])(?![0-9])|[1-9](?:[0-9]{5,9}|[0-9]{13,})(?![0-9]|[ .\-/()（）]{1,3}[0-9])"
 )
 """Digits with which nothing begins that is known by its shape: one or two, or all of a number that does not fit."""
+_TWO_BRACKETS = re.compile("[0-9]+[)）][(（]")
 _OPENERS = frozenset("(（+")
 _BRACKETS = ("((", "（(", "(（", "（（")
 _RUNS_ON = re.compile(r"(?!x[0-9]|ext)[0-9A-Za-z_]")
@@ -105,10 +106,14 @@ def _strong(text: str, at: int) -> Span | None:
             begin -= 1
     span = None
     first = text[at]
-    if begin < at or first == "0" or text[at - 2 : at] == "+ ":
+    plus = "+" in text[max(0, min(begin, at - 2)) : at]
+    if begin < at or first == "0" or plus:
         if not _SIX_DIGITS.match(text, at):
             return None
-        span = _international(text, begin, at)
+        if plus or text.startswith(("00", "011"), at):
+            span = _international(text, begin, at)
+        elif _TWO_BRACKETS.match(text, at):
+            return None
     if not span and first in "18":
         span = _mobile(text, at)
     return span or _shaped(text, begin, at)

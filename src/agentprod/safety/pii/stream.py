@@ -33,10 +33,10 @@ _TOKEN = (
     "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 )
 _TOKEN_RUN = re.compile(f"[{_TOKEN}]*")
-_ASCII_RUN = re.compile("[!-~]*")
+_ASCII_RUN = re.compile("[!-~：]*")
 _PROVINCE = re.compile("[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼]")
 _ONLY_TOKEN = re.compile(f"[{_TOKEN}]+")
-_ONLY_ASCII = re.compile("[!-~]+")
+_ONLY_ASCII = re.compile("[!-~：]+")
 _LAST_WORD = re.compile("(?:[0-9](?:st|nd|rd|th)|(?<![A-Za-z])[A-Za-z]+)\\Z", re.IGNORECASE)
 _FIRST_WORD = re.compile("[A-Za-z]+")
 _OTHER_SCRIPT = re.compile(f"[{SPACED_SCRIPTS}]")
