@@ -34,8 +34,7 @@ from agentprod.reliability.line import Line, Ticket, Wakeable, wake
 
 __all__ = ["Dimension", "Gcra", "Reservation", "Shortage", "Ticket", "Wakeable"]
 
-_KEPT = 64
-"""Reservations that may wait for somebody to note that their calls have ended."""
+_KEPT = 64  # reservations that may wait for somebody to note that their calls have ended
 
 
 class Reservation:
@@ -255,6 +254,12 @@ class Gcra:
         with self._lock:
             return {bucket.name: bucket.burst - bucket.level(now) for bucket in self.buckets}
 
+    def in_flight(self) -> int:
+        """Return how many reservations nobody has settled."""
+        with self._lock:
+            self._note_kept()
+            return len(self.reservations)
+
     def waiting(self) -> int:
         """Return how many stand in line."""
         with self._lock:
@@ -325,11 +330,12 @@ class Gcra:
     def _is_blocked(self, costs: Sequence[float], now: float) -> bool:
         return any(cost > 0 and each.blocked_until > now for each, cost in zip(self.buckets, costs, strict=True))
 
+    def _note_kept(self) -> None:
+        while self._kept:
+            self._settle(self._kept.pop(), 0.0, None)
+
     def _sweep(self, now: float) -> None:
-        kept = self._kept[:]
-        del self._kept[: len(kept)]
-        for reservation in kept:
-            self._settle(reservation, now, None)
+        self._note_kept()
         while self.reservations and (oldest := next(iter(self.reservations))).at + self.lease <= now:
             del self.reservations[oldest]
             for bucket, cost in zip(self.buckets, oldest.costs, strict=True):
