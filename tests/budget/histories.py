@@ -124,6 +124,13 @@ def asks_of(items: list[Any]) -> list[Any]:
 
 
 def has_lost(items: list[Any], left: list[Any], *, clamped: bool) -> bool:
-    """Whether the system prompts or the last ask are gone; a clamped ask has another text."""
-    ask = asks_of(items)[-1]
-    return systems_of(left) != systems_of(items) or not (asks_of(left) if clamped else ask in left)
+    """Whether system prompts or the last ask are gone; a clamped ask has another text, a retold call may join it."""
+    ask = said_in(asks_of(items)[-1])
+    is_there = any(item.get("role") == "user" and (clamped or ask in said_in(item)) for item in left)
+    return systems_of(left) != systems_of(items) or not is_there
+
+
+def said_in(item: Any) -> str:
+    """The text of a message, without results of tools."""
+    content = item["content"]
+    return content if isinstance(content, str) else "\n".join(block.get("text", "") for block in content)
