@@ -2,7 +2,7 @@
 
 A cache asks a threshold question, and that can be pruned: for any orthonormal directions R, with h(x) = x R and the
 rest of x having length r(x), the Cauchy-Schwarz inequality gives cos(q, x) <= h(q) h(x) + r(q) r(x). One product over
-32 numbers per row finds the few rows whose bound reaches the threshold; only those are scored in full. The answer is
+36 numbers per row finds the few rows whose bound reaches the threshold; only those are scored in full. The answer is
 exact for every R; principal directions of the stored vectors only make the bound tight.
 """
 
@@ -29,7 +29,7 @@ _FIRST_FIT = 256
 
 _REFIT_FACTOR = 8
 _ROUNDING = 1e-5
-"""More than float32 can take from a bound: 32 products below 1, each off by 6e-8 at most."""
+"""More than float32 can take from a bound: 36 products below 1, each off by 6e-8 at most."""
 
 
 class Neighbour(NamedTuple, Generic[T]):
@@ -75,7 +75,7 @@ class PrunedIndex(Generic[T]):
     """An exact index in numpy, thread-safe, for up to some millions of vectors.
 
     Vectors are kept as 16-bit integers with one scale each, which is off by 2e-6 in a cosine (float16: 4e-5);
-    similarities are exact for the vectors so kept. 384 dimensions take 900 bytes per item, besides its key and the
+    similarities are exact for the vectors so kept. 384 dimensions take 916 bytes per item, besides its key and the
     item itself.
 
     Args:
@@ -84,7 +84,7 @@ class PrunedIndex(Generic[T]):
 
     def __init__(self, dims: int) -> None:
         self._dims = dims
-        self._heads = min(31, dims // 8)
+        self._heads = min(35, dims // 8)
         self._slack = _ROUNDING + math.sqrt(dims) / 65_534  # the integers are off by half of 1/32,767 each
         self._directions: NDArray[np.float32] | None = None
         self._next_fit = _FIRST_FIT
