@@ -411,7 +411,7 @@ def test_what_was_used_as_booked_is_no_longer_in_flight() -> None:
     for _ in range(200):
         gcra.keep(take(gcra, 60.0, 1))
     assert len(gcra.reservations) < 100
-    assert gcra.in_flight() == 0
+    assert gcra.in_flight(60.0) == 0
     assert gcra.remaining(60.0)["a"] == pytest.approx(800)
 
 

@@ -71,7 +71,7 @@ class Onion:
             "calls": len(set(draining.tasks) - self.before[1]),
             "streams": len(set(open_streams()) - self.before[0]),
             "running": len(self.started) - self.ended,
-            "reservations": 0 if gcra is None else gcra.in_flight(),
+            "reservations": 0 if gcra is None else gcra.in_flight(self.limit._now()),
             "in line": 0 if gcra is None else gcra.waiting(),
             "leases": sum(len(circuit.machine._leases) for _, circuit in self.breaker._circuits._known.items()),
             "tasks": len(asyncio.all_tasks()) - 1,

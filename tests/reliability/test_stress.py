@@ -98,7 +98,7 @@ class Service:
         assert circuit["failures"] == self.failed
         assert sum(1e6 - left for left in self.budget.snapshot().values()) == self.failed
         assert limit["waiting"] == 0
-        assert gcra.in_flight() == 0
+        assert gcra.in_flight(self.limit._now()) == 0
         assert [bucket.in_flight for bucket in gcra.buckets] == [0, 0]
         assert not set(open_streams()) - self.streams_before
 

@@ -254,10 +254,10 @@ class Gcra:
         with self._lock:
             return {bucket.name: bucket.burst - bucket.level(now) for bucket in self.buckets}
 
-    def in_flight(self) -> int:
+    def in_flight(self, now: float) -> int:
         """Return how many reservations nobody has settled."""
         with self._lock:
-            self._note_kept()
+            self._sweep(now)
             return len(self.reservations)
 
     def waiting(self) -> int:
@@ -330,12 +330,9 @@ class Gcra:
     def _is_blocked(self, costs: Sequence[float], now: float) -> bool:
         return any(cost > 0 and each.blocked_until > now for each, cost in zip(self.buckets, costs, strict=True))
 
-    def _note_kept(self) -> None:
-        while self._kept:
-            self._settle(self._kept.pop(), 0.0, None)
-
     def _sweep(self, now: float) -> None:
-        self._note_kept()
+        while self._kept:
+            self._settle(self._kept.pop(), now, None)
         while self.reservations and (oldest := next(iter(self.reservations))).at + self.lease <= now:
             del self.reservations[oldest]
             for bucket, cost in zip(self.buckets, oldest.costs, strict=True):
