@@ -50,6 +50,7 @@ SCENARIOS: dict[int, dict[str, tuple[str, ...]]] = {
     6: {
         "test_canaries": (
             "test_nothing_leaves_with_an_sdk_client",
+            "test_nothing_leaves_with_other_apis",
             "test_nothing_leaves_with_a_function",
             "test_without_capture_not_even_names_leave",
         )
@@ -61,7 +62,10 @@ SCENARIOS: dict[int, dict[str, tuple[str, ...]]] = {
         "test_tracer_metrics": ("test_an_unknown_price_is_counted_as_such",),
         "test_card": ("test_unknown_cost_is_not_zero",),
     },
-    10: {"test_metrics": ("test_labels_stay_bounded_whatever_callers_make_up",)},
+    10: {
+        "test_metrics": ("test_labels_stay_bounded_whatever_callers_make_up",),
+        "../../benchmarks/telemetry_parts": ("junk",),
+    },
     11: {"test_prometheus_rules": (), "../e2e/prometheus": ("main",)},
     12: {
         "test_alerts": (
@@ -75,7 +79,8 @@ SCENARIOS: dict[int, dict[str, tuple[str, ...]]] = {
         "test_scenarios": (
             "test_13_an_exporter_that_hangs_is_not_waited_for",
             "test_13_the_process_ends_though_telemetry_hangs",
-        )
+        ),
+        "../../benchmarks/telemetry": ("unreachable",),
     },
     14: {
         "test_notebook": ("test_the_card", "test_one_row_per_call", "test_top_level_await", "test_many_items"),
