@@ -109,3 +109,10 @@ def test_a_version_of_four_parts_is_no_address(word: str) -> None:
 def test_what_ends_within_an_address_is_read_to_its_end(text: str) -> None:
     """Nothing is looked for behind the last character."""
     assert "MAC" not in entities(text)
+
+
+@pytest.mark.parametrize("text", ["MAC: A45E60C2110F", '{"mac": "a45e60c2110f"}', "物理地址a45e60c2110f"])
+def test_twelve_digits_named_a_mac_address_are_one(text: str) -> None:
+    """Without separators the word decides."""
+    assert [value.lower() for _, value in found(text)] == ["a45e60c2110f"]
+    assert entities("commit a45e60c2110f of the machine") == entities("the mac has 123 abcdefabcdef") == set()

@@ -132,6 +132,7 @@ def test_a_key_in_the_path_of_an_address_is_no_telephone() -> None:
     """Unless the path calls it one."""
     assert entities("https://shop.example/items/0642004048?t=1") == set()
     assert found("https://api.example/phone/0642004048") == [("PHONE", "0642004048")]
+    assert found("https://wa.me/4917112345678?text=hi") == [("PHONE", "4917112345678")]
 
 
 @pytest.mark.parametrize(

@@ -119,11 +119,13 @@ _MAC = re.compile(
 _MAC_DOTTED = re.compile(r"\.(?<=[0-9A-Fa-f]{4}\.)[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![0-9A-Za-z]|\.[0-9A-Fa-f])")
 _GOES_ON = re.compile(r"[0-9A-Za-z_]\Z|(?<![0-9A-Za-z])[0-9A-Fa-f]{1,4}[:\-.]\Z")
 _GLUED_MAC = re.compile(r"(?<![a-z])(?:mac|addr|address|ether)\Z", re.IGNORECASE)
+_BARE_MAC = re.compile("(?<![0-9A-Za-z])(?=[A-Fa-f]*[0-9])[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
+_MAC_GATES = ("mac", "Mac", "MAC", "物理地址", "硬件地址")
 _MAC_WORD = re.compile(r"(?:(?<![a-z])mac(?![a-z])|ether|物理地址|硬件地址).{0,16}\Z", re.IGNORECASE)
 
 
 def mac_addresses(text: str, start: int = 0) -> Iterator[Span]:
-    """Yield MAC addresses (IEEE 802 EUI-48 and EUI-64): colons, hyphens or Cisco's dotted form."""
+    """Yield MAC addresses (IEEE 802 EUI-48 and EUI-64): colons, hyphens, Cisco's dotted form, or a word before them."""
     for pattern, width, marks, least in ((_MAC, 2, ":-", 5), (_MAC_DOTTED, 4, ".", 2)):
         if not any(text.count(mark, start) >= least for mark in marks):
             continue
@@ -137,6 +139,10 @@ def mac_addresses(text: str, start: int = 0) -> Iterator[Span]:
             if digits_only and match[0][0] != ":" and not _MAC_WORD.search(before):
                 continue
             yield Span(begin, match.end(), "MAC", 0.9)
+    if any(map(text.__contains__, _MAC_GATES)):
+        for match in _BARE_MAC.finditer(text, start):
+            if _MAC_WORD.search(text[max(0, match.start() - 20) : match.start()]):
+                yield Span(*match.span(), "MAC", 0.85)
 
 
 _URL = re.compile(r"://[A-Za-z0-9\[][!#-&(-;=?-_a-~\u00c0-\u024f]{1,2000}")

@@ -9,7 +9,7 @@ from agentprod.safety.pii.keywords import Keywords
 __all__ = ["ADJACENT", "EXTENSION", "GLUED", "LABEL", "STRONG", "UNIT", "WORDS"]
 
 _STRONG = (
-    "phone mobile cellular hotline landline whatsapp voicemail telefon teléfono télefon "
+    "phone mobile cellular hotline landline whatsapp wa.me voicemail telefon teléfono télefon "
     "telefoon móvil celular cellulare "
     "telemóvel mobiltelefon mobiel rufnummer телефон мобильн 電話 携帯 ファックス 전화 핸드폰 휴대폰 연락처 电话 "
     "τηλέφωνο मोबाइल फोन फ़ोन هاتف جوال טלפון נייד โทร điện 手机 座机 固话 传真 热线 联系方式 致电 来电 拨打 同号"
