@@ -204,7 +204,7 @@ def conversation(texts: list[str], count: int, size: int = 4096) -> list[dict[st
 
 def whole_stack(corpora: dict[str, list[str]]) -> None:
     """Time a call with all safety layers, of a request nobody has seen before, and of its next turn."""
-    answer = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Fine."}}]}
+    answer: dict[str, object] = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Fine."}}]}
 
     def completion(model: str, messages: list[dict[str, str]]) -> dict[str, object]:
         return answer
