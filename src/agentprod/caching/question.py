@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentprod.caching.query_text import tidy
-from agentprod.dialects.function import to_json
+from agentprod.dialects.function import Arguments, to_json
 
 if TYPE_CHECKING:
     from agentprod.caching.embedding import Reading
@@ -64,6 +64,8 @@ def split(call: Call, query: Callable[[Call], str] | None) -> Split | None:
     Raises:
         TypeError: `query` returned no `str`.
     """
+    if isinstance(call.request, Arguments):
+        call = call.replace(request=call.request.bound())
     whole = call.dialect.last_user_text(call.request)
     if query is None:
         return None if whole is None else Split(tidy(whole), call.replace(request=_with_gap(call, whole, _GAP)))

@@ -78,7 +78,7 @@ class EntityGuard:
         else:
             capitals = sentence.plain[1:] != sentence.plain[1:].lower()
             found |= (set(_capitalised(sentence.tokens)) if capitals else set()) - named
-        if any(map(_is_letter, sentence.words)):
+        if 1 in map(len, sentence.words):
             found |= set(_letters(sentence.tokens))
         persons = set(_persons(sentence.plain, sentence.known_words)) if sentence.chinese else ()
         items = [*sorted(known), *sorted(f"={name}" for name in found if name), *sorted(f"@{name}" for name in persons)]
@@ -104,10 +104,6 @@ def _capitalised(tokens: list[Token]) -> Iterator[str]:
         capital = any(map(str.isupper, token.surface))
         if capital and len(word) > 1 and "'" not in word and word not in _NO_NAMES:
             yield word
-
-
-def _is_letter(word: str) -> bool:
-    return len(word) == 1
 
 
 def _letters(tokens: list[Token]) -> Iterator[str]:

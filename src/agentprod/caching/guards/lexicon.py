@@ -12,8 +12,8 @@ from agentprod.caching.guards.words_en import stem
 
 __all__ = ["ChineseLexicon", "EnglishLexicon", "Hit", "chinese_lexicon", "english_lexicon"]
 
-_LONGEST_PHRASE = 5
-_NOTHING: tuple[tuple[int, int], ...] = ()
+Marks = tuple[tuple[int, int], ...]
+"""Which values of which contrast sets a phrase is."""
 
 
 class Hit(NamedTuple):
@@ -42,22 +42,26 @@ class EnglishLexicon:
     """Words and phrases by their stems; a phrase and the words in it are all reported."""
 
     def __init__(self) -> None:
-        self._sets: dict[str, tuple[tuple[int, int], ...]] = {}
-        self._names: dict[str, tuple[tuple[int, int], ...]] = {}
+        self._sets: dict[str, Marks] = {}
+        self._exact: dict[str, Marks] = {}
+        self._names: dict[str, Marks] = {}
+        self._longest: dict[str, int] = {}
         self._complementary = _complementary("contrasts_en")
         for group, value, term in _read_sets("contrasts_en", "kinds_en"):
-            exact = term.startswith("=")
-            _add(
-                self._sets,
-                term if exact else " ".join(stem(word) for word in term.replace("-", " ").split()),
-                (group, value),
-            )
+            if term.startswith("="):
+                self._add(self._exact, term.removeprefix("=").split(" "), (group, value))
+            else:
+                self._add(self._sets, [stem(word) for word in term.replace("-", " ").split()], (group, value))
         for value, name in _read_names("names_en"):
             words = name.replace(".", "").replace("-", " ").split()
-            _add(self._names, " ".join(word.removesuffix("'s") for word in words), (-1, value))
-        first_words = [phrase.removeprefix("=").partition(" ") for phrase in (*self._sets, *self._names)]
-        self._beginnings = frozenset(first for first, _, _ in first_words)
-        self._first_words = frozenset(first for first, space, _ in first_words if space)
+            self._add(self._names, [word.removesuffix("'s") for word in words], (-1, value))
+
+    def _add(self, phrases: dict[str, Marks], words: list[str], mark: tuple[int, int]) -> None:
+        phrase = " ".join(words)
+        marks = phrases.get(phrase, ())
+        if mark not in marks:
+            phrases[phrase] = (*marks, mark)
+        self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
 
     def find(self, words: Sequence[str], stems: Sequence[str]) -> list[Hit]:
         """Return what a text holds.
@@ -71,26 +75,18 @@ class EnglishLexicon:
         covered: dict[int, int] = {}
         bare = [word.removesuffix("'s") for word in words]
         for start, (word, root) in enumerate(zip(bare, stems, strict=True)):
-            if word not in self._beginnings and root not in self._beginnings:
-                continue
-            longest = _LONGEST_PHRASE if word in self._first_words or root in self._first_words else 1
+            longest = max(self._longest.get(word, 0), self._longest.get(root, 0))
             for end in range(min(start + longest, len(words)), start, -1):
-                name = " ".join(bare[start:end]) if end > start + 1 else word
-                phrase = " ".join(stems[start:end]) if end > start + 1 else root
-                marks = self._sets.get(phrase, _NOTHING) + self._names.get(name, _NOTHING)
-                marks += self._sets.get(f"={name}", _NOTHING)
+                name, phrase = word, root
+                if end > start + 1:
+                    name, phrase = " ".join(bare[start:end]), " ".join(stems[start:end])
+                marks = (*self._sets.get(phrase, ()), *self._names.get(name, ()), *self._exact.get(name, ()))
                 for group, value in marks:
                     if end > covered.get(group, 0):
                         found.append(Hit(group, value, name, start, group in self._complementary))
                 for group, _ in marks:
                     covered[group] = max(end, covered.get(group, 0))
         return found
-
-
-def _add(phrases: dict[str, tuple[tuple[int, int], ...]], phrase: str, mark: tuple[int, int]) -> None:
-    marks = phrases.get(phrase, _NOTHING)
-    if mark not in marks:
-        phrases[phrase] = (*marks, mark)
 
 
 class ChineseLexicon:
