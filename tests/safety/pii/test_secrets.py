@@ -80,3 +80,18 @@ def test_a_private_key_cut_off_is_found_as_far_as_it_goes() -> None:
 def test_a_word_of_many_names_is_read_a_bounded_number_of_times() -> None:
     """Sixteen names inside one word are enough to decide about it."""
     assert entities("token=a" * 400 + "token=a1b2c3d4e5f6x") <= {"SECRET"}
+
+
+@pytest.mark.parametrize(
+    ("text", "password"),
+    [
+        ("mysql://root:P@ssw0rd!!4@db:3306/x", "P@ssw0rd!!4"),
+        ("amqp://a:p@s5@h/v", "p@s5"),
+        ("https://u:pw12@host.com,bob@x.org", "pw12"),
+        ("http://a:b1c2@例子.中国/", "b1c2"),
+        ("redis://:s3cr3t@[::1]:6379", "s3cr3t"),
+    ],
+)
+def test_a_password_in_an_address_ends_before_its_host(text: str, password: str) -> None:
+    """It may hold an unescaped `@`."""
+    assert ("SECRET", password) in found(text)

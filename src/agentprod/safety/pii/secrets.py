@@ -91,7 +91,11 @@ def open_private_key(text: str, start: int) -> int:
     return size if decided or size - dash > 80 else at
 
 
-_URL_PASSWORD = re.compile(r"://[!#-&(-.0-9;=?A-Z\\\^-~]{0,64}:([!#-&(-.0-9;=?A-~]{2,128})@(?=[A-Za-z0-9\[])")
+_URL_PASSWORD = re.compile(
+    r"://[!#-&(-.0-9;=?A-Z\\\^-~]{0,64}:([!#-&(-.0-9;=?-~]{2,128}?)@"
+    # A password may hold an unescaped @; what follows the last one is a host.
+    r"(?=[\w\[][\w.\-\]]{0,253}(?![\w.\-@!$*+=^~]))"
+)
 
 
 def url_passwords(text: str, start: int = 0) -> Iterator[Span]:
