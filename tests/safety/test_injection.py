@@ -122,7 +122,7 @@ def test_thresholds_are_the_callers() -> None:
 
 @pytest.mark.skipif(not DATA.is_file(), reason="AGENTPROD_DATA is not set: the development set is left out")
 def test_the_development_set() -> None:
-    """Attacks named so in CyberSecEval 17 of 100, jailbreaks 60 of 100; prompts with trigger words at most 5 of 100."""
+    """A14: attacks named so in CyberSecEval 17 of 100, jailbreaks 60 of 100; prompts with trigger words at most 5 of 100."""
     rows = [json.loads(line) for line in DATA.read_text("utf-8").splitlines()]
 
     def flagged(beginning: str, label: int) -> float:

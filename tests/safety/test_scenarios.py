@@ -2,7 +2,8 @@
 
 A1 to A6 (quality) are measured by `benchmarks/safety_quality.py` and bounded in `pii/test_quality.py` and
 `pii/test_secrets.py`; A9 and the canaries are in `clients/test_pii.py`, A10 in `test_scrub_pii.py`, A14 in
-`test_injection.py`, A15 in `tools/test_guard.py`, A16 with the audit log.
+`test_injection.py`, A15 in `tools/test_guard.py`, A16 in `telemetry/test_audit.py`. A7, A8, A9 and A11 at their full
+size: `benchmarks/safety_scenarios.py`.
 """
 
 from __future__ import annotations

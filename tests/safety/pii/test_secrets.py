@@ -20,7 +20,7 @@ MIXED = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V2w3X4y5Z6A7b8C9d0E1f2G3h4"
     ],
 )  # fmt: skip
 def test_issued_keys_are_found_by_their_form(value: str) -> None:
-    """A vendor's mark is enough, wherever the key stands."""
+    """A6: a vendor's mark is enough, wherever the key stands."""
     assert entities(f"use {value} now") & {"SECRET"} == entities(f"密钥是{value}别外传") & {"SECRET"} == {"SECRET"}
 
 
