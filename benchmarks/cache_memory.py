@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from sys import getsizeof
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def per_entry(count: int) -> None:
     print("\n### Bytes of resident memory per entry\n")
     print("| cache | entries | all | of it the text asked | of it the reply | beside both |\n|---|---|---|---|---|---|")
     # Each in a process of its own: what one has freed, the other would take.
-    for name in ("Cache", "SemanticCache"):
+    for name in ("Cache", "SemanticCache", "SemanticCache, each in a partition of its own"):
         process = get_context("spawn").Process(target=fill, args=(name, count))
         process.start()
         process.join()
@@ -100,15 +101,16 @@ def per_entry(count: int) -> None:
 
 def fill(name: str, count: int) -> None:
     """Fill a cache with texts and replies that nothing else holds, and print what that took."""
-    caches = {
-        "Cache": lambda: ap.Cache(max_entries=count + FIRST, max_bytes=10**10, ttl=DAY),
-        "SemanticCache": lambda: ap.SemanticCache(max_entries=count + FIRST, embedder=Random(), ttl=DAY),
-    }
+    semantic, alone = name != "Cache", name.endswith("own")
+    cache: Any = ap.Cache(max_entries=count + FIRST, max_bytes=10**10, ttl=DAY)
+    if semantic:
+        by = (lambda call: str(asked[0])) if alone else "tenant"
+        cache = ap.SemanticCache(max_entries=count + FIRST, embedder=Random(), ttl=DAY, by=by)
 
     def answer_to(number: int) -> str:
         return f"Open the settings, choose entry {number}, and follow what is written there."
 
-    @caches[name]()
+    @cache
     def answer(prompt: str) -> str:
         return answer_to(asked[0])
 
@@ -126,7 +128,7 @@ def fill(name: str, count: int) -> None:
     used = (resident() - begun) * 2**20 / count
     reply = getsizeof(json.dumps(answer_to(count - 1)))
     # The exact cache keeps a digest instead of the text.
-    asked_text = getsizeof(text(count - 1)) if name == "SemanticCache" else 0
+    asked_text = getsizeof(text(count - 1)) if semantic else 0
     print(f"| {name} | {count:,} | {used:.0f} | {asked_text} | {reply} | {used - reply - asked_text:.0f} |", flush=True)
 
 

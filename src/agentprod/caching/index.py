@@ -82,6 +82,10 @@ class PrunedIndex(Generic[T]):
         dims: length of a vector.
     """
 
+    __slots__ = (
+        "_blocks", "_dims", "_directions", "_heads", "_items", "_keys", "_lock", "_next_fit", "_rows", "_slack",
+    )  # fmt: skip
+
     def __init__(self, dims: int) -> None:
         self._dims = dims
         self._heads = min(35, dims // 8)
