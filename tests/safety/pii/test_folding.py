@@ -65,3 +65,14 @@ def test_invisible_characters_are_stripped_from_text() -> None:
     """ASCII comes back as it is."""
     assert strip_invisible("a\u200bb\U000e0041c") == "abc"
     assert strip_invisible("abc") == "abc"
+
+
+def test_what_is_no_utf_8_stays_percent_encoded() -> None:
+    """An overlong form is not read as the character it would be."""
+    assert fold("a%C0%AEb").text == "a%C0%AEb"
+    assert fold("a%2Eb").text == "a.b"
+
+
+def test_a_full_width_colon_is_folded_between_digits_only() -> None:
+    """As in addresses and times; elsewhere it is the punctuation of Chinese text."""
+    assert fold("２４００：３２００：：１，电话：１３８").text == "2400:3200::1，电话：138"
