@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,11 +13,11 @@ import pytest
 
 import agentprod as ap
 from agentprod.budget.hidden_output import hidden_output
-from agentprod.stores import MemoryStore, SqliteStore
+from agentprod.stores import MemoryStore, SqliteStore, StoreUnavailable
 from agentprod.testing import Provider
 from agentprod.testing.behaviours.broken import cut
 from agentprod.testing.behaviours.content import ok
-from tests.budget.spending import HELLO, MODEL, remote, spent
+from tests.budget.spending import HELLO, MODEL, Remote, asks, remote, spent
 
 openai = pytest.importorskip("openai")
 anthropic = pytest.importorskip("anthropic")
@@ -171,46 +172,99 @@ def test_a_stream_that_breaks_is_billed_for_what_came(kind: str) -> None:
         assert settled(budget) == pytest.approx(billed(provider, kind, texts), rel=0.05)
 
 
-def test_a_call_cancelled_while_it_waits_keeps_its_input() -> None:
-    """Nobody knows whether the provider went on; what it had read is billed, and nothing stays held."""
-    budget = ap.TokenBudget(tokens=1_000_000, per="total")
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+@pytest.mark.parametrize("cancels", [1, 2])
+def test_a_call_cancelled_while_it_waits_keeps_its_input(store: str, cancels: int, tmp_path: Any) -> None:
+    """Nobody knows whether the provider went on; what it had read is billed, and nothing stays held.
 
-    @ap.Stack(budget)
-    async def ask(model: str, messages: Any, max_tokens: int) -> Any:
-        await asyncio.sleep(60)
+    Also where settling does I/O, and the task is cancelled once more while it waits for that.
+    """
+    kept = MemoryStore() if store == "memory" else SqliteStore(tmp_path / "b.db")
+    budget = ap.TokenBudget(tokens=1_000_000, per="total", store=kept)
 
     async def main() -> None:
+        sent = asyncio.Event()
+
+        @ap.Stack(budget)
+        async def ask(model: str, messages: Any, max_tokens: int) -> Any:
+            sent.set()
+            await asyncio.sleep(60)
+
         task = asyncio.create_task(ask(MODEL, PROMPT, 100))
-        while not (await budget.astatus())[0].held:
+        await sent.wait()
+        for _ in range(cancels):
+            task.cancel()
             await asyncio.sleep(0)
-        task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        while (await budget.astatus())[0].held:
+            await asyncio.sleep(0.001)
 
     asyncio.run(main())
     assert settled(budget) == ap.count_tokens(PROMPT, MODEL)
+    kept.close()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_call_cancelled_while_it_reserves_holds_nothing(fails: bool) -> None:
+    """The store may have reserved for it all the same: that is given back as soon as the store has answered."""
+
+    async def main() -> None:
+        reached, answers = asyncio.Event(), asyncio.Event()
+
+        class Slow(Remote):
+            async def areserve(self, *args: Any, **options: Any) -> Any:
+                found = self._inner.reserve(*args, **options)
+                reached.set()
+                await answers.wait()
+                if fails:
+                    self._inner.settle(args[0], args[1], None)
+                    raise StoreUnavailable("gone", retry_after=5)
+                return found
+
+        store: Any = Slow(MemoryStore())
+        budget = ap.TokenBudget(tokens=1_000_000, per="total", store=store)
+
+        @ap.Stack(budget)
+        async def ask(model: str, messages: Any, max_tokens: int) -> Any:
+            raise AssertionError("sent")
+
+        task = asyncio.create_task(ask(MODEL, PROMPT, 100))
+        await reached.wait()
+        assert spent(budget)[0][1] > 100
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        answers.set()
+        while spent(budget)[0][1]:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        assert spent(budget) == [(0, 0)]
+
+    asyncio.run(asyncio.wait_for(main(), 20))
 
 
 def test_an_abandoned_coroutine_settles_at_once() -> None:
     """Where nothing may be awaited any more, as at the end of a loop, settling does not wait either."""
     budget = ap.TokenBudget(tokens=1_000_000, per="total", store=remote(MemoryStore()))
 
-    class Never:
-        def __await__(self) -> Any:
-            yield None
-
-    @ap.Stack(budget)
-    async def ask(model: str, messages: Any, max_tokens: int) -> Any:
-        await Never()
-
     async def main() -> None:
-        coroutine = ask(MODEL, PROMPT, 100)
-        coroutine.send(None)
+        sent = asyncio.Event()
+
+        @ap.Stack(budget)
+        async def ask(model: str, messages: Any, max_tokens: int) -> Any:
+            sent.set()
+            await asyncio.sleep(60)
+
+        task = asyncio.create_task(ask(MODEL, PROMPT, 100))
+        await sent.wait()
         assert spent(budget)[0][1] > 100
-        coroutine.close()
+        task.get_coro().close()  # type: ignore[union-attr]
+        assert spent(budget) == [(ap.count_tokens(PROMPT, MODEL), 0)]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(main())
-    assert spent(budget) == [(ap.count_tokens(PROMPT, MODEL), 0)]
 
 
 def test_a_long_stream_renews_its_lease() -> None:
@@ -229,6 +283,48 @@ def test_a_long_stream_renews_its_lease() -> None:
     held = [spent(budget)[0][1] for _ in tell("go on")]
     assert held == [1] * len(CHUNKS)
     assert spent(budget) == [(1, 0)]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_lease_elsewhere_is_renewed_beside_the_stream(fails: bool) -> None:
+    """The stream does not wait for it, nor does it mind when the store does not answer."""
+    from agentprod.testing import FakeClock
+
+    clock, renewed = FakeClock(), threading.Event()
+
+    class Elsewhere(Remote):
+        def renew(self, *args: Any, **options: Any) -> Any:
+            renewed.set()
+            if fails:
+                raise StoreUnavailable("gone", retry_after=5)
+            return self._inner.renew(*args, **options)
+
+    store: Any = Elsewhere(MemoryStore(now=clock.monotonic))
+    budget = ap.TokenBudget(calls=1, per="total", lease=10, store=store)
+
+    @ap.Stack(budget, clock=clock)
+    def tell(prompt: str) -> Iterator[str]:
+        yield "one "
+        clock.advance(6)
+        yield "two "
+        yield "three"
+
+    assert "".join(tell("go on")) == "one two three"
+    assert renewed.wait(10)
+    assert spent(budget) == [(1, 0)]
+
+
+def test_a_store_that_goes_down_costs_no_answer() -> None:
+    """What the call used is not heard any more; its lease ends some day."""
+
+    class Dying(Remote):
+        def settle(self, *args: Any, **options: Any) -> Any:
+            raise StoreUnavailable("gone", retry_after=5)
+
+    store: Any = Dying(MemoryStore())
+    ask, sent = asks(ap.TokenBudget(usd=10, per="total", store=store))
+    assert ask()["choices"]
+    assert (sent.calls, spent(ap.TokenBudget(usd=10, per="total", store=store))) == (1, [(0.0, 1.0)])
 
 
 def test_usage_is_asked_for_and_hidden(provider: Provider) -> None:

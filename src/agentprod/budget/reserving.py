@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentprod.stores import Store, StoreUnavailable
@@ -75,7 +75,7 @@ class Reserving:
             else:
                 short = await runtime.run(
                     lambda: store.reserve(self.group, id, claims, lease=lease),
-                    lambda: store.areserve(self.group, id, claims, lease=lease),
+                    lambda: self._areserve(runtime, id, claims, lease),
                 )
         except StoreUnavailable:
             if self._share is None:
@@ -87,6 +87,29 @@ class Reserving:
             shares = [each if each.limit is None else each._replace(limit=int(each.limit * share)) for each in claims]
             short = store.reserve(self.group, id, shares, lease=lease)
         return Held(id, store) if short is None else short
+
+    async def _areserve(self, runtime: Runtime, id: str, claims: Sequence[Claim], lease: float) -> Exhausted | None:
+        """Reserve, and give it back where the call is cancelled before it hears of it."""
+        import asyncio
+
+        store = self.store
+        asked = asyncio.ensure_future(store.areserve(self.group, id, claims, lease=lease))
+        try:
+            return await asyncio.shield(asked)
+        except (asyncio.CancelledError, GeneratorExit):
+            coroutine = self._give_back(runtime, Held(id, store), asked)
+            try:
+                runtime.spawn(coroutine)
+            except RuntimeError:  # its loop is gone; the lease will end
+                coroutine.close()
+            raise
+
+    async def _give_back(self, runtime: Runtime, held: Held, asked: Awaitable[Exhausted | None]) -> None:
+        try:
+            if await asked is None:
+                await self.settle(runtime, held, None)
+        except StoreUnavailable:
+            _log.debug("the store did not say whether it reserved for a call that was cancelled")
 
     async def settle(self, runtime: Runtime, held: Held, used: Sequence[int] | None, *, beside: bool = False) -> str:
         """Replace what is held by what was used; `None` gives all of it back.
