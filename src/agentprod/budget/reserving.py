@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentprod.stores import Store, StoreUnavailable
@@ -89,27 +89,34 @@ class Reserving:
         return Held(id, store) if short is None else short
 
     async def _areserve(self, runtime: Runtime, id: str, claims: Sequence[Claim], lease: float) -> Exhausted | None:
-        """Reserve, and give it back where the call is cancelled before it hears of it."""
-        import asyncio
+        """Reserve beside the task: where it is cancelled meanwhile, what it never heard of is given back."""
+        store, waiter, is_gone = self.store, runtime.waiter(), False
+        answers: list[Exhausted | Exception | None] = []
 
-        store = self.store
-        asked = asyncio.ensure_future(store.areserve(self.group, id, claims, lease=lease))
-        try:
-            return await asyncio.shield(asked)
-        except (asyncio.CancelledError, GeneratorExit):
-            coroutine = self._give_back(runtime, Held(id, store), asked)
+        async def ask() -> None:
             try:
-                runtime.spawn(coroutine)
-            except RuntimeError:  # its loop is gone; the lease will end
-                coroutine.close()
-            raise
+                answers.append(await store.areserve(self.group, id, claims, lease=lease))
+            except Exception as error:
+                answers.append(error)
+            waiter.set()
+            if is_gone:
+                await give_back()
 
-    async def _give_back(self, runtime: Runtime, held: Held, asked: Awaitable[Exhausted | None]) -> None:
+        async def give_back() -> None:
+            if answers == [None]:
+                await self.settle(runtime, Held(id, store), None)
+
+        runtime.spawn(ask())
         try:
-            if await asked is None:
-                await self.settle(runtime, held, None)
-        except StoreUnavailable:
-            _log.debug("the store did not say whether it reserved for a call that was cancelled")
+            await waiter.wait()
+        except BaseException:
+            is_gone = True
+            if answers:  # the answer and the end came at once
+                runtime.spawn(give_back())
+            raise
+        if isinstance(answers[0], Exception):
+            raise answers[0]
+        return answers[0]
 
     async def settle(self, runtime: Runtime, held: Held, used: Sequence[int] | None, *, beside: bool = False) -> str:
         """Replace what is held by what was used; `None` gives all of it back.
