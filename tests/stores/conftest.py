@@ -47,16 +47,16 @@ class ThroughTwins:
     """Calls the async twin of each method in one event loop."""
 
     def __init__(self, store: Store, runner: asyncio.Runner) -> None:
-        self._store = store
+        self.store = store
         self._runner = runner
 
     def __repr__(self) -> str:
-        return repr(self._store)
+        return repr(self.store)
 
     def __getattr__(self, name: str) -> Any:
-        twin = getattr(self._store, f"a{name}", None)
+        twin = getattr(self.store, f"a{name}", None)
         if not inspect.iscoroutinefunction(twin):
-            return getattr(self._store, name)
+            return getattr(self.store, name)
         return lambda *args, **options: self._runner.run(twin(*args, **options))
 
 

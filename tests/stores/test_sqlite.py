@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
 import sqlite3
 import threading
@@ -144,3 +146,23 @@ def test_many_tasks_reserve_no_more_than_the_limit(tmp_path: Path) -> None:
         return sum(answer is None for answer in answers)
 
     assert asyncio.run(main()) == 20
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system does not list open files")
+def test_a_store_that_nobody_closed_lets_go_of_its_file(tmp_path: Path) -> None:
+    """Without a warning, which Python gives of connections that are collected open."""
+    store = SqliteStore(tmp_path / "s.db")
+    store.set("k", b"v")
+    assert _open_in(tmp_path)
+    del store
+    gc.collect()
+    assert not _open_in(tmp_path)
+
+
+def _open_in(folder: Path) -> list[str]:
+    """Return the files of a folder that this process holds open."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the one that listed them is gone
+            found.append(str(descriptor.readlink()))
+    return [name for name in found if name.startswith(str(folder))]
