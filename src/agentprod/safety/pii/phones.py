@@ -102,13 +102,15 @@ def _strong(text: str, at: int) -> Span | None:
             return None
     else:
         # A plus sign or a bracket opens the number before its first digit.
+        if not _SIX_DIGITS.match(text, at):
+            return None
         while begin and text[begin - 1] in "(（+" and at - begin < 2 and text[begin - 1 : begin + 1] not in _BRACKETS:
             begin -= 1
     span = None
     first = text[at]
     plus = "+" in text[max(0, min(begin, at - 2)) : at]
     if begin < at or first == "0" or plus:
-        if not _SIX_DIGITS.match(text, at):
+        if begin == at and not _SIX_DIGITS.match(text, at):
             return None
         if plus or text.startswith(("00", "011"), at):
             span = _international(text, begin, at)
