@@ -244,7 +244,10 @@ class PriceBook:
         elif tier is not None:
             parts = tuple((name, replace(part, service_tier=tier)) for name, part in usage.parts)
             usage = replace(usage, service_tier=tier, parts=parts)
-        rate = self.rate(model, provider)
+        entry = self._entry(model, provider)
+        rate = entry.rate
+        if not entry.known:
+            self._warn_unknown(model, rate)
         if usage.parts:
             return self._parts_cost(model, usage, rate, provider)
         return Cost(rate.charge(usage), rate.source, rate.model)
