@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote
 
 from agentprod.errors import ConfigError
@@ -71,14 +71,19 @@ def open_store(where: StoreLike) -> Store:
     """
     if isinstance(where, str):
         return _open.once(where, lambda: _make(where))
-    if isinstance(where, Store):
-        return where
+    if all(hasattr(where, name) for name in _OFFERED):
+        return cast("Store", where)
     if isinstance(where, Sequence):
         return _layered(where)
     raise ConfigError(
         f"store= takes a URL, a store or a list of two of them, not {type(where).__name__}; a store has the methods "
         "of agentprod.stores.Store"
     )
+
+
+_OFFERED = tuple(name for name in vars(Store) if not name.startswith("_"))
+"""What an object is asked for, whatever its class: one that stands before a store may hand all on by `__getattr__`,
+which `isinstance` sees up to Python 3.11 only."""
 
 
 def close() -> None:

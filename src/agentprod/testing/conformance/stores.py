@@ -76,7 +76,8 @@ def _bound(
 def _complete(make: Callable[[], Store]) -> None:
     store = make()
     try:
-        expect(isinstance(store, Store), f"{type(store).__name__} lacks methods of agentprod.stores.Store")
+        lacking = [name for name in dir(Store) if not name.startswith("_") and not hasattr(store, name)]
+        expect(not lacking, f"{type(store).__name__} lacks methods of agentprod.stores.Store: {', '.join(lacking)}")
         for name in dir(Store):
             twin = f"a{name}"
             if not name.startswith("_") and hasattr(Store, twin):
