@@ -172,6 +172,20 @@ def test_a_stream_that_breaks_is_billed_for_what_came(kind: str) -> None:
         assert settled(budget) == pytest.approx(billed(provider, kind, texts), rel=0.05)
 
 
+async def waiting(budget: ap.TokenBudget) -> asyncio.Task[Any]:
+    """Return a call that waits for its provider."""
+    sent = asyncio.Event()
+
+    @ap.Stack(budget)
+    async def ask(model: str, messages: Any, max_tokens: int) -> Any:
+        sent.set()
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(ask(MODEL, PROMPT, 100))
+    await sent.wait()
+    return task
+
+
 @pytest.mark.parametrize("store", ["memory", "sqlite"])
 @pytest.mark.parametrize("cancels", [1, 2])
 def test_a_call_cancelled_while_it_waits_keeps_its_input(store: str, cancels: int, tmp_path: Any) -> None:
@@ -183,15 +197,7 @@ def test_a_call_cancelled_while_it_waits_keeps_its_input(store: str, cancels: in
     budget = ap.TokenBudget(tokens=1_000_000, per="total", store=kept)
 
     async def main() -> None:
-        sent = asyncio.Event()
-
-        @ap.Stack(budget)
-        async def ask(model: str, messages: Any, max_tokens: int) -> Any:
-            sent.set()
-            await asyncio.sleep(60)
-
-        task = asyncio.create_task(ask(MODEL, PROMPT, 100))
-        await sent.wait()
+        task = await waiting(budget)
         for _ in range(cancels):
             task.cancel()
             await asyncio.sleep(0)
@@ -249,17 +255,9 @@ def test_an_abandoned_coroutine_settles_at_once() -> None:
     budget = ap.TokenBudget(tokens=1_000_000, per="total", store=remote(MemoryStore()))
 
     async def main() -> None:
-        sent = asyncio.Event()
-
-        @ap.Stack(budget)
-        async def ask(model: str, messages: Any, max_tokens: int) -> Any:
-            sent.set()
-            await asyncio.sleep(60)
-
-        task = asyncio.create_task(ask(MODEL, PROMPT, 100))
-        await sent.wait()
+        task = await waiting(budget)
         assert spent(budget)[0][1] > 100
-        task.get_coro().close()  # type: ignore[union-attr]
+        task.get_coro().close()
         assert spent(budget) == [(ap.count_tokens(PROMPT, MODEL), 0)]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
