@@ -26,6 +26,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "faults",  # knows errors and hints alone; a stream that breaks classifies what broke it
         "usage",
         "parts",
+        "ids",
         "call",
         "context",
         "ledger",

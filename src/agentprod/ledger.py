@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from agentprod.ids import new_id
 from agentprod.usage import Usage
 
 if TYPE_CHECKING:
@@ -30,11 +29,6 @@ Estimator = Callable[[Mapping[str, Any], "str | None", str], Usage]
 """`(request, model, text of the reply) -> Usage`, for a provider that sent no counts."""
 
 _log = logging.getLogger("agentprod")
-
-
-def new_id() -> str:
-    """Return 32 hex digits that sort by time: 48 bits of milliseconds, then 80 random bits (as in ULID)."""
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 class Attempt:

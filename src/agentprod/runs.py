@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from agentprod.activities import Activity
 from agentprod.context import context
 from agentprod.errors import ConfigError
-from agentprod.ledger import new_id
+from agentprod.ids import new_id
 from agentprod.listeners import listening
 from agentprod.usage import Usage
 
