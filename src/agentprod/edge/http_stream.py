@@ -12,7 +12,7 @@ from agentprod.runtime.drive import drive
 
 if TYPE_CHECKING:
     from agentprod.edge.sdk import SdkEdge
-    from agentprod.edge.suspended import Undecoded
+    from agentprod.edge.undecoded import Undecoded
     from agentprod.stream import EventStream
 
 __all__ = ["AsyncHttpSource", "HttpSource", "http_module", "stream_response", "whole_response"]

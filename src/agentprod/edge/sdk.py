@@ -17,7 +17,7 @@ from agentprod.edge.plain import plain, wire_request
 from agentprod.edge.sdk_errors import SdkErrors
 from agentprod.edge.sdk_options import changed, variant, with_header
 from agentprod.edge.sockets import SocketWatch, shut_down, socket_of
-from agentprod.edge.suspended import Suspended, Undecoded
+from agentprod.edge.undecoded import Undecoded
 from agentprod.edge.usage_event import HideUsage
 from agentprod.edge.watched import watched
 from agentprod.lateness import late
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SdkEdge"]
 
+_as_made: Any = super
+"""With the class that has our overrides: the client as the SDK made it, whoever else has put something around that."""
 _NO_COUNTS = (OTHER_READ, None, None)
 
 
@@ -56,6 +58,7 @@ class SdkEdge:
         self.io = io
         self.provider = provider
         self._owner = owner
+        self._awaits = io.kind == "async"
         self._http = http_module(client)
         self.errors = SdkErrors(sys.modules[_sdk_class(type(client)).__module__.partition(".")[0]], self._http, io)
         self._targets: tuple[Any, Any, dict[str | None, Target]] = (self, self, {})
@@ -145,14 +148,14 @@ class SdkEdge:
             if self.io.kind == "sync":
                 client, watch = watched(client), SocketWatch()
                 alarm.abort = watch.abort
-        suspended = Suspended(origin.post_parser, until, call.runtime.now, watch)
-        options = self._options(call, origin, request, until, attempt, suspended)
+        marker = Undecoded(origin.post_parser, until, call.runtime.now, watch)
+        options = self._options(call, origin, request, until, attempt, marker)
         try:
             if alarm is not None:
                 alarm.enter(until)
-            carrier = await self.io.request(
-                self._owner, client, origin.cast_to, options, origin.stream, origin.stream_cls
-            )
+            sdk = _as_made(self._owner, client)
+            sent = sdk.request(origin.cast_to, options, stream=origin.stream, stream_cls=origin.stream_cls)
+            carrier = await sent if self._awaits else sent
             if type(carrier) is Undecoded and not origin.stream and not hasattr(carrier.response, "_content"):
                 if call.dialect.operation != "other":
                     await self._read(carrier.response)
@@ -171,12 +174,12 @@ class SdkEdge:
         return carrier
 
     def _options(
-        self, call: Call, origin: Origin, request: Any, until: float | None, attempt: Attempt, suspended: Suspended
+        self, call: Call, origin: Origin, request: Any, until: float | None, attempt: Attempt, marker: Undecoded
     ) -> Any:
         """Return the options of one attempt."""
         options = origin.options
         asked = options.__dict__
-        changes: dict[str, Any] = {"post_parser": suspended}
+        changes: dict[str, Any] = {"post_parser": marker}
         if origin.idempotency_key is not None:
             changes["idempotency_key"] = origin.idempotency_key
         elif asked["method"].lower() != "get":
@@ -238,7 +241,8 @@ class SdkEdge:
             return native
         carrier = sent if reply.call.target.edge is self else None
         if carrier is not None:
-            options, cast_to, retries = carrier.options, carrier.cast_to, carrier.retries_taken
+            asked = carrier.arguments
+            options, cast_to, retries = asked["options"], asked["cast_to"], asked.get("retries_taken", 0)
         else:
             options, retries = changed(origin.options, {}), 0
             cast_to = origin.client._maybe_override_cast_to(origin.cast_to, options)
@@ -250,9 +254,8 @@ class SdkEdge:
         raw = hasattr(origin.options.__dict__["headers"], "items")
         parse = _attaching(origin.post_parser, call.ledger) if raw else origin.post_parser
         options.__dict__["post_parser"] = parse  # a copy of our own: nobody else watches it change
-        result = await self.io.process(
-            self._owner,
-            origin.client,
+        sdk = _as_made(self._owner, origin.client)
+        made = sdk._process_response(
             cast_to=cast_to,
             options=options,
             response=response,
@@ -260,8 +263,10 @@ class SdkEdge:
             stream_cls=origin.stream_cls,
             retries_taken=retries + max(0, len(call.ledger.attempts) - 1),
         )
+        result = await made if self._awaits else made
         if carrier is not None and carrier.chained is not None:
-            result = await self.io.finalize(self._owner, origin.client, result, carrier.chained)
+            made = sdk._finalize_middleware_result(result, carrier.chained)
+            result = await made if self._awaits else made
         attach(result, call.ledger)
         return result
 

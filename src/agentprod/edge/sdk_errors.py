@@ -11,7 +11,7 @@ from agentprod.events import Event
 
 if TYPE_CHECKING:
     from agentprod.edge.sdk_io import ClientIO
-    from agentprod.edge.suspended import Undecoded
+    from agentprod.edge.undecoded import Undecoded
 
 __all__ = ["SdkErrors"]
 
@@ -61,10 +61,10 @@ class SdkErrors:
         """Let the SDK read an error event, and return what it raises."""
         client = carrier.client
         response = whole_response(self._http, event.raw or dump(event.data), carrier.response.request, carrier.response)
-        kind = carrier.stream_cls or client._default_stream_cls
+        kind = carrier.arguments["stream_cls"] or client._default_stream_cls
         # Streams of older SDKs, and of others of this shape, do without the options.
         wanted = inspect.signature(getattr(kind, "__origin__", kind)).parameters
-        extra = {"options": carrier.options} if "options" in wanted else {}
+        extra = {"options": carrier.arguments["options"]} if "options" in wanted else {}
         try:
             stream = kind(cast_to=object, response=response, client=client, **extra)
             await self._io.first(stream)

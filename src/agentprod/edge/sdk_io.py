@@ -12,18 +12,6 @@ class ClientIO(Protocol):
 
     kind: str
 
-    async def request(self, owner: Any, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
-        """Send a request by the SDK's own `request`."""
-        ...
-
-    async def process(self, owner: Any, client: Any, **arguments: Any) -> Any:
-        """Decode a response by the SDK's own `_process_response`."""
-        ...
-
-    async def finalize(self, owner: Any, client: Any, result: Any, request: Any) -> Any:
-        """Finish a response that went through the client's own middleware."""
-        ...
-
     async def read(self, response: Any) -> None:
         """Read the whole body."""
         ...
@@ -45,10 +33,6 @@ class ClientIO(Protocol):
         ...
 
 
-_sdk: Any = super
-"""With the class that has our overrides: the client as the SDK made it."""
-
-
 def _encoded(response: Any) -> bool:
     """Whether the body is compressed; only then the HTTP library's own decoding is worth its cost per piece."""
     encoding = response.headers.get("content-encoding")
@@ -59,18 +43,6 @@ class SyncIO:
     """Operations of a synchronous client."""
 
     kind = "sync"
-
-    async def request(self, owner: Any, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
-        """Send a request."""
-        return _sdk(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)
-
-    async def process(self, owner: Any, client: Any, **arguments: Any) -> Any:
-        """Decode a response."""
-        return _sdk(owner, client)._process_response(**arguments)
-
-    async def finalize(self, owner: Any, client: Any, result: Any, request: Any) -> Any:
-        """Finish a response of the client's own middleware."""
-        return _sdk(owner, client)._finalize_middleware_result(result, request)
 
     async def read(self, response: Any) -> None:
         """Read the whole body."""
@@ -100,18 +72,6 @@ class AsyncIO:
     """Operations of an asynchronous client."""
 
     kind = "async"
-
-    async def request(self, owner: Any, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Any:
-        """Send a request."""
-        return await _sdk(owner, client).request(cast_to, options, stream=stream, stream_cls=stream_cls)
-
-    async def process(self, owner: Any, client: Any, **arguments: Any) -> Any:
-        """Decode a response."""
-        return await _sdk(owner, client)._process_response(**arguments)
-
-    async def finalize(self, owner: Any, client: Any, result: Any, request: Any) -> Any:
-        """Finish a response of the client's own middleware."""
-        return await _sdk(owner, client)._finalize_middleware_result(result, request)
 
     async def read(self, response: Any) -> None:
         """Read the whole body."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentprod.edge.suspended import Suspended
+from agentprod.edge.undecoded import Undecoded
 
 __all__ = ["watched"]
 
@@ -17,7 +17,7 @@ class Watched:
     def _build_request(self, options: Any, **arguments: Any) -> Any:
         request = super()._build_request(options, **arguments)  # type: ignore[misc]
         marker = options.post_parser
-        if type(marker) is Suspended and marker.watch is not None:
+        if type(marker) is Undecoded and marker.watch is not None:
             marker.watch.also(request.extensions.get("trace"))
             request.extensions = {**request.extensions, "trace": marker.watch}
         return request

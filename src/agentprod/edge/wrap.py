@@ -16,7 +16,7 @@ from agentprod.edge.client_copy import copy_client
 from agentprod.edge.event_decoder import decoder_for
 from agentprod.edge.sdk import SdkEdge
 from agentprod.edge.sdk_io import AsyncIO, SyncIO
-from agentprod.edge.suspended import Suspended, Undecoded
+from agentprod.edge.undecoded import Undecoded
 from agentprod.errors import ConfigError
 from agentprod.layer import Place
 from agentprod.runtime.drive import drive
@@ -56,17 +56,14 @@ class SyncWrapped:
         return drive(_through(binding, here, self, cast_to, options, stream, stream_cls))
 
     def _process_response(self, **arguments: Any) -> Any:
-        options = arguments["options"]
-        marker = options.post_parser
-        if type(marker) is not Suspended:
-            return super()._process_response(**arguments)  # type: ignore[misc]
-        if self.__dict__.get("_middleware"):
+        marker = arguments["options"].post_parser
+        if type(marker) is not Undecoded or self.__dict__.get("_middleware"):
             # The client's own middleware wants the SDK's response object; decoding is held back behind it.
             return super()._process_response(**arguments)  # type: ignore[misc]
-        return Undecoded(self, **arguments)
+        return marker.hold(self, arguments)
 
     def _finalize_middleware_result(self, result: Any, request: Any) -> Any:
-        if type(request.options.post_parser) is not Suspended:
+        if type(request.options.post_parser) is not Undecoded:
             return super()._finalize_middleware_result(result, request)  # type: ignore[misc]
         return _chained(self, result, request)
 
@@ -105,13 +102,13 @@ class AsyncWrapped:
         return await _through(binding, here, self, cast_to, options, stream, stream_cls)
 
     async def _process_response(self, **arguments: Any) -> Any:
-        options = arguments["options"]
-        if type(options.post_parser) is not Suspended or self.__dict__.get("_middleware"):
+        marker = arguments["options"].post_parser
+        if type(marker) is not Undecoded or self.__dict__.get("_middleware"):
             return await super()._process_response(**arguments)  # type: ignore[misc]
-        return Undecoded(self, **arguments)
+        return marker.hold(self, arguments)
 
     async def _finalize_middleware_result(self, result: Any, request: Any) -> Any:
-        if type(request.options.post_parser) is not Suspended:
+        if type(request.options.post_parser) is not Undecoded:
             return await super()._finalize_middleware_result(result, request)  # type: ignore[misc]
         return _chained(self, result, request)
 
@@ -151,26 +148,22 @@ def _chained(client: Any, result: Any, request: Any) -> Any:
     response = getattr(result, "http_response", None)
     if response is None:
         return result
-    options = result._options
-    if type(options.post_parser) is Suspended:
-        options = options.model_copy(update={"post_parser": options.post_parser.post_parser})
-    carrier = Undecoded(
-        client,
-        cast_to=request.cast_to,
-        options=options,
-        response=response,
-        stream=request.stream,
-        stream_cls=request.stream_cls,
-        retries_taken=request.retries_taken,
-    )
-    carrier.chained = request
-    return carrier
+    arguments = {
+        "cast_to": request.cast_to,
+        "options": result._options,
+        "response": response,
+        "stream": request.stream,
+        "stream_cls": request.stream_cls,
+        "retries_taken": request.retries_taken,
+    }
+    marker: Undecoded = request.options.post_parser
+    return marker.hold(client, arguments, chained=request)
 
 
 def _too_late(client: Any, retries_taken: int, max_retries: int, options: Any, response: Any) -> Any:
     """Return what makes the original error when the SDK would sleep past the deadline; `None` when it would not."""
     marker = options.post_parser
-    if type(marker) is not Suspended or marker.until is None:
+    if type(marker) is not Undecoded or marker.until is None:
         return None
     headers = response.headers if response is not None else None
     wait = client._calculate_retry_timeout(max_retries - retries_taken, options, headers)
