@@ -53,29 +53,30 @@ def openai_chat_usage(body: object) -> Usage | None:
         usage = _usage_of(_mapping(whole.get("x_groq")), "prompt_tokens", "completion_tokens")
     if usage is None:
         return None
-    prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
-    inside, outside = _mapping(usage.get("prompt_tokens_details")), _mapping(usage.get("completion_tokens_details"))
-    write, write_1h = _chat_cache_write(usage, inside)
+    details = _mapping(usage.get("prompt_tokens_details"))
+    counts, inside, outside = _counts(usage), _counts(details), _counts(usage.get("completion_tokens_details"))
+    prompt, completion = counts.get("prompt_tokens", 0), counts.get("completion_tokens", 0)
+    # Three counts alone say nothing of a cache.
+    write, write_1h = _chat_cache_write(usage, details) if details or len(usage) > 3 else (0, 0)
     # DeepSeek, Moonshot and translated Anthropic replies name what was read from the cache beside the details.
-    read = _count(inside, "cached_tokens") or max(
-        _count(usage, "cached_tokens"),
-        _count(usage, "prompt_cache_hit_tokens"),
-        _count(usage, "cache_read_input_tokens"),
+    read = inside.get("cached_tokens") or max(
+        counts.get("cached_tokens", 0),
+        counts.get("prompt_cache_hit_tokens", 0),
+        counts.get("cache_read_input_tokens", 0),
     )
     if read + write > prompt:
         prompt += read + write
-    reasoning = _count(outside, "reasoning_tokens")
-    unlisted = max(0, _count(usage, "total_tokens") - prompt - completion)
+    unlisted = max(0, counts.get("total_tokens", 0) - prompt - completion)
     return Usage(
         input_tokens=prompt,
         output_tokens=completion + unlisted,
         cache_read_tokens=read,
         cache_write_tokens=write,
         cache_write_1h_tokens=write_1h,
-        reasoning_tokens=min(max(reasoning, unlisted), completion + unlisted),
-        input_audio_tokens=_count(inside, "audio_tokens"),
-        output_audio_tokens=_count(outside, "audio_tokens"),
-        input_image_tokens=_count(inside, "image_tokens"),
+        reasoning_tokens=min(max(outside.get("reasoning_tokens", 0), unlisted), completion + unlisted),
+        input_audio_tokens=inside.get("audio_tokens", 0),
+        output_audio_tokens=outside.get("audio_tokens", 0),
+        input_image_tokens=inside.get("image_tokens", 0),
         service_tier=_openai_tier(whole, usage),
     )
 
@@ -306,18 +307,18 @@ def _openai_tier(whole: JSON, usage: JSON) -> str | None:
     return {"default": "standard", "auto": None}.get(tier, tier) if tier else None
 
 
-def _chat_cache_write(usage: JSON, inside: JSON) -> tuple[int, int]:
+def _chat_cache_write(usage: JSON, details: JSON) -> tuple[int, int]:
     """Tokens written to the cache, and the part of them written for an hour, under the names in use."""
     breakdown = (
-        _mapping(inside.get("cache_creation"))
-        or _mapping(inside.get("cache_creation_token_details"))
+        _mapping(details.get("cache_creation"))
+        or _mapping(details.get("cache_creation_token_details"))
         or _mapping(usage.get("cache_creation"))
     )
     hour = _count(breakdown, "ephemeral_1h_input_tokens")
     reported = max(
-        _count(inside, "cache_write_tokens"),
-        _count(inside, "cache_creation_tokens"),
-        _count(inside, "cache_creation_input_tokens"),
+        _count(details, "cache_write_tokens"),
+        _count(details, "cache_creation_tokens"),
+        _count(details, "cache_creation_input_tokens"),
         _count(usage, "cache_creation_input_tokens"),
     )
     return max(reported, hour + _count(breakdown, "ephemeral_5m_input_tokens")), hour
@@ -379,6 +380,16 @@ def _text(holder: JSON, name: str) -> str | None:
 def _count(holder: JSON, name: str) -> int:
     value = holder.get(name)
     return 0 if value is None else max(0, _number(value) or 0)
+
+
+def _counts(value: object) -> dict[str, int]:
+    """All counts above 0 that a mapping holds."""
+    found: dict[str, int] = {}
+    for name, count in _mapping(value).items():
+        number = count if type(count) is int else _number(count)
+        if number is not None and number > 0:
+            found[name] = number
+    return found
 
 
 def _number(value: object) -> int | None:
