@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentprod.usage import Usage
+
+if TYPE_CHECKING:
+    from agentprod.budget.prices import PriceBook
 
 __all__ = ["default_estimator", "default_pricer", "default_scrub"]
 
@@ -16,16 +19,18 @@ class DefaultPricer:
     """Prices an attempt by the built-in prices; `None` when they do not know the model."""
 
     def __call__(self, provider: str, model: str | None, usage: Usage) -> Decimal | None:
-        from agentprod.budget import prices
+        return self._book(provider, model, usage)
 
-        return prices.default(provider, model, usage)
-
-    @cached_property
+    @property
     def version(self) -> str:
         """The day on which the list prices were taken."""
+        return self._book.version
+
+    @cached_property
+    def _book(self) -> PriceBook:
         from agentprod.budget import prices
 
-        return prices.default.version
+        return prices.default
 
 
 default_pricer = DefaultPricer()

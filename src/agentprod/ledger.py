@@ -231,8 +231,9 @@ class Ledger:
         """Tokens of all attempts that reported any, added up; `None` when none did."""
         total: Usage | None = None
         for attempt in self.attempts:
-            if attempt.usage is not None:
-                total = attempt.usage if total is None else total + attempt.usage
+            usage = attempt.usage
+            if usage is not None:
+                total = usage if total is None else total + usage
         return total
 
     @property
@@ -243,22 +244,21 @@ class Ledger:
         pricer = self.environment.pricer
         if pricer is None:
             return None
-        total = Decimal(0)
-        priced = False
+        total: Decimal | None = None
         for attempt in self.attempts:
-            if attempt.usage is None:
+            usage = attempt.usage
+            if usage is None:
                 # A failed attempt without counts is not billed by any provider we know of.
                 if attempt.outcome == "failed":
                     continue
                 return None
-            price = pricer(attempt.provider, attempt.model, attempt.usage)
+            price = pricer(attempt.provider, attempt.model, usage)
             if price is None:
                 return None
-            total += price
-            priced = True
-        # An error status is no bill; a cut or a timeout may be one.
-        refused = all(attempt.status is not None and attempt.status >= 400 for attempt in self.attempts)
-        return total if priced or refused else None
+            total = price if total is None else total + price
+        if total is None and all(attempt.status is not None and attempt.status >= 400 for attempt in self.attempts):
+            return Decimal(0)  # an error status is no bill; a cut or a timeout may be one
+        return total
 
     @property
     def saved(self) -> Decimal | None:

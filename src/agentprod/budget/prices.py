@@ -265,11 +265,16 @@ class PriceBook:
         Returns:
             USD, or `None` when nothing knows the model or one that served a part of the reply.
         """
-        if model is None or self.lookup(model, provider) is None:
+        if model is None:
             return None
+        entry = self._entry(model, provider)
+        if not entry.known:
+            return None
+        if not usage.parts:
+            return Decimal(entry.rate.charge(usage)).scaleb(-15)
         if any(part is not None and self.lookup(part, provider) is None for part, _ in usage.parts):
             return None
-        return self.price(model, usage, provider=provider).usd
+        return self._parts_cost(model, usage, entry.rate, provider).usd
 
     def _parts_cost(self, model: str, usage: Usage, rate: Rate, provider: str | None) -> Cost:
         total, source = 0, rate.source
