@@ -14,11 +14,13 @@ import pytest
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
 
 from agentprod.errors import ConfigError
 from agentprod.telemetry.calls import AttemptRecord, RunRecord, ToolRecord
 from agentprod.telemetry.drops import drops
 from agentprod.telemetry.genai_metrics import WIDE_BUCKETS
+from agentprod.telemetry.later import later
 from agentprod.telemetry.metric_names import METRICS
 from agentprod.telemetry.metrics import Instruments
 from agentprod.usage import Usage
@@ -281,6 +283,7 @@ def test_nothing_raises_into_the_caller(provider: MeterProvider, dropped: Callab
     instruments.record_run(None)  # type: ignore[arg-type]
     instruments.breaker_changed("openai", "ajar")
     instruments.alert_fired([])  # type: ignore[arg-type]
+    instruments.settle()
     assert dropped("metrics") == 5
     with instruments.workflow([]):  # type: ignore[arg-type]
         pass
@@ -308,10 +311,57 @@ def test_instruments_are_made_once(provider: MeterProvider, reader: InMemoryMetr
     instruments._lock.release()
     for thread in threads:
         thread.join()
+    instruments.settle()
     instruments._lock.acquire()
     instruments.after_fork()
     instruments.record(call_record())
     assert values(points(reader)["agentprod.requests"]) == {("gpt-5-mini", "openai", "ok"): 5}
+
+
+def test_what_waits_is_counted_before_somebody_collects(provider: MeterProvider, reader: InMemoryMetricReader) -> None:
+    """Calls are counted a few at a time; whoever collects gets all of them, in sums and in histograms."""
+    instruments = Instruments(meter_provider=provider)
+    for count in (1, 15, 16, 17, 100):
+        before = sum(values(points(reader).get("agentprod.requests", [])).values())
+        for _ in range(count):
+            instruments.record(call_record())
+        found = points(reader)
+        assert values(found["agentprod.requests"]) == {("gpt-5-mini", "openai", "ok"): before + count}
+        assert found["gen_ai.client.operation.duration"][0].count == before + count
+
+
+def test_a_full_queue_of_later_work_loses_no_count(
+    provider: MeterProvider, reader: InMemoryMetricReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no thread takes the calls that wait, who made the last of them counts them."""
+    monkeypatch.setattr(later, "submit", lambda job: False)
+    instruments = Instruments(meter_provider=provider)
+    for _ in range(16):
+        instruments.record(call_record())
+    assert not instruments._waiting
+    assert values(points(reader)["agentprod.requests"]) == {("gpt-5-mini", "openai", "ok"): 16}
+
+
+def test_a_forked_child_leaves_the_calls_that_wait_to_its_parent(
+    provider: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    """They are counted once, in the process they were made in."""
+    instruments = Instruments(meter_provider=provider)
+    instruments.record(call_record())
+    instruments.after_fork()
+    assert "agentprod.requests" not in points(reader)
+
+
+def test_an_exemplar_shows_the_span_around_the_call() -> None:
+    """Which span is current is asked when the call ends, not when it is counted."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    instruments = Instruments(meter_provider=provider)
+    with TracerProvider(shutdown_on_exit=False).get_tracer("test").start_as_current_span("around") as span:
+        instruments.record(call_record())
+    (point,) = points(reader)["gen_ai.client.operation.duration"]
+    assert [each.span_id for each in point.exemplars] == [span.get_span_context().span_id]
+    provider.shutdown()
 
 
 def plain_junk(number: int) -> dict[str, Any]:

@@ -151,6 +151,16 @@ class CountedCall:
     server_port: int | None
     failed: bool
 
+    @property
+    def input_tokens(self) -> int:
+        """Billed input tokens, 0 when there are none."""
+        return 0 if self.usage is None else self.usage.input_tokens
+
+    @property
+    def output_tokens(self) -> int:
+        """Billed output tokens, 0 when there are none."""
+        return 0 if self.usage is None else self.usage.output_tokens
+
 
 def counted_call(ending: Ending, facts: dict[str, Any], usage: Usage | None, cost: Decimal | None) -> CountedCall:
     """Say of a call that has ended what is counted; the arguments are those of `finished_call`."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from opentelemetry.context import get_current
 
 from agentprod.errors import ConfigError
 from agentprod.telemetry.calls import CallRecord, RunRecord, ToolRecord
@@ -16,22 +19,30 @@ from agentprod.telemetry.drops import drops
 from agentprod.telemetry.forks import renew_after_fork
 from agentprod.telemetry.genai_metrics import DURATION_BUCKETS, genai_operation
 from agentprod.telemetry.labels import LabelCap, LabelSets
+from agentprod.telemetry.later import later
 from agentprod.telemetry.metric import Metric
 from agentprod.telemetry.metric_names import BREAKER_STATES, METRICS, OVERFLOW, Semconv
+from agentprod.telemetry.modalities import modalities
 from agentprod.telemetry.sums import Sums
-from agentprod.usage import Usage
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 
     from agentprod.telemetry.finished import CountedCall
 
 __all__ = ["Instruments"]
 
+_Count = Callable[..., object]
+"""Adds a value to an instrument under labels it knows."""
+
 _UNNAMED = "unknown"
 _COUNTER_SETS = 200
 _MOST_KNOWN = 256
 """Destinations whose labels are kept; those of others are looked up anew."""
+_AT_ONCE = 16
+"""Calls counted in one go: one after another they take half as long as each in the midst of its call."""
+_MOST_WAITING = 1024
 _NAMED = ("agent", "breaker", "budget", "pii", "provider", "reason", "rule", "server", "step", "tool", "workflow")
 
 
@@ -41,6 +52,8 @@ class Instruments:
     They are made with the first call after a meter provider exists; without one, recording does nothing. Labels are
     closed: no ids, users or text, at most `max_models` model names, and per instrument a fixed number of label sets.
     So the size of a scrape is bounded, whatever names callers make up.
+
+    Calls wait until there are sixteen or somebody collects, and are then counted one after another.
 
     Args:
         meter_provider: where the instruments live; the global provider by default.
@@ -80,17 +93,32 @@ class Instruments:
         self._models = LabelCap(max_models)
         self._names = {label: LabelCap(max_models) for label in _NAMED}
         self._lock = threading.RLock()
-        self._made: dict[str, LabelSets[Callable[[float], object]]] = {}
+        self._made: dict[str, LabelSets[_Count]] = {}
         self._known: dict[tuple[Any, ...], _Names] = {}
+        self._waiting: deque[tuple[CallRecord | CountedCall, Context]] = deque()
         renew_after_fork(self)
 
     def record(self, record: CallRecord | CountedCall) -> None:
-        """Count one finished call; never raises."""
+        """Count one finished call, soon; never raises."""
         try:
             if self._made or self._make():
-                self._record(record)
+                # An exemplar shows the span that is current now.
+                self._waiting.append((record, get_current()))
+                waiting = len(self._waiting)
+                if waiting >= _MOST_WAITING or (waiting == _AT_ONCE and not later.submit(self.settle)):
+                    self.settle()
         except Exception:
             drops.count("metrics")
+
+    def settle(self) -> None:
+        """Count the calls that wait; never raises."""
+        while self._waiting:
+            try:
+                self._record(*self._waiting.popleft())
+            except IndexError:
+                return  # another thread took the last one
+            except Exception:
+                drops.count("metrics")
 
     def record_tool(self, record: ToolRecord) -> None:
         """Count one finished tool call; never raises."""
@@ -185,10 +213,11 @@ class Instruments:
         return count
 
     def after_fork(self) -> None:
-        """Take a new lock in a forked child."""
+        """Take a new lock in a forked child, and leave to the parent what waits there."""
         self._lock = threading.RLock()
+        self._waiting.clear()
 
-    def _record(self, record: CallRecord | CountedCall) -> None:
+    def _record(self, record: CallRecord | CountedCall, context: Context) -> None:
         names, emit = self._names_of(record), self._emit
         model, provider = names.model, names.provider
         emit("agentprod.requests", 1, model, provider, record.status)
@@ -217,25 +246,33 @@ class Instruments:
         for direction, kind, count in record.pii:
             emit("agentprod.pii.redactions", count, self._name("pii", kind), direction)
         if record.status != "rejected" and genai_operation(record.operation) is not None:
-            self._record_genai(record, names.genai)
+            if self._semconv != "next":
+                self._record_current(record, names.genai, context)
+            if self._semconv != "current":
+                self._record_next(record, names.genai, context)
 
-    def _record_genai(self, record: CallRecord | CountedCall, labels: tuple[str | int | None, ...]) -> None:
-        error = _error(record.error_type) if record.status == "error" else None
-        self._emit("gen_ai.client.operation.duration", record.duration, *labels, error)
-        self._emit("gen_ai.client.inference.duration", record.duration, *labels, error)
+    def _record_current(self, record: CallRecord | CountedCall, labels: _GenAI, context: Context) -> None:
+        measure, error = self._measure, _error(record.error_type) if record.status == "error" else None
+        measure("gen_ai.client.operation.duration", record.duration, context, *labels, error)
         if record.ttft is not None:
-            self._emit("gen_ai.client.operation.time_to_first_chunk", record.ttft, *labels)
-            self._emit("gen_ai.client.inference.time_to_first_chunk", record.ttft, *labels)
-        usage = record.usage
-        if usage is None:
+            measure("gen_ai.client.operation.time_to_first_chunk", record.ttft, context, *labels)
+        if record.input_tokens:
+            measure("gen_ai.client.token.usage", record.input_tokens, context, *labels, "input")
+        if record.output_tokens:
+            measure("gen_ai.client.token.usage", record.output_tokens, context, *labels, "output")
+
+    def _record_next(self, record: CallRecord | CountedCall, labels: _GenAI, context: Context) -> None:
+        measure, error = self._measure, _error(record.error_type) if record.status == "error" else None
+        measure("gen_ai.client.inference.duration", record.duration, context, *labels, error)
+        if record.ttft is not None:
+            measure("gen_ai.client.inference.time_to_first_chunk", record.ttft, context, *labels)
+        if record.usage is None:
             return
-        for kind, count in (("input", usage.input_tokens), ("output", usage.output_tokens)):
+        for kind, count in (("input", record.input_tokens), ("output", record.output_tokens)):
             if count:
-                self._emit("gen_ai.client.token.usage", count, *labels, kind)
-                self._emit(f"gen_ai.client.inference.operation.{kind}_tokens", count, *labels)
-        if self._semconv != "current":
-            for name, modality, count in _modalities(usage):
-                self._emit(f"gen_ai.client.inference.usage.{name}", count, *labels, modality)
+                measure(f"gen_ai.client.inference.operation.{kind}_tokens", count, context, *labels)
+        for name, modality, count in modalities(record.usage):
+            self._emit(f"gen_ai.client.inference.usage.{name}", count, *labels, modality)
 
     def _names_of(self, record: CallRecord | CountedCall) -> _Names:
         """Return the labels of whom a call went to: looked up once, for most calls go to the same few."""
@@ -276,6 +313,10 @@ class Instruments:
         if found is not None:
             found.get(*labels)(value)
 
+    def _measure(self, name: str, value: float, context: Context, *labels: str | int | None) -> None:
+        """Record in a histogram what happened in a context."""
+        self._made[name].get(*labels)(value, context=context)
+
     def _make(self) -> bool:
         from opentelemetry.metrics import NoOpMeterProvider, get_meter_provider
 
@@ -290,23 +331,23 @@ class Instruments:
                 self._made = {m.name: self._instrument(meter, m) for m in METRICS.values() if m.semconv in wanted}
         return True
 
-    def _instrument(self, meter: Meter, metric: Metric) -> LabelSets[Callable[[float], object]]:
+    def _instrument(self, meter: Meter, metric: Metric) -> LabelSets[_Count]:
         limit = self._max_histograms if metric.kind == "histogram" else _COUNTER_SETS
         return LabelSets(metric.labels, overflow=OVERFLOW, limit=limit, bind=self._binding(meter, metric))
 
-    def _binding(self, meter: Meter, metric: Metric) -> Callable[[dict[str, str | int]], Callable[[float], object]]:
+    def _binding(self, meter: Meter, metric: Metric) -> Callable[[dict[str, str | int]], _Count]:
         """Make an instrument, and return what makes of labels a function that counts under them."""
         about: dict[str, Any] = {"unit": metric.unit, "description": metric.help}
         if metric.kind == "counter":
             sums = Sums()
-            meter.create_observable_counter(metric.name, callbacks=[sums.observe], **about)
+            meter.create_observable_counter(metric.name, callbacks=[self._settled(sums)], **about)
             return sums.adder
         if metric.kind == "updown":
             counter = meter.create_up_down_counter(metric.name, **about)
             return lambda labels: partial(counter.add, attributes=labels)
         if metric.kind == "gauge":
             values = Sums()
-            meter.create_observable_gauge(metric.name, callbacks=[values.observe], **about)
+            meter.create_observable_gauge(metric.name, callbacks=[self._settled(values)], **about)
             return values.setter
         if metric.kind == "observed":
             meter.create_observable_counter(metric.name, callbacks=[_observe_drops], **about)
@@ -315,13 +356,25 @@ class Instruments:
         made = meter.create_histogram(metric.name, explicit_bucket_boundaries_advisory=borders, **about)
         return lambda labels: partial(made.record, attributes=labels)
 
+    def _settled(self, sums: Sums) -> Callable[[CallbackOptions], list[Observation]]:
+        """Return what observes sums, after the calls that wait; histograms are collected after all that is observed."""
+
+        def observe(options: CallbackOptions) -> list[Observation]:
+            self.settle()
+            return sums.observe(options)
+
+        return observe
+
+
+_GenAI = tuple[str | int | None, ...]
+
 
 class _Names(NamedTuple):
     """Labels of a provider, its model and its server."""
 
     provider: str
     model: str
-    genai: tuple[str | int | None, ...]
+    genai: _GenAI
 
 
 def _nothing(*_: object) -> None:
@@ -339,20 +392,3 @@ def _error(error_type: str | None) -> str | None:
     if error_type is None or (len(error_type) <= 64 and " " not in error_type):
         return error_type
     return "_OTHER"
-
-
-def _modalities(usage: Usage) -> Iterator[tuple[str, str, int]]:
-    """Split token counts by modality: what the provider did not split is `"unknown"`, not guessed to be text."""
-    split = usage.input_audio_tokens or usage.input_image_tokens or usage.output_audio_tokens
-    rest = "text" if split else "unknown"
-    parts = (
-        ("input_tokens", rest, usage.input_tokens - usage.input_audio_tokens - usage.input_image_tokens),
-        ("input_tokens", "audio", usage.input_audio_tokens),
-        ("input_tokens", "image", usage.input_image_tokens),
-        ("output_tokens", rest, usage.output_tokens - usage.output_audio_tokens),
-        ("output_tokens", "audio", usage.output_audio_tokens),
-        ("cache_read.input_tokens", "unknown", usage.cache_read_tokens),
-        ("cache_write.input_tokens", "unknown", usage.cache_write_tokens),
-        ("reasoning.output_tokens", rest, usage.reasoning_tokens),
-    )
-    return (part for part in parts if part[2] > 0)
