@@ -20,7 +20,7 @@ def wire_request(asked: Mapping[str, Any]) -> dict[str, Any]:
     body = asked["json_data"]
     extra = asked.get("extra_json")
     merged = body if not extra else {**(body or {}), **extra}
-    made = plain(merged)
+    made = _plain_dict(merged) if type(merged) is dict else plain(merged)
     return made if isinstance(made, dict) else {}
 
 
@@ -36,6 +36,8 @@ def plain(value: Any) -> Any:
 
 
 def _plain_dict(value: dict[Any, Any]) -> dict[Any, Any]:
+    if _SCALARS.issuperset(map(type, value.values())):  # as most are: at a third of the cost of a look at each
+        return value
     changed: dict[Any, Any] | None = None
     for key, child in value.items():
         convert = _BY_KIND.get(type(child), _other)
@@ -82,8 +84,9 @@ def _other(value: Any) -> Any:
 
 
 _DROP = object()
+_SCALARS: frozenset[type] = frozenset((str, int, float, bool, type(None)))
 _BY_KIND: dict[type, Callable[[Any], Any] | None] = {
-    **dict.fromkeys((str, int, float, bool, type(None))),
+    **dict.fromkeys(_SCALARS),
     dict: _plain_dict,
     list: _plain_list,
 }

@@ -26,7 +26,7 @@ from agentprod.reply import Reply
 from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from agentprod.ambient import Ambient
     from agentprod.edge.entry import Entry
@@ -83,10 +83,11 @@ class SdkEdge:
             request = wire_request(asked)
         origin.request = request
         target = self.target(client, spoken.model(request))
-        open_call = entry.open_sync if self.io.kind == "sync" else entry.open_async
+        open_call = entry.open_async if self._awaits else entry.open_sync
         call = open_call(here, stream and dialect is not None, spoken, target, request, origin)
         state = client.__dict__
-        if asked["headers"] or asked["params"] or state.get("_custom_headers") or state.get("_custom_query"):
+        given = hasattr(asked["headers"], "items") or asked["params"]
+        if given or state.get("_custom_headers") or state.get("_custom_query"):
             call.variant = variant(state, asked)
         return call
 
@@ -139,37 +140,53 @@ class SdkEdge:
             reply.accounts = (call.dialect, json.loads, response.content)
         return reply
 
-    async def _exchange(
+    def _exchange(
         self, call: Call, origin: Origin, request: Any, until: float | None, phase: str, attempt: Attempt
+    ) -> Awaitable[Any]:
+        if until is None:
+            return self._request(call, origin, origin.client, request, attempt)
+        return self._request_until(call, origin, request, until, phase, attempt)
+
+    async def _request(
+        self,
+        call: Call,
+        origin: Origin,
+        client: Any,
+        request: Any,
+        attempt: Attempt,
+        until: float | None = None,
+        watch: SocketWatch | None = None,
     ) -> Any:
-        client, alarm, watch = origin.client, None, None
-        if until is not None:
-            alarm = call.runtime.alarm()
-            if self.io.kind == "sync":
-                client, watch = watched(client), SocketWatch()
-                alarm.abort = watch.abort
+        """Send a request by the SDK's own `request`, and read the body of a reply that does not stream."""
         marker = Undecoded(origin.post_parser, until, call.runtime.now, watch)
         options = self._options(call, origin, request, until, attempt, marker)
+        sent = _as_made(self._owner, client).request(
+            origin.cast_to, options, stream=origin.stream, stream_cls=origin.stream_cls
+        )
+        carrier = await sent if self._awaits else sent
+        if type(carrier) is Undecoded and not origin.stream and not hasattr(carrier.response, "_content"):
+            if call.dialect.operation != "other":
+                await self._read(carrier.response)
+        return carrier
+
+    async def _request_until(
+        self, call: Call, origin: Origin, request: Any, until: float, phase: str, attempt: Attempt
+    ) -> Any:
+        client, watch, alarm = origin.client, None, call.runtime.alarm()
+        if not self._awaits:
+            client, watch = watched(client), SocketWatch()
+            alarm.abort = watch.abort
         try:
-            if alarm is not None:
-                alarm.enter(until)
-            sdk = _as_made(self._owner, client)
-            sent = sdk.request(origin.cast_to, options, stream=origin.stream, stream_cls=origin.stream_cls)
-            carrier = await sent if self._awaits else sent
-            if type(carrier) is Undecoded and not origin.stream and not hasattr(carrier.response, "_content"):
-                if call.dialect.operation != "other":
-                    await self._read(carrier.response)
+            alarm.enter(until)
+            carrier = await self._request(call, origin, client, request, attempt, until, watch)
         except BaseException as error:
-            if alarm is not None and (
-                alarm.claims(error) or (isinstance(error, Exception) and _timed_out(error, call, until))
-            ):
+            if alarm.claims(error) or (isinstance(error, Exception) and _timed_out(error, call, until)):
                 raise late(phase, call.target, call.limits) from self.errors.as_timeout(error)
             raise
         finally:
-            if alarm is not None:
-                alarm.leave()
-                alarm.close()
-        if alarm is not None and alarm.fired:
+            alarm.leave()
+            alarm.close()
+        if alarm.fired:
             raise late(phase, call.target, call.limits) from self.errors.timeout(None)
         return carrier
 
@@ -212,7 +229,7 @@ class SdkEdge:
             sock = socket_of(carrier.response.extensions.get("network_stream"))
             if sock is not None:
                 alarm.abort = lambda: shut_down(sock)
-        source: Source = (HttpSource if self.io.kind == "sync" else AsyncHttpSource)(self, carrier)
+        source: Source = (AsyncHttpSource if self._awaits else HttpSource)(self, carrier)
         retell = call.origin.retell
         if retell is not None:
             source, call = retell(source)
@@ -235,34 +252,23 @@ class SdkEdge:
         """Return the reply as the SDK method would have."""
         origin: Origin = call.origin
         native = reply.native
-        sent = native if isinstance(native, Undecoded) else None
-        if sent is None and native is not None and reply.stream is None and not reply.edited:
+        carrier = native if type(native) is Undecoded and reply.call.target.edge is self else None
+        if carrier is not None and reply.stream is None and not reply.edited:
+            arguments = carrier.arguments
+        elif native is not None and type(native) is not Undecoded and reply.stream is None and not reply.edited:
             attach(native, call.ledger)  # the client's own middleware answered with a finished object
             return native
-        carrier = sent if reply.call.target.edge is self else None
-        if carrier is not None:
-            asked = carrier.arguments
-            options, cast_to, retries = asked["options"], asked["cast_to"], asked.get("retries_taken", 0)
         else:
-            options, retries = changed(origin.options, {}), 0
-            cast_to = origin.client._maybe_override_cast_to(origin.cast_to, options)
-        if carrier is not None and reply.stream is None and not reply.edited:
-            response = carrier.response
-        else:
-            response = self._answer(call, reply, origin, sent, carrier)
-        # A raw response, asked for by a header, is parsed when its owner likes, and its result speaks of the call, too.
-        raw = hasattr(origin.options.__dict__["headers"], "items")
-        parse = _attaching(origin.post_parser, call.ledger) if raw else origin.post_parser
-        options.__dict__["post_parser"] = parse  # a copy of our own: nobody else watches it change
+            arguments = self._arguments(call, reply, origin, carrier)
+        attempts = len(call.ledger.attempts)
+        if attempts > 1:
+            arguments = {**arguments, "retries_taken": arguments.get("retries_taken", 0) + attempts - 1}
+        if hasattr(origin.options.__dict__["headers"], "items"):
+            # A raw response, asked for by a header, is parsed when its owner likes; its result speaks of the call, too.
+            # The options are a copy of our own: nobody else watches them change.
+            arguments["options"].__dict__["post_parser"] = _attaching(origin.post_parser, call.ledger)
         sdk = _as_made(self._owner, origin.client)
-        made = sdk._process_response(
-            cast_to=cast_to,
-            options=options,
-            response=response,
-            stream=origin.stream,
-            stream_cls=origin.stream_cls,
-            retries_taken=retries + max(0, len(call.ledger.attempts) - 1),
-        )
+        made = sdk._process_response(**arguments)
         result = await made if self._awaits else made
         if carrier is not None and carrier.chained is not None:
             made = sdk._finalize_middleware_result(result, carrier.chained)
@@ -270,17 +276,30 @@ class SdkEdge:
         attach(result, call.ledger)
         return result
 
-    def _answer(
-        self, call: Call, reply: Reply, origin: Origin, sent: Undecoded | None, carrier: Undecoded | None
-    ) -> Any:
-        """Return the HTTP response for a reply that is a stream, was edited, or came from elsewhere."""
+    def _arguments(self, call: Call, reply: Reply, origin: Origin, carrier: Undecoded | None) -> dict[str, Any]:
+        """Return what the SDK decodes a reply with that is a stream, was edited, or came from elsewhere."""
+        response = self._answer(call, reply, origin, carrier)
+        if carrier is not None:
+            return {**carrier.arguments, "response": response}
+        options = changed(origin.options, {})
+        return {
+            "cast_to": origin.client._maybe_override_cast_to(origin.cast_to, options),
+            "options": options,
+            "response": response,
+            "stream": origin.stream,
+            "stream_cls": origin.stream_cls,
+            "retries_taken": 0,
+        }
+
+    def _answer(self, call: Call, reply: Reply, origin: Origin, carrier: Undecoded | None) -> Any:
+        sent = reply.native if type(reply.native) is Undecoded else None
         # Another client's reply in the same wire format is as good as ours, if its HTTP library is ours too.
         answer = sent.response if sent is not None and isinstance(sent.response, self._http.Response) else None
         request = carrier.response.request if carrier is not None else self._unsent(origin)
         if reply.stream is not None:
             if origin.hides_usage or (carrier is None and not call.dialect.asks_usage(origin.request)):
                 reply.stream.add(HideUsage(call.dialect))
-            return stream_response(self._http, reply.stream, request, answer, is_async=self.io.kind == "async")
+            return stream_response(self._http, reply.stream, request, answer, is_async=self._awaits)
         content = dump(reply.body) if answer is None or reply.edited else answer.content
         return whole_response(self._http, content, request, answer)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 __all__ = ["FEATURES", "changed", "variant", "with_header"]
@@ -18,10 +20,11 @@ def changed(options: Any, changes: dict[str, Any]) -> Any:
     Made of what an object is, its slots and its dict: at 40 % of the cost of pydantic's own `copy`, in version 1 and 2
     alike.
     """
-    kind: Any = type(options)
+    given: Any = type(options)
+    kind: Any = _cheap(given)
     made = object.__new__(kind)
-    for name in _slots(kind):
-        _set(made, name, getattr(options, name))
+    names = _slots(kind)
+    any(map(_set, repeat(made), names, map(getattr, repeat(options), names)))  # sets all: none of it returns a value
     _set(made, "__dict__", {**options.__dict__, **changes})
     return made
 
@@ -34,6 +37,19 @@ def _slots(kind: type) -> tuple[str, ...]:
     """Return the names of what objects of a class hold besides their dict."""
     named = [name for cls in kind.__mro__ for name in cls.__dict__.get("__slots__", ())]
     return tuple(name for name in named if name not in ("__dict__", "__weakref__"))
+
+
+@functools.cache
+def _cheap(kind: type) -> type:
+    """Return the class of our copies: the SDK makes two more of each, which shall cost no more than this one."""
+    if getattr(kind, "model_copy", None) is _copy:
+        return kind
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+    return type(kind)(kind.__name__, (kind,), {**names, "model_copy": _copy, "model_config": {"defer_build": True}})
+
+
+def _copy(options: Any, *, update: dict[str, Any] | None = None, deep: bool = False) -> Any:
+    return copy.deepcopy(options) if deep else changed(options, update or {})
 
 
 def with_header(headers: Any, name: str, value: str) -> dict[str, Any]:
