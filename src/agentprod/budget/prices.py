@@ -44,6 +44,7 @@ __all__ = [
     "rate",
 ]
 
+_VERSION = CHECKED.isoformat()
 STALE_AFTER = 90
 """Days after which the built-in table logs that it is old."""
 
@@ -123,7 +124,7 @@ class PriceBook:
     @property
     def version(self) -> str:
         """The day on which the list prices were taken, as spans tell it beside a cost."""
-        return CHECKED.isoformat()
+        return _VERSION
 
     def clear(self) -> None:
         """Forget every override and every warning given."""

@@ -182,9 +182,10 @@ def _processor(base: Any) -> Any:
         """Sees which spans within an operation end with token counts, and ends the spans that wait when asked to."""
 
         def on_start(self, span: Any, parent_context: Context | None = None) -> None:
-            below = get_value(_BELOW, parent_context)
-            if isinstance(below, Below) and span.name != name.ATTEMPT_SPAN:
-                below.started(span.context.span_id)
+            if span.name != name.ATTEMPT_SPAN:
+                below = get_value(_BELOW, parent_context)
+                if isinstance(below, Below):
+                    below.started(span.context.span_id)
 
         def on_end(self, span: Any) -> None:
             span_id = span.context.span_id

@@ -130,16 +130,16 @@ def _count(usage: Usage, found: dict[str, Any]) -> None:
         found[name.USAGE_ESTIMATED] = True
 
 
-def billed(usage: Usage) -> dict[str, Any]:
-    """Return the counts by the names that viewers bill."""
-    found: dict[str, Any] = {name.INPUT_TOKENS: usage.input_tokens, name.OUTPUT_TOKENS: usage.output_tokens}
+def billed(usage: Usage, found: dict[str, Any]) -> None:
+    """Add the counts by the names that viewers bill."""
+    found[name.INPUT_TOKENS] = usage.input_tokens
+    found[name.OUTPUT_TOKENS] = usage.output_tokens
     if usage.cache_read_tokens:
         found[name.CACHE_READ_TOKENS] = usage.cache_read_tokens
     if usage.cache_write_tokens:
         found[name.CACHE_WRITE_TOKENS] = found[name.CACHE_CREATION_TOKENS] = usage.cache_write_tokens
     if usage.reasoning_tokens:
         found[name.REASONING_TOKENS] = usage.reasoning_tokens
-    return found
 
 
 def stream_facts(ending: Ending, watch: StreamWatch, usage: Usage | None) -> dict[str, Any]:

@@ -54,27 +54,17 @@ class Operation:
         gaps: whether to measure the time between the chunks of a stream.
     """
 
-    __slots__ = (
-        "_above",
-        "_attempts",
-        "_below",
-        "_call",
-        "_content",
-        "_context",
-        "_counts",
-        "_ended",
-        "_gaps",
-        "_instruments",
-        "_kept",
-        "_mode",
-        "_shared",
-        "_stopped",
-        "_token",
-        "_tracer",
-        "_watch",
-        "recording",
-        "span",
-    )
+    # Defaults stand in the class: making one of these is on the way of every call.
+    span: Span = INVALID_SPAN
+    recording = False
+    _ended = False
+    _watch: StreamWatch | None = None
+    _kept: KeptEvents | None = None
+    _content: Content | None = None
+    _shared: Shared | None = None
+    _below: Below | None = None
+    _above = False
+    _token: Token[Context] | None = None
 
     def __init__(
         self,
@@ -89,20 +79,10 @@ class Operation:
         self._mode = mode
         self._instruments = instruments
         self._gaps = gaps
-        self._ended = False
         self._attempts: dict[int, AttemptSpan] = {}
         self._stopped: list[AttemptSpan] = []
-        self._watch: StreamWatch | None = None
-        self._kept: KeptEvents | None = None
-        self._content: Content | None = None
-        self._shared: Shared | None = None
-        self._below: Below | None = None
-        self._above = False
-        self._token: Token[Context] | None = None
         # The reply of a function or a file download is not read for counts it cannot have.
         self._counts = call.operation not in ("other", "function")
-        self.span: Span = INVALID_SPAN
-        self.recording = False
         if tracer is not None:
             self._start(tracer)
 
@@ -193,8 +173,8 @@ class Operation:
         if attempt is not None and attempt.unread is not None and not reply.edited:
             # Read once, for the counts as for what else the span says.
             attempt.unread = (reply.dialect, None, reply.body) if self._counts else None
-        if self._call.ledger.layers[0] == "Tracer":
-            reply.on_end(_End(self, reply))
+        if reply.hooks and self._call.ledger.layers[0] == "Tracer":
+            reply.on_end(_End(self, reply))  # layers within settle first, and may have something to say of it
         else:
             # A layer outside may raise yet; then nobody would end the span.
             self._finish(reply, None, None)
@@ -264,9 +244,10 @@ class Operation:
 
     def _show(self, ending: Ending, facts: dict[str, Any], usage: Usage | None, reply: Reply | None) -> None:
         """Write the facts on the span."""
-        shown = {**parameters(self._call), **facts}
+        shown = parameters(self._call)
+        shown.update(facts)
         if usage is not None and not self._shown_elsewhere(reply, usage):
-            shown.update(billed(usage))
+            billed(usage, shown)
         if ending.failed:
             assert ending.error is not None
             kind = shown[name.ERROR_TYPE] = type(ending.error).__name__
