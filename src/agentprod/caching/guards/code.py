@@ -15,8 +15,8 @@ _IDENTIFIER = re.compile(
 )
 _OPTION = re.compile(r"(?<![^\s'\"(])--?[A-Za-z][\w-]*", re.ASCII)
 _OPERATOR = re.compile(r"(?<=\s)(?:[=!]?==?|<[<=>]?|>[>=]?|[-+*/%&|^]=|&&|\|\||[-=]>|\*\*|//)(?=\s)")
-_MARK = re.compile(r"[_():=<>&|+*/%^-]|\w\.[A-Za-z_]|[a-z][A-Z]")
-"""What a text has to hold to be read by the patterns above."""
+_SIGNS = frozenset("_():=<>&|+*/%^-")
+_DOTTED = re.compile(r"\w\.[A-Za-z_]")
 
 _WORD = re.compile(r"[a-z0-9]+")
 _PARTS = 6
@@ -36,7 +36,11 @@ class CodeGuard:
     def read(self, sentence: Sentence) -> str:
         """Return options and operators as they are written, and identifiers as one small word behind `=`."""
         text = sentence.plain
-        if not _MARK.search(text):
+        if not (
+            _SIGNS & sentence.characters
+            or True in [token.humped for token in sentence.tokens]
+            or ("." in text and _DOTTED.search(text))
+        ):
             return ""
         found = {f"={''.join(_WORD.findall(name.lower()))}" for name in _IDENTIFIER.findall(text)}
         return " ".join(sorted({*found, *_OPTION.findall(text), *(f"~{sign}" for sign in _OPERATOR.findall(text))}))

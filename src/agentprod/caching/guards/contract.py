@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from agentprod.caching.guards.sentence import Sentence
@@ -44,8 +43,7 @@ class Guard(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class GuardFeatures:
+class GuardFeatures(NamedTuple):
     """What a set of guards read in one text; 150 bytes or so beside the text itself.
 
     Args:

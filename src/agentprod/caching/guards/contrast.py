@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from agentprod.caching.guards.contract import Side
 from agentprod.caching.guards.sentence import Sentence
-from agentprod.caching.guards.words_en import FUNCTION_WORDS, NEGATIONS
+from agentprod.caching.guards.words_en import FUNCTION_WORDS
 
 __all__ = ["AntonymGuard"]
 
@@ -35,7 +35,7 @@ class AntonymGuard:
                 value = 1 - hit.value if hit.complementary and hit.place in sentence.negated else hit.value
                 items.append(f"{hit.group}.{value}:{hit.word}" if sentence.chinese else f"{hit.group}.{value}")
         if not sentence.chinese:
-            prefixed = [word for word in set(sentence.words) if _PREFIXES.match(word) and word not in NEGATIONS]
+            prefixed = {token.lower for token in sentence.tokens if token.prefixed}
             if prefixed:
                 known = {hit.word for hit in sentence.hits}
                 items += [f"-{word}" for word in prefixed if word not in known]
@@ -50,10 +50,15 @@ class AntonymGuard:
 
 def _replaced(one: Side, other: Side) -> bool:
     """Tell whether each text has a word of a set more often than the other has it."""
-    if _covers(one.reading, other.reading) or _covers(other.reading, one.reading):
+    items, others = one.reading.split(), other.reading.split()
+    distinct, distinct_others = set(items), set(others)
+    # One that has all the other has, none of it twice, lacks nothing; quicker than counting.
+    if (distinct_others <= distinct and len(distinct_others) == len(others)) or (
+        distinct <= distinct_others and len(distinct) == len(items)
+    ):
         return False
-    mine, here = _parse(one.reading)
-    theirs, there = _parse(other.reading)
+    mine, here = _parse(items)
+    theirs, there = _parse(others)
     rivals: dict[str, list[str]] = defaultdict(list)
     for value in theirs - mine:
         rivals[value.partition(".")[0]].append(value)
@@ -64,17 +69,11 @@ def _replaced(one: Side, other: Side) -> bool:
     return False
 
 
-def _covers(reading: str, other: str) -> bool:
-    """Tell whether a reading has every item of another one that repeats none, which is quicker than counting them."""
-    items = other.split()
-    return len(set(items)) == len(items) and set(items) <= set(reading.split())
-
-
-def _parse(reading: str) -> tuple[Counter[str], dict[str, set[str]]]:
+def _parse(items: Iterable[str]) -> tuple[Counter[str], dict[str, set[str]]]:
     """Return how often each value stands in a text, and by which words, where they are given."""
     values: Counter[str] = Counter()
     words: dict[str, set[str]] = defaultdict(set)
-    for item in reading.split():
+    for item in items:
         if not item.startswith("-"):
             value, _, word = item.partition(":")
             values[value] += 1
@@ -119,6 +118,8 @@ def _directions(stems: list[str]) -> Iterator[str]:
 
 def _prefixed(one: Side, other: Side) -> bool:
     """Tell whether the other text has a word of this one without its negating prefix."""
+    if "-" not in one.reading:
+        return False
     for item in one.reading.split():
         if item.startswith("-") and item not in other.reading.split():
             base = re.compile(rf"\b{_PREFIXES.sub('', item[1:], count=1)}", re.IGNORECASE)

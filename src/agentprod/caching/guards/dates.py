@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from agentprod.caching.guards.contract import Side
-from agentprod.caching.guards.sentence import Sentence, Token
+from agentprod.caching.guards.sentence import Sentence
+from agentprod.caching.guards.tokens import Token
 
 __all__ = ["DateGuard"]
 
@@ -87,7 +88,12 @@ class DateGuard:
 
     def read(self, sentence: Sentence) -> str:
         """Return the calendar words, in one spelling, sorted."""
-        found = _read_chinese(sentence.plain) if sentence.chinese else _read_english(sentence.tokens)
+        if sentence.chinese:
+            found = _read_chinese(sentence.plain)
+        elif _CALENDAR.isdisjoint([token.bare for token in sentence.tokens]):
+            return ""
+        else:
+            found = _read_english(sentence.tokens)
         return " ".join(sorted(set(" ".join(found).split())))
 
     def conflict(self, one: Side, other: Side) -> bool:
@@ -97,7 +103,7 @@ class DateGuard:
 
 def _read_english(tokens: list[Token]) -> Iterator[str]:
     for index, token in enumerate(tokens):
-        word = token.lower.removesuffix("'s")
+        word = token.bare
         if word not in _CALENDAR:
             continue
         before = tokens[index - 1].lower if index else ""

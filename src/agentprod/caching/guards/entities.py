@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 
 from agentprod.caching.guards.contract import Side
-from agentprod.caching.guards.sentence import CJK, Sentence, Token
+from agentprod.caching.guards.sentence import Sentence
+from agentprod.caching.guards.tokens import CJK, Token
 from agentprod.caching.guards.words_en import FUNCTION_WORDS, stem
 
 __all__ = ["EntityGuard"]
@@ -65,22 +65,23 @@ class EntityGuard:
 
     def read(self, sentence: Sentence) -> str:
         """Return the names: numbers for known ones, words for the others, separated by tabs."""
-        known = {str(hit.value) for hit in sentence.hits if hit.group < 0}
-        named = {word for hit in sentence.hits if hit.group < 0 for word in hit.word.split()}
-        marked = not _MARKS.isdisjoint(sentence.plain)
-        found = {text.lower() for text in _ADDRESS.findall(sentence.plain)} if marked else set()
-        if not _QUOTES.isdisjoint(sentence.plain):
+        names = [hit for hit in sentence.hits if hit.group < 0]
+        found: set[str] = set()
+        if not _MARKS.isdisjoint(sentence.characters):
+            found = {text.lower() for text in _ADDRESS.findall(sentence.plain)}
+        if not _QUOTES.isdisjoint(sentence.characters):
             quotations = _QUOTATION.findall(sentence.plain)
             found |= {next(filter(None, quoted)).strip(" .,!?").lower() for quoted in quotations}
         if sentence.chinese:
             found |= set(_DOTTED_NAME.findall(sentence.plain))
             found |= {word for word in sentence.words if len(word) > 1 and word not in _COMMON_LATIN}
         else:
-            capitals = sentence.plain[1:] != sentence.plain[1:].lower()
-            found |= (set(_capitalised(sentence.tokens)) if capitals else set()) - named
-        if 1 in map(len, sentence.words):
-            found |= set(_letters(sentence.tokens))
+            found |= set(_capitalised(sentence.tokens)) - {word for hit in names for word in hit.word.split()}
+        found |= set(_letters(sentence))
         persons = set(_persons(sentence.plain, sentence.known_words)) if sentence.chinese else ()
+        if not (names or found or persons):
+            return ""
+        known = {str(hit.value) for hit in names}
         items = [*sorted(known), *sorted(f"={name}" for name in found if name), *sorted(f"@{name}" for name in persons)]
         return "\t".join(items)
 
@@ -94,31 +95,31 @@ class EntityGuard:
 
 def _capitalised(tokens: list[Token]) -> Iterator[str]:
     """Yield words with a capital inside a sentence, unless the text has capitals everywhere."""
+    found = [index for index, token in enumerate(tokens) if token.capital and index and token.bare not in _NO_NAMES]
+    if not found:
+        return
     words = [token for token in tokens[1:] if token.kind == "word" and len(token.surface) > 3]
     if len(words) > 1 and sum(token.surface[0].isupper() for token in words) > 0.6 * len(words):
         return
-    for before, token in pairwise(tokens):
-        if token.kind != "word" or token.surface == token.lower or before.surface[-1] in _SENTENCE_ENDS:
-            continue
-        word = token.lower.removesuffix("'s")
-        capital = any(map(str.isupper, token.surface))
-        if capital and len(word) > 1 and "'" not in word and word not in _NO_NAMES:
+    for index in found:
+        word = tokens[index].bare
+        begins = tokens[index - 1].surface[-1] in _SENTENCE_ENDS
+        if not begins and len(word) > 1 and "'" not in word:
             yield word
 
 
-def _letters(tokens: list[Token]) -> Iterator[str]:
+def _letters(sentence: Sentence) -> Iterator[str]:
     """Yield single letters that stand for something: `vitamin c`, `plan B`, `A4`."""
-    for index, token in enumerate(tokens):
-        if token.kind != "word" or len(token.surface) != 1:
-            continue
-        after = tokens[index + 1] if index + 1 < len(tokens) else None
-        beside_number = after is not None and after.kind == "number" and after.start == token.start + 1
+    tokens = sentence.tokens
+    for index in [index for index, token in enumerate(tokens) if token.single]:
+        letter = tokens[index]
+        before_number = index + 1 < len(tokens) and tokens[index + 1].kind == "number"
         if (
-            beside_number
-            or token.lower not in _FREE_LETTERS
-            or (token.surface.isupper() and token.surface != "I" and index)
+            letter.lower not in _FREE_LETTERS
+            or (index and letter.capital and letter.surface != "I")
+            or (before_number and not sentence.apart(index + 1))
         ):
-            yield token.lower
+            yield letter.lower
 
 
 def _persons(text: str, known: Iterable[str]) -> Iterator[str]:

@@ -68,7 +68,7 @@ class GuardSet:
         if not self._guards:
             return GuardFeatures(text, "")
         sentence = Sentence(text)
-        return GuardFeatures(text, _SEPARATOR.join(guard.read(sentence) for guard in self._guards))
+        return GuardFeatures(text, _SEPARATOR.join([guard.read(sentence) for guard in self._guards]))
 
     def conflict(self, one: GuardFeatures, other: GuardFeatures) -> str | None:
         """Return the name of the first guard that keeps two texts from sharing an answer, or `None`.

@@ -7,11 +7,13 @@ from functools import cache
 from itertools import chain, count
 from typing import NamedTuple
 
+from agentprod.caching.guards.tokens import Token
 from agentprod.caching.guards.vocabulary import lines
 from agentprod.caching.guards.words_en import stem
 
 __all__ = ["ChineseLexicon", "EnglishLexicon", "Hit", "chinese_lexicon", "english_lexicon"]
 
+_ONE = (1,)
 Marks = tuple[tuple[int, int], ...]
 """Which values of which contrast sets a phrase is."""
 
@@ -42,51 +44,68 @@ class EnglishLexicon:
     """Words and phrases by their stems; a phrase and the words in it are all reported."""
 
     def __init__(self) -> None:
-        self._sets: dict[str, Marks] = {}
-        self._exact: dict[str, Marks] = {}
-        self._names: dict[str, Marks] = {}
+        self._stems: dict[str, Marks] = {}
+        self._forms: dict[str, Marks] = {}
         self._longest: dict[str, int] = {}
+        """Words in the longest phrase that begins with these one or two."""
         self._complementary = _complementary("contrasts_en")
+        exact: list[tuple[list[str], tuple[int, int]]] = []
         for group, value, term in _read_sets("contrasts_en", "kinds_en"):
             if term.startswith("="):
-                self._add(self._exact, term.removeprefix("=").split(" "), (group, value))
+                exact.append((term.removeprefix("=").split(" "), (group, value)))
             else:
-                self._add(self._sets, [stem(word) for word in term.replace("-", " ").split()], (group, value))
+                self._add(self._stems, [stem(word) for word in term.replace("-", " ").split()], (group, value))
         for value, name in _read_names("names_en"):
             words = name.replace(".", "").replace("-", " ").split()
-            self._add(self._names, [word.removesuffix("'s") for word in words], (-1, value))
+            self._add(self._forms, [word.removesuffix("'s") for word in words], (-1, value))
+        for words, mark in exact:
+            self._add(self._forms, words, mark)
 
     def _add(self, phrases: dict[str, Marks], words: list[str], mark: tuple[int, int]) -> None:
         phrase = " ".join(words)
         marks = phrases.get(phrase, ())
         if mark not in marks:
             phrases[phrase] = (*marks, mark)
-        self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
+        for beginning in (words[0], " ".join(words[:2])):
+            self._longest[beginning] = max(len(words), self._longest.get(beginning, 0))
 
-    def find(self, words: Sequence[str], stems: Sequence[str]) -> list[Hit]:
+    def find(self, words: Sequence[Token]) -> list[Hit]:
         """Return what a text holds.
 
         Args:
-            words: its words in small letters; names are matched by these.
-
-            stems: the stem of each; contrast sets are matched by these.
+            words: its words; names are matched by their forms, contrast sets by their stems.
         """
         found: list[Hit] = []
         covered: dict[int, int] = {}
-        bare = [word.removesuffix("'s") for word in words]
-        for start, (word, root) in enumerate(zip(bare, stems, strict=True)):
-            longest = max(self._longest.get(word, 0), self._longest.get(root, 0))
-            for end in range(min(start + longest, len(words)), start, -1):
-                name, phrase = word, root
-                if end > start + 1:
-                    name, phrase = " ".join(bare[start:end]), " ".join(stems[start:end])
-                marks = (*self._sets.get(phrase, ()), *self._names.get(name, ()), *self._exact.get(name, ()))
+        longest = self._longest
+        for start, word in enumerate(words):
+            if word.bare not in longest and word.stem not in longest:
+                continue
+            for length in range(self._longest_at(words, start), 0, -1):
+                form, root = (word.bare, word.stem) if length == 1 else _joined(words[start : start + length])
+                marks = self._stems.get(root, ()) + self._forms.get(form, ())
+                if not marks:
+                    continue
+                end = start + length
                 for group, value in marks:
                     if end > covered.get(group, 0):
-                        found.append(Hit(group, value, name, start, group in self._complementary))
+                        found.append(Hit(group, value, form, start, group in self._complementary))
                 for group, _ in marks:
                     covered[group] = max(end, covered.get(group, 0))
         return found
+
+    def _longest_at(self, words: Sequence[Token], start: int) -> int:
+        """Return how many words from a known one on may be a phrase."""
+        longest, word = self._longest, words[start]
+        if longest.get(word.bare, 1) == longest.get(word.stem, 1) == 1 or start + 1 == len(words):
+            return 1
+        form, root = _joined(words[start : start + 2])
+        return min(max(longest.get(form, 1), longest.get(root, 1)), len(words) - start)
+
+
+def _joined(words: Sequence[Token]) -> tuple[str, str]:
+    """Return a phrase by its forms, and by its stems."""
+    return " ".join([word.bare for word in words]), " ".join([word.stem for word in words])
 
 
 class ChineseLexicon:
@@ -107,14 +126,20 @@ class ChineseLexicon:
             for line in lines("splits_zh")
             for split in line.split()
         }
-        self._longest = max(map(len, (*self._words, *self._splits)))
+        lengths: dict[str, set[int]] = {}
+        for word in (*self._words, *self._splits):
+            lengths.setdefault(word[0], {1}).add(len(word))
+        self._lengths = {first: sorted(found, reverse=True) for first, found in lengths.items()}
+        """Lengths of the words that begin with a character, the longest first."""
 
     def find(self, words: Sequence[str]) -> list[Hit]:
         """Return the contrast words and names among the words of a text."""
+        known = self._words
         return [
             Hit(group, value, word, place, group in self._complementary)
             for place, word in enumerate(words)
-            for group, value in self._words.get(word, ())
+            if word in known
+            for group, value in known[word]
         ]
 
     def blank(self, word: str) -> str:
@@ -125,15 +150,14 @@ class ChineseLexicon:
         """Cut a text into known words and, between them, single characters."""
         start = 0
         while start < len(text):
-            for length in range(min(self._longest, len(text) - start), 0, -1):
+            for length in self._lengths.get(text[start], _ONE):
                 word = text[start : start + length]
                 if word in self._splits:
-                    length = self._splits[word]
-                    word = word[:length]
+                    word = word[: self._splits[word]]
                 elif length > 1 and word not in self._words:
                     continue
                 yield word
-                start += length
+                start += len(word)
                 break
 
 

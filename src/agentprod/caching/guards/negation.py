@@ -49,11 +49,11 @@ class NegationGuard:
         if sentence.chinese:
             text = sentence.bare_chinese
             count = len(_CHINESE.findall(_IDLE_CHINESE.sub("", text)))
-        elif NEGATIONS.isdisjoint(sentence.words) and "free" not in sentence.plain.lower():
+        elif NEGATIONS.isdisjoint(sentence.vocabulary) and "free" not in sentence.lower:
             return ""
         else:
-            text = " ".join(token.lower for token in sentence.tokens)
-            if not NEGATIONS.isdisjoint(sentence.words):
+            text = " ".join([token.lower for token in sentence.tokens])
+            if not NEGATIONS.isdisjoint(sentence.vocabulary):
                 text = _IDLE_ENGLISH.sub(" ", text)
             count = sum(word in NEGATIONS for word in text.split()) + text.count(" - free")
         words = {

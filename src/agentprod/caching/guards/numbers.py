@@ -14,6 +14,8 @@ __all__ = ["NumberGuard"]
 
 _DATE = re.compile(r"(?<![\d./-])(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})(?![\d./-]*\d)")
 
+_DATE_SIGNS = frozenset("./-")
+
 
 class NumberGuard:
     """Blocks pairs whose numbers differ: digits, numerals in words (English, Chinese), ordinals, times of day.
@@ -27,10 +29,11 @@ class NumberGuard:
 
     def read(self, sentence: Sentence) -> str:
         """Return the numbers as `value:unit`, sorted, with `?` behind one that may be an article."""
-        quantities = read_chinese(sentence.bare_chinese) if sentence.chinese else read_english(sentence.tokens)
+        quantities = read_chinese(sentence.bare_chinese) if sentence.chinese else read_english(sentence)
         items = [f"{q.value}={q.unit}{'?' if q.optional else ''}" for q in quantities]
         # Of a date in figures the order counts, too: 3/4/2021 is not 4/3/2021.
-        items += [f"{'/'.join(part.lstrip('0') for part in match)}=" for match in _DATE.findall(sentence.plain)]
+        if sentence.numbered and not _DATE_SIGNS.isdisjoint(sentence.characters):
+            items += [f"{'/'.join(part.lstrip('0') for part in match)}=" for match in _DATE.findall(sentence.plain)]
         return " ".join(sorted(items))
 
     def conflict(self, one: Side, other: Side) -> bool:

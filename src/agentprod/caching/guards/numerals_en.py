@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from agentprod.caching.guards.quantity import Quantity, plain_number
-from agentprod.caching.guards.sentence import Token
+from agentprod.caching.guards.sentence import Sentence
+from agentprod.caching.guards.tokens import Token
 
 __all__ = ["read_english"]
 
@@ -74,20 +75,19 @@ _SECOND_IS_TIME = frozenset("a per each every one split every last".split())
 _POINT = re.compile(r"(\d{1,2})\.([0-5]\d)")
 
 
-def read_english(tokens: Sequence[Token]) -> list[Quantity]:
-    """Return the quantities of a text that is not mainly Chinese, in order.
-
-    Args:
-        tokens: the tokens of the text.
-    """
+def read_english(sentence: Sentence) -> list[Quantity]:
+    """Return the quantities of a text that is not mainly Chinese, in order."""
     found: list[Quantity] = []
+    if not sentence.numbered and _BEGINNINGS.isdisjoint(sentence.vocabulary):
+        return found
+    tokens = sentence.tokens
     index = 0
     while index < len(tokens):
         token = tokens[index]
         if token.kind != "number" and token.lower not in _BEGINNINGS:
             index += 1
         elif token.kind == "number":
-            quantity, index = _read_digits(tokens, index)
+            quantity, index = _read_digits(sentence, index)
             found.append(quantity)
         elif token.lower in ("noon", "midday", "midnight"):
             found.append(Quantity("0:00" if token.lower == "midnight" else "12"))
@@ -106,13 +106,12 @@ def read_english(tokens: Sequence[Token]) -> list[Quantity]:
     return found
 
 
-def _read_digits(tokens: Sequence[Token], index: int) -> tuple[Quantity, int]:
+def _read_digits(sentence: Sentence, index: int) -> tuple[Quantity, int]:
+    tokens = sentence.tokens
     number = tokens[index].surface
     before = tokens[index - 1].surface if index else ""
     unit = _CURRENCY_SIGNS.get(before, "")
-    negative = before in ("-", "−") and (
-        index == 1 or tokens[index - 2].start + len(tokens[index - 2].surface) < tokens[index - 1].start
-    )
+    negative = before in ("-", "−") and (index == 1 or sentence.apart(index - 1))
     end = index + 1
     minutes = ""
     if _lower(tokens, end) == ":" and end + 1 < len(tokens) and tokens[end + 1].kind == "number":

@@ -6,10 +6,12 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
+from string import ascii_lowercase
 from typing import NamedTuple
 
 from agentprod.caching.guards.contract import Side
-from agentprod.caching.guards.sentence import CJK, Sentence, Token
+from agentprod.caching.guards.sentence import Sentence
+from agentprod.caching.guards.tokens import CJK, Token
 from agentprod.caching.guards.words_en import FUNCTION_WORDS, ROLE_WORDS, stem
 from agentprod.caching.guards.words_zh import STOP_CHARS
 
@@ -40,12 +42,23 @@ _ADVERBS = frozenset(
 _LIGHT_VERBS = frozenset("know want need like get got give show help find tell".split())
 """Function words that are the verb when they stand between two others, as in `does Ann like Bob`."""
 
+_PARTS = {
+    **dict.fromkeys(_CALENDAR, "calendar"),
+    **dict.fromkeys(FUNCTION_WORDS | _ADVERBS, "idle"),
+    **dict.fromkeys(_LIGHT_VERBS, "verb"),
+    **dict.fromkeys(ROLE_WORDS, "role"),
+    **dict.fromkeys(_JOINS, "join"),
+    **dict.fromkeys(_PRONOUNS, "pronoun"),
+}
+"""What a word may be besides an argument; for a word of several parts the last one holds."""
+
 _BE = frozenset("is are was were be been being get gets got".split())
 _UNINFLECTED = frozenset("cut put set hit shut read let hurt cost split spread cast made built sent paid held".split())
 _PRELUDE = re.compile(
     r"^(?:(?:can|could|would|will) you |please |kindly )*(?:tell|help|show|give|explain to) me "
     r"|^i (?:want|need|would like) you to "
 )
+_PRELUDE_WORDS = frozenset("can could would will please kindly tell help show give explain i".split())
 _WHAT_IS = re.compile(rf"^(什么|谁|哪个|哪里|哪儿)是([{CJK}]+)$")
 _PLACES = ROLE_WORDS | frozenset("从到由把被给向比在对为于以用将让再")
 """Words that hold a place but do not fill one; they may stay between two that change places."""
@@ -66,18 +79,16 @@ class OrderGuard:
         words = _active(sentence)
         pieces: list[str] = []
         for index, word in enumerate(words[:_MAX_WORDS]):
-            before = words[index - 1] if index else ""
-            if word in _PRONOUNS:
-                if _meets_another(words, index):
-                    pieces.append(_PRONOUNS[word])
-            elif word in _JOINS:
-                pieces.append("&")
-            elif word in ROLE_WORDS or (word in _LIGHT_VERBS and _stands_between(words, index)):
+            part = _PARTS.get(word)
+            if part is None or (part == "calendar" and index and words[index - 1] in _BOUNDS):
+                passive = index and words[index - 1] in _BE and _is_participle(word)
+                pieces.append(f"{_root(word)}^" if passive else _root(word))
+            elif part == "role" or (part == "verb" and _stands_between(words, index)):
                 pieces.append(word)
-            elif word in FUNCTION_WORDS or word in _ADVERBS or (word in _CALENDAR and before not in _BOUNDS):
-                continue
-            else:
-                pieces.append(_root(word) + ("^" if before in _BE and _is_participle(word) else ""))
+            elif part == "join":
+                pieces.append("&")
+            elif part == "pronoun" and _meets_another(words, index):
+                pieces.append(_PRONOUNS[word])
         return " ".join(pieces)
 
     def conflict(self, one: Side, other: Side) -> bool:
@@ -99,7 +110,7 @@ class OrderGuard:
 
 def _root(word: str) -> str:
     """Return the stem of a word; a number, or a run of Chinese, is its own, and not worth a place among those known."""
-    return stem(word) if word[-1].isascii() and word[-1].isalpha() else word
+    return stem(word) if word[-1] in ascii_lowercase else word
 
 
 def _stands_between(words: Sequence[str], index: int) -> bool:
@@ -176,16 +187,26 @@ def _is_participle(word: str) -> bool:
     )
 
 
-def _word(token: Token) -> str:
-    """Return a token in small letters, and a single letter that names something unlike the article `a`."""
-    if len(token.surface) == 1 and token.surface.isupper() and token.surface != "I" and token.start:
-        return f"{token.lower}."
-    return token.lower
+def _words(sentence: Sentence) -> list[str]:
+    """Return the words in small letters, and a single letter that names something unlike the article `a`."""
+    tokens = sentence.tokens
+    words = [
+        f"{token.lower}." if token.single and _names(token) else token.lower for token in tokens if token.kind != "sign"
+    ]
+    if tokens and _names(tokens[0]) and sentence.plain.startswith(tokens[0].surface):
+        words[0] = tokens[0].lower
+    return words
+
+
+def _names(token: Token) -> bool:
+    return token.single and token.capital and token.surface != "I"
 
 
 def _active(sentence: Sentence) -> list[str]:
     """Return the words, 什么是 behind what is asked about, and the agent of a passive first, as in the active."""
-    words = _PRELUDE.sub("", " ".join(_word(token) for token in sentence.tokens if token.kind != "sign")).split()
+    words = _words(sentence)
+    if words and words[0] in _PRELUDE_WORDS:
+        words = _PRELUDE.sub("", " ".join(words)).split()
     if sentence.chinese:
         return [_WHAT_IS.sub(r"\2是\1", word) for word in words]
     if "by" not in words[2:]:

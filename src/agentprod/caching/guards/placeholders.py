@@ -6,7 +6,8 @@ import re
 from collections import Counter
 
 from agentprod.caching.guards.contract import Side
-from agentprod.caching.guards.sentence import CJK, Sentence
+from agentprod.caching.guards.sentence import Sentence
+from agentprod.caching.guards.tokens import CJK
 
 __all__ = ["PlaceholderGuard"]
 

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from agentprod.caching.guards.lexicon import Hit, chinese_lexicon, english_lexicon
+from agentprod.caching.guards.tokens import CJK, Token, take_apart
 from agentprod.caching.guards.vocabulary import lines
-from agentprod.caching.guards.words_en import NEGATIONS, stem
+from agentprod.caching.guards.words_en import NEGATIONS
 
-__all__ = ["CJK", "Sentence", "Token", "plain_text"]
+__all__ = ["Sentence", "plain_text"]
 
-CJK = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
-"""Character class of Chinese ideographs, to stand between square brackets of a pattern."""
-
-_TOKEN = re.compile(
-    rf"(?P<chinese>[{CJK}]+)|(?P<word>[^\W\d_{CJK}]+(?:'[^\W\d_{CJK}]+)*)|(?P<number>\d+(?:[.,]\d+)*)|(?P<sign>[^\s])"
-)
-_QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "`": "'", "\u00b4": "'", "\u201c": '"', "\u201d": '"'})
+_QUOTES = {"\u2018": "'", "\u2019": "'", "`": "'", "\u00b4": "'", "\u201c": '"', "\u201d": '"'}
+_QUOTE_CODES = str.maketrans(_QUOTES)
 _SPOKEN = tuple(
     (hint, re.compile(pattern), spoken)
     for hint, pattern, spoken in (
@@ -65,68 +61,83 @@ class _Once(Generic[T]):
         return value
 
 
-class Token(NamedTuple):
-    """A piece of a text: `kind` is `"word"`, `"number"`, `"chinese"` or `"sign"`, `start` its place."""
-
-    kind: str
-    surface: str
-    lower: str
-    start: int
-
-
 class Sentence:
-    """A text as the guards see it.
+    """A text as the guards see it: read once, and shared by all of them.
 
     Args:
         text: any text; it is read as `plain_text` gives it.
     """
 
     def __init__(self, text: str) -> None:
-        plain = _CONTROL.sub(" ", plain_text(text).translate(_QUOTES))
-        plain = _DOTTED.sub(lambda match: match[0].replace(".", ""), plain) if "." in plain else plain
+        plain = plain_text(text)
+        if "`" in plain or not (plain.isascii() or _QUOTES.keys().isdisjoint(plain)):
+            plain = plain.translate(_QUOTE_CODES)
+        if not plain.isprintable():
+            plain = _CONTROL.sub(" ", plain)
+        if "." in plain:
+            plain = _DOTTED.sub(lambda match: match[0].replace(".", ""), plain)
         lower = plain.lower()
         for hint, pattern, spoken in _SPOKEN:
             if hint in lower:
                 plain = pattern.sub(spoken, plain)
-        plain = _EITHER.sub(r"\1", plain)
+        if not plain.isascii():
+            plain = _EITHER.sub(r"\1", plain)
         self.plain = plain
-        found = [(match.lastgroup or "", match[0], match.start()) for match in _TOKEN.finditer(plain)]
-        self.tokens = [Token(kind, surface, surface.lower(), start) for kind, surface, start in found]
-
-    @_Once
-    def words(self) -> list[str]:
+        self.lower = plain.lower()
+        """The text in small letters."""
+        self.characters = frozenset(plain)
+        """The different characters of the text."""
+        self.tokens = take_apart(plain)
+        words = [token for token in self.tokens if token.kind == "word"]
+        self.words = [word.lower for word in words]
         """Latin words in small letters."""
-        return [token.lower for token in self.tokens if token.kind == "word"]
-
-    @_Once
-    def stems(self) -> list[str]:
+        self.stems = [word.stem for word in words]
         """The stems of `words`."""
-        return [stem(word) for word in self.words]
+        self.vocabulary = frozenset(self.words)
+        """The different `words`."""
+        self.numbered = "number" in [token.kind for token in self.tokens]
+        """Whether the text has a number in digits."""
+        self.chinese = not plain.isascii() and _mainly_chinese(self.tokens, len(words))
+        """Whether the text is mainly Chinese."""
+        self._words = words
 
     @_Once
-    def chinese(self) -> bool:
-        """Whether the text is mainly Chinese."""
-        ideographs = sum(len(token.lower) for token in self.tokens if token.kind == "chinese")
-        return ideographs > len(self.words)
+    def places(self) -> list[int]:
+        """Where each of the tokens begins."""
+        places: list[int] = []
+        end = 0
+        for token in self.tokens:
+            places.append(self.plain.index(token.surface, end))
+            end = places[-1] + len(token.surface)
+        return places
+
+    def apart(self, index: int) -> bool:
+        """Tell whether there is space between a token, which is not the first, and the one before it."""
+        return self.places[index - 1] + len(self.tokens[index - 1].surface) < self.places[index]
 
     @_Once
     def known_words(self) -> list[str]:
         """The Chinese text cut into known words and single characters."""
+        return [word for cut in self._cuts for word in cut]
+
+    @_Once
+    def _cuts(self) -> list[list[str]]:
+        """The words of each run of Chinese."""
         lexicon = chinese_lexicon()
-        return [word for token in self.tokens if token.kind == "chinese" for word in lexicon.cut(token.lower)]
+        return [list(lexicon.cut(token.lower)) for token in self.tokens if token.kind == "chinese"]
 
     @_Once
     def hits(self) -> list[Hit]:
         """Known words and names of the text's language, in order."""
-        if not self.chinese:
-            return english_lexicon().find(self.words, self.stems)
-        lexicon = chinese_lexicon()
-        latin = [token.lower for token in self.tokens if token.kind == "word"]
-        return lexicon.find([*self.known_words, *latin])
+        if self.chinese:
+            return chinese_lexicon().find([*self.known_words, *self.words])
+        return english_lexicon().find(self._words)
 
     @_Once
     def negated(self) -> frozenset[int]:
         """Places of the complementary words that a negation before them, in their clause, turns into the opposite."""
+        if not self.chinese and NEGATIONS.isdisjoint(self.vocabulary):
+            return frozenset()
         places = {hit.place for hit in self.hits if hit.complementary}
         if self.chinese:
             words = self.known_words
@@ -150,16 +161,24 @@ class Sentence:
     @_Once
     def bare_chinese(self) -> str:
         """The Chinese text and its numbers, with words blanked out in which a negation or numeral means nothing."""
-        lexicon = chinese_lexicon()
+        blank = chinese_lexicon().blank
+        cuts = iter(self._cuts)
         return "".join(
-            "".join(map(lexicon.blank, lexicon.cut(token.lower))) if token.kind == "chinese" else token.lower
-            for token in self.tokens
+            ["".join(map(blank, next(cuts))) if token.kind == "chinese" else token.lower for token in self.tokens]
         )
+
+
+def _mainly_chinese(tokens: Sequence[Token], words: int) -> bool:
+    return sum(len(token.lower) for token in tokens if token.kind == "chinese") > words
 
 
 def plain_text(text: str) -> str:
     """Return a text in NFKC and simplified characters: full-width digits and traditional characters are read, too."""
-    return text if text.isascii() else unicodedata.normalize("NFKC", text).translate(_simplified())
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFKC", text)
+    simplified = _simplified()
+    return text if simplified.keys().isdisjoint(map(ord, text)) else text.translate(simplified)
 
 
 @cache

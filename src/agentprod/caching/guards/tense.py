@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from agentprod.caching.guards.contract import Side
 from agentprod.caching.guards.sentence import Sentence
@@ -16,6 +16,7 @@ _WILL = frozenset("will shall won't wont shan't gonna".split())
 _IS = frozenset("is are am what's who's where's when's how's it's that's there's isn't aren't".split())
 _WAS = frozenset("was were wasn't weren't".split())
 _DID = frozenset("did didn't had hadn't".split())
+_MARKED = _WILL | _IS | _WAS | _DID | {"going"}
 _WITHIN = 5
 """Words behind a form of `be` in which a verb makes it passive or progressive."""
 
@@ -41,7 +42,7 @@ class TenseGuard:
 
     def read(self, sentence: Sentence) -> str:
         """Return the markers of tense, past verbs among them."""
-        found = _read_chinese(sentence.plain) if sentence.chinese else _read_english(sentence.words)
+        found = _read_chinese(sentence.plain) if sentence.chinese else _read_english(sentence)
         return " ".join(sorted(set(found)))
 
     def conflict(self, one: Side, other: Side) -> bool:
@@ -57,7 +58,11 @@ def _apart(mine: set[str], theirs: set[str]) -> bool:
     return _NOW in mine and _THEN not in mine and _THEN in theirs and _NOW not in theirs
 
 
-def _read_english(words: Sequence[str]) -> Iterator[str]:
+def _read_english(sentence: Sentence) -> Iterator[str]:
+    words = sentence.words
+    marked = not _MARKED.isdisjoint(sentence.vocabulary) or "'ll" in sentence.lower
+    if not marked and True not in [token.past for token in sentence.tokens]:
+        return
     for index, word in enumerate(words):
         if word in _WILL or word.endswith("'ll") or (word == "going" and words[index + 1 : index + 2] == ["to"]):
             yield _FUTURE

@@ -6,7 +6,8 @@ import re
 from difflib import SequenceMatcher
 
 from agentprod.caching.guards.contract import Side
-from agentprod.caching.guards.sentence import CJK, Sentence
+from agentprod.caching.guards.sentence import Sentence
+from agentprod.caching.guards.tokens import CJK
 from agentprod.caching.guards.words_en import FUNCTION_WORDS, stem
 from agentprod.caching.guards.words_zh import STOP_CHARS
 
@@ -40,7 +41,7 @@ class WordingGuard:
             if token.kind == "chinese":
                 pieces += [char for char in token.lower if char not in STOP_CHARS]
             elif token.kind != "sign" and token.lower not in FUNCTION_WORDS:
-                pieces.append(stem(token.lower))
+                pieces.append(token.stem)
         least = _LONG_CHINESE if sentence.chinese else _LONG
         return " ".join(pieces[:_MAX_PIECES]) if len(pieces) >= least else ""
 
