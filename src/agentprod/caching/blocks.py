@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-__all__ = ["Block", "principal_directions", "rest_of"]
+__all__ = ["Block", "bound_of", "principal_directions"]
 
 _LARGEST = 32767
 _CANCELLED = 1e-6
@@ -45,7 +45,7 @@ class Block:
         self.count = 0
 
     def append(self, vector: Array, directions: Array | None) -> None:
-        """Add a row; `directions` is (dims, heads) once they are known."""
+        """Add a row; `directions` is (heads, dims) once they are known."""
         if self.count == len(self._scales):
             self._resize(min(self._limit, self.count + self.count // 4 + 1))
         self.count += 1
@@ -60,10 +60,8 @@ class Block:
         self._scales[row] = scale
         if directions is not None:
             if self._bounds is None:
-                self._bounds = np.empty((len(self._scales), directions.shape[1] + 1), dtype=np.float32)
-            heads = self._bounds[row, :-1]
-            np.dot(vector, directions, out=heads)
-            self._bounds[row, -1] = rest_of(float(vector @ vector), float(heads @ heads))
+                self._bounds = np.empty((len(self._scales), len(directions) + 1), dtype=np.float32)
+            self._bounds[row] = bound_of(vector, directions)
 
     def copy(self, row: int, source: Block, place: int) -> None:
         """Copy a row of a block, which may be this one."""
@@ -91,36 +89,30 @@ class Block:
         """Compute the bounds of all rows for new directions."""
         import numpy as np
 
-        self._bounds = np.empty((len(self._scales), directions.shape[1] + 1), dtype=np.float32)
+        self._bounds = np.empty((len(self._scales), len(directions) + 1), dtype=np.float32)
         vectors, bounds = self.vectors(), self._bounds[: self.count]
-        bounds[:, :-1] = heads = vectors @ directions
+        bounds[:, :-1] = heads = vectors @ directions.T
         bounds[:, -1] = np.sqrt(np.maximum(_squares(vectors) - _squares(heads), 0) + _CANCELLED)
 
-    def above(self, vector: Array, query: Array | None, floor: float, slack: float) -> list[tuple[float, int]]:
-        """Return the cosines with a vector that are at least `floor`, and whose rows they are.
+    def bounds(self, query: Array) -> Array:
+        """Return what no cosine of a row with a vector exceeds, but for rounding, float32, (count,).
 
         Args:
-            vector: float32, (dims,).
-
-            query: the vector's part in each direction and the length of the rest; `None` scores every row.
-
-            floor: least cosine.
-
-            slack: added to the bounds, for rounding.
+            query: `bound_of` the vector.
         """
+        assert self._bounds is not None
+        found: Array = self._bounds[: self.count].dot(query)
+        return found
+
+    def similarities(self, vector: Array, rows: NDArray[np.intp] | None) -> Array:
+        """Return the cosines of some rows with a vector, float32, (len(rows),); of all rows when `None`."""
         import numpy as np
 
-        if query is None or self._bounds is None:
-            candidates = np.arange(self.count)
-            codes = self._codes[: self.count]
-        else:
-            candidates = (self._bounds[: self.count] @ query >= np.float32(floor - slack)).nonzero()[0]
-            if not len(candidates):
-                return []
-            codes = self._codes[candidates]
-        similarities = (codes.astype(np.float32) @ vector).astype(np.float64) * self._scales[candidates]
-        near = (similarities >= floor).nonzero()[0]
-        return list(zip(similarities[near].tolist(), candidates[near].tolist(), strict=True))
+        # `take` and `dot` do what brackets and `@` do, in half of the time for a few rows.
+        codes = self._codes[: self.count] if rows is None else self._codes.take(rows, 0)
+        scales = self._scales[: self.count] if rows is None else self._scales.take(rows)
+        found: Array = codes.astype(np.float32).dot(vector) * scales
+        return found
 
     def _resize(self, rows: int) -> None:
         import numpy as np
@@ -147,7 +139,7 @@ def principal_directions(vectors: Sequence[Array], count: int) -> Array:
         count: how many directions.
 
     Returns:
-        float32, (dims, count).
+        float32, (count, dims).
     """
     import numpy as np
 
@@ -157,12 +149,27 @@ def principal_directions(vectors: Sequence[Array], count: int) -> Array:
     )
     for _ in range(_POWER_STEPS):
         basis = np.linalg.qr(sum((rows.T @ (rows @ basis) for rows in vectors), np.zeros_like(basis)))[0]
-    return np.ascontiguousarray(basis[:, :count])
+    return np.ascontiguousarray(basis[:, :count].T)
 
 
-def rest_of(whole: float, heads: float) -> float:
-    """Return the length of what the directions leave of a vector, from the squares of both lengths."""
-    return math.sqrt(max(whole - heads, 0.0) + _CANCELLED)
+def bound_of(vector: Array, directions: Array) -> Array:
+    """Return a vector's part in each direction and the length of the rest; two of them bound a cosine by their product.
+
+    Args:
+        vector: float32, (dims,).
+
+        directions: float32, (heads, dims).
+
+    Returns:
+        float32, (heads + 1,).
+    """
+    import numpy as np
+
+    bound = np.empty(len(directions) + 1, dtype=np.float32)
+    heads = directions.dot(vector)
+    bound[:-1] = heads
+    bound[-1] = math.sqrt(max(float(vector.dot(vector) - heads.dot(heads)), 0.0) + _CANCELLED)
+    return bound
 
 
 def _squares(rows: Array) -> Array:

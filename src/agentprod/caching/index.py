@@ -13,7 +13,7 @@ import threading
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
-from agentprod.caching.blocks import Block, principal_directions, rest_of
+from agentprod.caching.blocks import Block, bound_of, principal_directions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -196,32 +196,43 @@ class PrunedIndex(Generic[T]):
         self._check(vector)
         vector = np.ascontiguousarray(vector, dtype=np.float32)
         with self._lock:
-            query = self._bound_query(vector)
-            found: list[tuple[float, int]] = []
+            bounds = self._bounds(vector)
             floor = threshold
+            if k == 1 and bounds:
+                # What the likeliest row has is more than most others can reach, so that few have to be scored.
+                floor = max(floor, self._likeliest(vector, bounds))
+            found: list[tuple[float, int]] = []
             for number, block in enumerate(self._blocks):
-                near = block.above(vector, query, floor, self._slack)
-                found += [(-similarity, row + number * _BLOCK_ROWS) for similarity, row in near]
-                if near and len(found) >= k:
+                rows = (bounds[number] >= floor - self._slack).nonzero()[0] if bounds else None
+                if rows is not None and not len(rows):
+                    continue
+                similarities = block.similarities(vector, rows)
+                near = (similarities >= threshold).nonzero()[0]
+                places = (near if rows is None else rows.take(near)) + number * _BLOCK_ROWS
+                found += zip((-similarities.take(near)).tolist(), places.tolist(), strict=True)
+                if len(found) >= k:
                     found = sorted(found)[:k]
-                    floor = max(threshold, -found[-1][0])
-            return [Neighbour(self._items[row], min(1.0, -negative)) for negative, row in sorted(found)[:k]]
+                    floor = max(floor, -found[-1][0])
+            return [Neighbour(self._items[row], min(1.0, -negative)) for negative, row in sorted(found)]
+
+    def _bounds(self, vector: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return the bounds of each block's rows; none while all rows are scored."""
+        if self._directions is None:
+            return []
+        query = bound_of(vector, self._directions)
+        return [block.bounds(query) for block in self._blocks]
+
+    def _likeliest(self, vector: NDArray[np.float32], bounds: list[NDArray[np.float32]]) -> float:
+        """Return the cosine of the row with the highest bound."""
+        import numpy as np
+
+        rows = [array.argmax() for array in bounds]
+        block = max(range(len(rows)), key=lambda number: float(bounds[number][rows[number]]))
+        return float(self._blocks[block].similarities(vector, np.array([rows[block]]))[0])
 
     def _locate(self, row: int) -> tuple[Block, int]:
         block, place = divmod(row, _BLOCK_ROWS)
         return self._blocks[block], place
-
-    def _bound_query(self, vector: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Return h(q) and r(q), which bound a cosine when multiplied with those of a row."""
-        import numpy as np
-
-        if self._directions is None:
-            return None
-        query = np.empty(self._heads + 1, dtype=np.float32)
-        heads = query[:-1]
-        np.dot(vector, self._directions, out=heads)
-        query[-1] = rest_of(float(vector @ vector), float(heads @ heads))
-        return query
 
     def _fit(self) -> None:
         """Take new principal directions; the index has grown enough that they may have changed."""
@@ -235,5 +246,5 @@ class PrunedIndex(Generic[T]):
         shape = getattr(vector, "shape", None)
         if shape != (self._dims,):
             raise ValueError(f"expected a vector of shape ({self._dims},), got {shape or type(vector).__name__}")
-        if not abs(float(vector @ vector) - 1) < 1e-3:
+        if not abs(float(vector.dot(vector)) - 1) < 1e-3:
             raise ValueError("expected a vector of length 1; divide it by its norm first")

@@ -168,7 +168,7 @@ class SemanticMatcher(Generic[V]):
         with self._lock:
             home = self._partitions.get(partition)
         first: Decision[V] | None = None
-        for near in () if home is None else self._alive(home, vector):
+        for near in () if home is None else self._nearest(home, vector):
             reason = self._objection(partition, probe, near)
             if reason is None:
                 with self._lock:
@@ -299,12 +299,21 @@ class SemanticMatcher(Generic[V]):
             left = None if entry.expires is None else entry.expires - now
             yield StoredEntry(entry.home.key, entry.text, entry.value, left)
 
-    def _alive(self, home: Partition[V], vector: NDArray[np.float32]) -> list[Neighbour[Entry[V]]]:
-        """Return the nearest entries that have not expired; remove the expired ones met on the way."""
+    def _nearest(self, home: Partition[V], vector: NDArray[np.float32]) -> Iterator[Neighbour[Entry[V]]]:
+        """Yield the nearest entry, and when that will not do, the next ones that reach the threshold."""
+        nearest = self._alive(home, vector, 1)
+        yield from nearest
+        if nearest and nearest[0].similarity >= self.threshold:
+            for near in self._alive(home, vector, _NEIGHBOURS):
+                if near.item is not nearest[0].item:
+                    yield near
+
+    def _alive(self, home: Partition[V], vector: NDArray[np.float32], k: int) -> list[Neighbour[Entry[V]]]:
+        """Return the k nearest entries that have not expired; remove the expired ones met on the way."""
         now = self._now()
         floor = self.threshold
         while True:
-            found = home.search(vector, floor, _NEIGHBOURS)
+            found = home.search(vector, floor, k)
             expired = [near.item for near in found if near.item.expired(now)]
             if not found and floor == self.threshold:
                 floor = max(-1.0, self.threshold - _NEAR)  # a lower floor takes longer, and only tells what was near
