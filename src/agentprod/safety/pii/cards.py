@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 from agentprod.safety.pii.checksums import luhn_ok
+from agentprod.safety.pii.keywords import Keywords
 from agentprod.safety.pii.labels import CARD, OTHER, label_before
-from agentprod.safety.pii.numbers import Run, compact, starts_clean
+from agentprod.safety.pii.numbers import Glued, Run, compact, starts_clean
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["cards", "issuer_known"]
@@ -43,14 +44,18 @@ _BY_FIRST = {
 # UnionPay and the older ranges of Chinese banks that are not sold as international cards.
 _CHINESE = ("62", "81", "9558", "9559", "9843", "6013", "6016", "603367", "621", "690755", "940")
 
-_GLUED = re.compile(r"(?:card|visa|amex|cc|no|number|mastercard|acct|account|pan)\.?\Z", re.IGNORECASE)
-_CARD_WORD = re.compile(
-    r"(?:card|visa|master ?card|amex|american express|maestro|(?<![a-z])(?:cc|pan)(?![a-z])|credit|debit|tarjeta|carte"
-    r"|karte|carta|cart[aã]o|kaart|карт|カード|카드|卡)",
-    re.IGNORECASE,
+_GLUED = Glued("card visa amex cc no number acct account pan")
+_CARD_WORDS = Keywords(
+    (
+        "card|visa|amex|american express|maestro|credit|debit|tarjeta|carte|karte|carta|cartao|cartão|kaart|карт"
+        "|カード|카드|卡"
+    ).split("|"),
+    whole=("cc", "pan"),
 )
-_BANK_WORD = re.compile(
-    r"银行卡|储蓄卡|借记卡|工资卡|信用卡|卡号|账号|帐号|账户|开户|收款|打款|转账|银行|bank ?card|unionpay|银联", re.I
+_BANK_WORDS = Keywords(
+    "卡号|账号|帐号|账户|开户|收款|打款|转账|银行|银联|储蓄卡|借记卡|工资卡|信用卡|bank card|bankcard|unionpay".split(
+        "|"
+    )
 )
 
 
@@ -105,14 +110,14 @@ def _judge(text: str, start: int, end: int) -> Span | None:
         bare = end - start == len(digits)
         label = label_before(text, start) if bare else ""
         if label == OTHER or (bare and _is_old_length(digits) and label != CARD):
-            if not _CARD_WORD.search(text, max(0, start - 40), start):
+            if not _CARD_WORDS.before(text, start):
                 return None
         return Span(start, end, "CN_BANK_CARD" if chinese else "CREDIT_CARD", 0.95)
     if not luhn and not (chinese and len(digits) in (16, 19)):
         return None
-    if _BANK_WORD.search(text, max(0, start - 40), start):
+    if _BANK_WORDS.before(text, start):
         return Span(start, end, "CN_BANK_CARD", 0.6)
-    if luhn and _CARD_WORD.search(text, max(0, start - 40), start) and label_before(text, start) != OTHER:
+    if luhn and _CARD_WORDS.before(text, start) and label_before(text, start) != OTHER:
         return Span(start, end, "CREDIT_CARD", 0.6)
     return None
 

@@ -10,6 +10,7 @@ __all__ = [
     "base58check_version",
     "bech32_prefix",
     "cn_id_ok",
+    "cn_organisation_ok",
     "cn_uscc_ok",
     "hk_id_ok",
     "iban_ok",
@@ -18,12 +19,27 @@ __all__ = [
     "valid_date",
 ]
 
-_DOUBLED = dict(zip("0123456789", (0, 2, 4, 6, 8, 1, 3, 5, 7, 9), strict=True))
+# Bytes are numbers already: they add up in a tenth of the time that reading every character with `int` takes.
+_UNUSED = 255
+
+
+def _values(alphabet: str) -> bytes:
+    """Return the table for `bytes.translate` from each character of an alphabet to its place."""
+    table = bytearray([_UNUSED] * 256)
+    for value, char in enumerate(alphabet):
+        table[ord(char)] = value
+    return bytes(table)
+
+
+_DIGITS = _values("0123456789")
+_DOUBLED = _values("0516273849")
+"""The sum of the digits of twice a digit."""
 
 
 def luhn_ok(digits: str) -> bool:
     """Tell whether the last digit is the Luhn check digit of the others (ISO/IEC 7812-1, annex B)."""
-    return (sum(map(int, digits[-1::-2])) + sum(map(_DOUBLED.__getitem__, digits[-2::-2]))) % 10 == 0
+    data = digits.encode()
+    return (sum(data[-1::-2].translate(_DIGITS)) + sum(data[-2::-2].translate(_DOUBLED))) % 10 == 0
 
 
 _LETTER_VALUES = {ord("A") + place: str(10 + place) for place in range(26)}
@@ -61,22 +77,32 @@ def cn_id_ok(number: str) -> bool:
     year = int(number[6:10])
     if not 1900 <= year <= 2100 or not valid_date(year, int(number[10:12]), int(number[12:14])):
         return False
-    total = sum(map(mul, map(int, number[:17]), _CN_ID_WEIGHTS))
+    total = sum(map(mul, number.encode().translate(_DIGITS), _CN_ID_WEIGHTS))
     return "10X98765432"[total % 11] == number[17].upper()
 
 
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-_USCC_VALUES = {char: value for value, char in enumerate(_USCC_ALPHABET)}
+_USCC_VALUES = _values(_USCC_ALPHABET)
 _USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 
 
 def cn_uscc_ok(code: str) -> bool:
     """Tell whether 18 upper-case characters are a unified social credit code (GB 32100-2015, MOD 31)."""
-    try:
-        total = sum(map(mul, map(_USCC_VALUES.__getitem__, code[:17]), _USCC_WEIGHTS))
-    except KeyError:  # I, O, S, V and Z are not used
+    values = code.encode().translate(_USCC_VALUES)
+    if _UNUSED in values:  # I, O, S, V and Z
         return False
-    return _USCC_ALPHABET[-total % 31] == code[17]
+    total: int = sum(map(mul, values, _USCC_WEIGHTS))
+    return -total % 31 == values[17]
+
+
+_BASE36 = _values("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_ORGANISATION_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
+
+
+def cn_organisation_ok(code: str) -> bool:
+    """Tell whether 9 upper-case characters are an organisation code of China (GB 11714-1997, MOD 11)."""
+    total = sum(map(mul, code.encode().translate(_BASE36), _ORGANISATION_WEIGHTS))
+    return "0X987654321"[total % 11] == code[8]
 
 
 def hk_id_ok(number: str) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from agentprod.safety.pii.checksums import cn_id_ok, cn_uscc_ok, valid_date
-from agentprod.safety.pii.numbers import Run, compact, starts_clean
+from agentprod.safety.pii.checksums import cn_id_ok, cn_organisation_ok, cn_uscc_ok, valid_date
+from agentprod.safety.pii.keywords import Keywords, backwards
+from agentprod.safety.pii.numbers import LETTERS, Glued, Run, compact, starts_clean
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["cn_ids", "cn_numbered_passports", "cn_old_ids", "cn_passports", "cn_plates", "cn_usccs"]
@@ -17,13 +18,13 @@ __all__ = ["cn_ids", "cn_numbered_passports", "cn_old_ids", "cn_passports", "cn_
 _ID = re.compile(
     r"[1-9][0-9]{2}[ \-]?[0-9]{3}[ \-]?(?:19|20)[0-9]{2}[ \-]?[01][0-9][0-3][0-9][ \-]?[0-9]{3}[0-9Xx](?![0-9A-Za-z])"
 )
-_GLUED_ID = re.compile(r"(?:id|sfz|no|card|number|身份证)\Z", re.IGNORECASE)
+_GLUED_ID = Glued("id sfz no card number")
 
 
 def cn_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     """Yield 18-character resident identity numbers in the runs (GB 11643-1999), in the usual groupings."""
     for run in runs:
-        if run.digits < 17 or (len(run.starts) == 1 and run.digits > 18):
+        if run.digits < 17 or (run.digits > 18 and run.solid):
             continue
         done = run.start
         for at in run.starts:
@@ -42,7 +43,7 @@ _ID_WORD = re.compile(r"身份证|身份號|身份号|证件号|身分证|(?<![a
 def cn_old_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     """Yield 15-digit identity numbers of before 1999, which have no check digit, behind words like 身份证."""
     for run in runs:
-        if run.digits < 15 or (len(run.starts) == 1 and run.digits != 15):
+        if run.digits < 15 or (run.digits != 15 and run.solid):
             continue
         for at in run.starts:
             match = _OLD_ID.match(text, at)
@@ -58,11 +59,12 @@ def cn_old_ids(text: str, runs: Iterable[Run]) -> Iterator[Span]:
 _USCC = re.compile(
     r"[1-9ANYany][0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y][0-9]{6}[0-9A-HJ-NP-RT-UW-Ya-hj-np-rt-uw-y]{10}(?![0-9A-Za-z])"
 )
-_GLUED_USCC = re.compile(r"(?:uscc|code|no)\Z", re.IGNORECASE)
-_USCC_WORD = re.compile(
-    r"信用代码|税号|纳税人|识别号|营业执照|注册号|统一代码|机构代码|uscc|credit[ _]?code|tax", re.IGNORECASE
+_GLUED_USCC = Glued("uscc code no")
+_USCC_WORDS = Keywords(
+    "信用代码|税号|纳税人|识别号|营业执照|注册号|统一代码|机构代码|uscc|creditcode|credit_code|credit code|tax".split(
+        "|"
+    )
 )
-_ORGANISATION_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 
 
 def cn_usccs(text: str, runs: Iterable[Run]) -> Iterator[Span]:
@@ -74,10 +76,8 @@ def cn_usccs(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     """
     for run in runs:
         for at in run.starts:
-            if not text[at : at + 6].isdigit():
-                continue
-            match = _USCC.match(text, at) if text[at : at + 8].isdigit() else None
-            if not match and at == run.start and text[at - 1 : at].isalpha():
+            match = _USCC.match(text, at)
+            if not match and at == run.start and text[at - 1 : at] in LETTERS:
                 # One or two letters before the digits, which only the first group of a run can have.
                 match = _USCC.match(text, at - 1) or _USCC.match(text, at - 2)
             if match and _is_uscc(text, match.start(), match[0].upper()):
@@ -88,32 +88,30 @@ def _is_uscc(text: str, start: int, code: str) -> bool:
     if not cn_uscc_ok(code) or not starts_clean(text, start, _GLUED_USCC):
         return False
     usual, digits = code[0] in "159ANY", code.isdigit()
-    sure = (usual or not digits) if _organisation_ok(code[8:17]) else (usual and not digits)
-    return sure or _USCC_WORD.search(text, max(0, start - 40), start) is not None
-
-
-def _organisation_ok(code: str) -> bool:
-    total = sum(int(char, 36) * weight for char, weight in zip(code, _ORGANISATION_WEIGHTS, strict=False))
-    return "0X987654321"[total % 11] == code[8].upper()
+    sure = (usual or not digits) if cn_organisation_ok(code[8:17]) else (usual and not digits)
+    return sure or _USCC_WORDS.before(text, start)
 
 
 _PASSPORT_DIGITS = re.compile(r"[0-9]{7,10}(?![0-9A-Za-z]|[\-.][0-9])")
 _BARE_PASSPORT = re.compile(r"(?<!\.)[0-9]{8,10}(?![0-9A-Za-z]|[\-.,][0-9])")
 _MAINLAND = re.compile(r"[EG][0-9]{8}|E[A-Z][0-9]{7}|[DSP][0-9]{8}|[DSP][0-9]{7}|(?:SE|DE|PE)[0-9]{7}")
 _PERMIT = re.compile(r"[HMCWLT][0-9]{8}|[HM][0-9]{10}|C[A-Z][0-9]{7}|[KHJ][0-9]{8}|K[A-Z][0-9]{7}|M[AB][0-9]{7}")
-_PASSPORT_WORD = re.compile(
-    r"护照|護照|通行证|通行證|回乡证|台胞证|旅行证|证件|签证|出入境|港澳|passport|travel (?:document|permit)|visa",
-    re.IGNORECASE,
+_PASSPORT_WORDS = Keywords(
+    (
+        "护照|護照|通行证|通行證|回乡证|台胞证|旅行证|证件|签证|出入境|港澳|passport|travel document|travel permit|visa"
+    ).split("|")
 )
 _NUMBERED = re.compile(r"护照|護照|台胞证|通行证|passport", re.IGNORECASE)
+_TAIWAN_PERMIT = "台胞证"
+_OLD_BOOKS = ("14", "15")
 _NUMBERED_GATES = ("护照", "護照", "台胞证", "通行证", "assport", "ASSPORT")
-_GLUED_PASSPORT = re.compile(r"(?:passport|no|number|护照)\Z", re.IGNORECASE)
+_GLUED_PASSPORT = Glued("passport no number")
+_CN_CODES = "订单 单号 编号 型号 货号 批号 序列 车次 航班 房间 工号 学号".split()
+_EN_CODES = "order invoice part model sku serial ref ticket room batch".split()
 _OTHER_CODE = re.compile(
-    r"(?:订单|单号|编号|型号|货号|批号|序列|车次|航班|房间|工号|学号"
-    r"|(?<![a-z])(?:order|invoice|part|model|sku|serial|ref|ticket|room|batch))"
-    r".{0,8}\Z|[=#\\@$&]\Z|[!-~]/\Z",
-    re.IGNORECASE,
+    rf"[=#\\@$&]|/[!-~]|.{{0,8}}?(?:{backwards(_CN_CODES)}|(?:{backwards(_EN_CODES)})(?![a-z]))", re.IGNORECASE
 )
+"""Of the text before a number, turned round: what makes it another code than a passport's."""
 
 
 def cn_passports(text: str, codes: Iterable[tuple[Run, int]]) -> Iterator[Span]:
@@ -130,26 +128,29 @@ def cn_passports(text: str, codes: Iterable[tuple[Run, int]]) -> Iterator[Span]:
         capitals = number.upper()
         if not _MAINLAND.fullmatch(capitals) and not _PERMIT.fullmatch(capitals):
             continue
-        before = text[max(0, begin - 40) : begin]
-        if _PASSPORT_WORD.search(before):
+        if _PASSPORT_WORDS.before(text, begin):
             yield Span(begin, digits.end(), "CN_PASSPORT", 0.85)
-        elif number[0] in "EG" and _MAINLAND.fullmatch(number) and not _OTHER_CODE.search(before):
-            yield Span(begin, digits.end(), "CN_PASSPORT", 0.6)
+        elif number[0] in "EG" and _MAINLAND.fullmatch(number):
+            if not _OTHER_CODE.match(text[max(0, begin - 40) : begin][::-1]):
+                yield Span(begin, digits.end(), "CN_PASSPORT", 0.6)
 
 
 def cn_numbered_passports(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     """Yield the numbers of old passports and of Taiwan permits, digits alone, right behind words like 护照."""
     if not any(map(text.__contains__, _NUMBERED_GATES)):
         return
+    permits = _TAIWAN_PERMIT in text
     for run in runs:
         for at in run.starts:
+            if not permits and not text.startswith(_OLD_BOOKS, at):
+                continue
             digits = _BARE_PASSPORT.match(text, at)
             near = digits and _NUMBERED.search(text, max(0, at - 16), at)
             if not digits or not near:
                 continue
             number = digits[0]
-            old = number[:2] in ("14", "15") and len(number) == 9
-            if old or (len(number) in (8, 10) and near[0] == "台胞证"):
+            old = number.startswith(_OLD_BOOKS) and len(number) == 9
+            if old or (len(number) in (8, 10) and near[0] == _TAIWAN_PERMIT):
                 yield Span(at, digits.end(), "CN_PASSPORT", 0.6)
 
 

@@ -91,7 +91,7 @@ def find_spans(text: str, detectors: Iterable[Detector], start: int = 0) -> list
     wide = has_digit and not text.isascii()
     runs: list[Run] | None = None
     codes: list[tuple[Run, int]] | None = None
-    words: str | None = None
+    words: list[str] | None = None
     found: list[Span] = []
     for _, needs, find in detectors:
         if needs in ("runs", "codes"):

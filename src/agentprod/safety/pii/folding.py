@@ -64,7 +64,6 @@ def _table() -> dict[int, str]:
 _TABLE = _table()
 _FOLDABLE = "".join(re.escape(chr(code)) for code in sorted(_TABLE) if code < 0x10000)
 _SPECIAL_BMP = re.compile(f"[{_FOLDABLE}{INVISIBLE}]")
-_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _FOLD_RUN = re.compile(f"[{_FOLDABLE}]+|[\U00010000-\U0001ffff]+")
 _WIDE_COLON = re.compile("(?<=[０-９Ａ-Ｆａ-ｆ：])：(?=[０-９Ａ-Ｆａ-ｆ：])")
 """Between full-width digits it is no punctuation but part of an address."""
@@ -126,6 +125,11 @@ def _decode(text: str) -> tuple[str, Mapping[int, int]]:
     return _ENCODED.sub(decoded, text), encoded
 
 
+def _is_astral(text: str) -> bool:
+    """Tell whether a character is beyond the first plane: UTF-16 takes two units for it."""
+    return len(text.encode("utf-16-le", "surrogatepass")) > 2 * len(text)
+
+
 def fold(text: str) -> Folded:
     """Return the text as detectors read it.
 
@@ -140,7 +144,7 @@ def fold(text: str) -> Folded:
     encoded: Mapping[int, int] = {}
     if "%" in text:
         text, encoded = _decode(text)
-    if text.isascii() or not (_SPECIAL_BMP.search(text) or _ASTRAL.search(text)):
+    if text.isascii() or not (_SPECIAL_BMP.search(text) or _is_astral(text)):
         return Folded(text)
     text = _WIDE_COLON.sub(":", text)
     text = _FOLD_RUN.sub(lambda run: run[0].translate(_TABLE), text)

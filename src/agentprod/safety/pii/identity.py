@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from string import ascii_letters, digits
 
 from agentprod.safety.pii.checksums import hk_id_ok, iban_ok, tw_id_ok
-from agentprod.safety.pii.numbers import Run, compact, starts_clean
+from agentprod.safety.pii.numbers import Glued, Run, compact, starts_clean
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["hk_ids", "ibans", "open_iban", "tw_ids", "us_ssns"]
@@ -16,7 +17,7 @@ _SSN_WORD = re.compile(
     r"(?:(?<![a-z])ssns?(?![a-z])|social|soc sec|社会安全号|社安号|(?<![a-z])(?:itin|tin|tax ?id))",
     re.IGNORECASE,
 )
-_GLUED_SSN = re.compile(r"ssn\Z", re.IGNORECASE)
+_GLUED_SSN = Glued("ssn")
 
 
 def us_ssns(text: str, runs: Iterable[Run]) -> Iterator[Span]:
@@ -26,7 +27,7 @@ def us_ssns(text: str, runs: Iterable[Run]) -> Iterator[Span]:
     spaces, dots or nine bare digits need a word like "SSN" within 40 characters before.
     """
     for run in runs:
-        if run.digits < 9 or (len(run.starts) == 1 and run.digits != 9):
+        if run.digits < 9 or (run.digits != 9 and run.solid):
             continue
         for at in run.starts:
             match = _SSN.match(text, at)
@@ -53,9 +54,9 @@ _IBAN_LENGTHS = {
         "AO25 BF28 BJ28 CF27 CG27 CI28 CM27 CV25 DZ26 GA27 GQ27 GW25 IR26 KM27 MA28 MG27 ML28 MZ25 NE28 SN28 TD27 TG28"
     ).split()
 }
-_IBAN_START = re.compile(r"[0-9](?<=[A-Za-z]{2}[0-9])[0-9](?=[ \-]?[0-9A-Za-z])")
+_SHAPE = bytes.maketrans((ascii_letters + digits).encode(), b"a" * 52 + b"0" * 10)
 _IBAN_BODY = {n: re.compile(rf"(?:[ \-]?[0-9A-Za-z]){{{n - 4}}}(?![0-9A-Za-z])") for n in {*_IBAN_LENGTHS.values()}}
-_GLUED_IBAN = re.compile(r"(?:iban|acct|account|konto)\Z", re.IGNORECASE)
+_GLUED_IBAN = Glued("iban acct account konto")
 
 
 def ibans(text: str, start: int = 0) -> Iterator[Span]:
@@ -63,17 +64,26 @@ def ibans(text: str, start: int = 0) -> Iterator[Span]:
 
     British ones may be one digit short, as a library for test data in wide use makes them.
     """
-    for match in _IBAN_START.finditer(text, start):
-        begin = match.start() - 2
+    for begin in _iban_starts(text, start):
         country = text[begin : begin + 2].upper()
         length = _IBAN_LENGTHS.get(country)
-        if length is None or begin < start:
+        if length is None:
             continue
         body = _IBAN_BODY[length].match(text, begin + 4)
         if body is None and country == "GB":
             body = _IBAN_BODY[21].match(text, begin + 4)
         if body and iban_ok(compact(text[begin : body.end()]).upper()) and starts_clean(text, begin, _GLUED_IBAN):
             yield Span(begin, body.end(), "IBAN", 1.0)
+
+
+def _iban_starts(text: str, start: int) -> Iterator[int]:
+    """Yield where two letters and two digits stand."""
+    # Looked for among the shapes of characters, one byte each: a pattern is slow where letters or digits abound.
+    shapes = text.encode("ascii", "replace").translate(_SHAPE)
+    at = shapes.find(b"aa00", start)
+    while at >= 0:
+        yield at
+        at = shapes.find(b"aa00", at + 4)
 
 
 _OPEN_IBAN = re.compile(r"([A-Za-z]{2})[0-9]{2}(?:[ \-]?[0-9A-Za-z]){0,30}[ \-]?\Z")
@@ -83,9 +93,9 @@ def open_iban(text: str, start: int) -> int:
     """Return where an IBAN begins that the end of the text has not completed, or the length of the text."""
     size = len(text)
     floor = max(start, size - 72)
-    for match in _IBAN_START.finditer(text, max(start, floor)):
-        begin = match.start() - 2
-        known = begin >= start and text[begin : begin + 2].upper() in _IBAN_LENGTHS
+    for offset in _iban_starts(text[floor:], 0):
+        begin = floor + offset
+        known = text[begin : begin + 2].upper() in _IBAN_LENGTHS
         if known and _OPEN_IBAN.match(text, begin) and starts_clean(text, begin, _GLUED_IBAN):
             return begin
     return size

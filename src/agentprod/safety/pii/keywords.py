@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["Keywords", "long_words", "lower"]
+__all__ = ["Keywords", "backwards", "long_words", "lower"]
 
 _SHORTEST = 15
-_LONG = re.compile(f"[!-~]{{{_SHORTEST},}}")
 
 
-def long_words(text: str, start: int) -> str:
-    """Return the words of the text, from `start` on, that have 15 ASCII characters or more, in one string.
+def long_words(text: str, start: int) -> list[str]:
+    """Return the words of the text, from `start` on, that have 15 ASCII characters or more.
 
-    A cheap sieve in front of searches for long values: ordinary prose leaves little in it, or nothing.
+    A cheap sieve in front of searches for long values: ordinary prose leaves little in it, or nothing. Words end at
+    question marks too, which no such value holds: encoding makes them of what is not ASCII.
     """
-    if text.isascii():
-        return " ".join([word for word in text[start:].split() if len(word) >= _SHORTEST])
-    return " ".join(_LONG.findall(text, start))
+    words = text[start:].encode("ascii", "replace").decode().replace("?", " ").split()
+    return [word for word in words if len(word) >= _SHORTEST]
+
+
+def backwards(words: Iterable[str]) -> str:
+    """Return a pattern of words spelt backwards, for texts turned round: `match` finds what stands before an offset."""
+    return "|".join(re.escape(word[::-1]) for word in words)
 
 
 def lower(text: str) -> str:
@@ -46,14 +50,23 @@ class Keywords:
 
     def __init__(self, words: Iterable[str], *, whole: Iterable[str] = ()) -> None:
         self._whole = frozenset(whole)
-        self._words = tuple(dict.fromkeys((*words, *self._whole)))
-        self._ascii = tuple(word for word in self._words if word.isascii())
+        every = tuple(dict.fromkeys((*words, *self._whole)))
+        self._ascii = tuple(word for word in every if word.isascii())
+        # By their first character: most of those of other scripts are not in the text, and with them none of the words.
+        self._wide: dict[str, list[str]] = {}
+        for word in every:
+            if not word.isascii():
+                self._wide.setdefault(word[0], []).append(word)
+
+    def before(self, text: str, at: int, reach: int = 40) -> bool:
+        """Tell whether one of the words stands in the `reach` characters before an offset, in any case."""
+        return bool(self.find(lower(text[max(0, at - reach) : at])))
 
     def find(self, lowered: str, start: int = 0) -> list[tuple[int, int, str]]:
         """Return `(end, start, word)` of every occurrence, sorted by end."""
         found: list[tuple[int, int, str]] = []
         # `in` costs a fifth of `find` where the word is not there, and most are not.
-        for word in [word for word in (self._ascii if lowered.isascii() else self._words) if word in lowered]:
+        for word in self._present(lowered):
             at = lowered.find(word, start)
             whole, width = word in self._whole, len(word)
             while at >= 0:
@@ -63,3 +76,12 @@ class Keywords:
                 at = lowered.find(word, end)
         found.sort()
         return found
+
+    def _present(self, lowered: str) -> list[str]:
+        """Return the words that occur in the text."""
+        if lowered.isascii():
+            return [word for word in self._ascii if word in lowered]
+        wide = [word for first, words in self._wide.items() if first in lowered for word in words if word in lowered]
+        # Python stores text of ASCII alone in half the memory or less, and searches it twice as fast.
+        narrow = lowered.encode("ascii", "ignore").decode()
+        return wide + [word for word in self._ascii if word in narrow and word in lowered]

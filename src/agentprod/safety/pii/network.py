@@ -7,24 +7,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from ipaddress import AddressValueError, IPv6Address
+from socket import AF_INET6, inet_pton
 
-from agentprod.safety.pii.numbers import is_emphasis
+from agentprod.safety.pii.keywords import backwards
+from agentprod.safety.pii.numbers import Glued, is_emphasis
 from agentprod.safety.pii.spans import Span
 
 __all__ = ["ip_addresses", "mac_addresses", "urls"]
 
 _THREE_OCTETS = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9A-Za-z]|\.[0-9])")
 _FIRST_OCTET = re.compile(r"[0-9]{1,3}(?![0-9.])")
+_EN_VERSIONS = (
+    "version|since|upgrade to|upgraded to|ver|release|rev|revision|build|firmware|section|chapter|clause|oid|v"
+).split("|")
+_CN_VERSIONS = "版本|版本号|固件|章|章节|第".split("|")
 _VERSION = re.compile(
-    r"(?:(?<![a-z])(?:version|since|upgraded? to|ver|release|rev|revision|build|firmware|section|chapter|clause|oid|v)"
-    r"|版本号?|固件|章节?|第)"
-    r"[\s:：=v.\"'(]{0,3}\Z|[a-z]/\Z|[a-z][=<>~]=\Z",
+    rf"[\s:：=v.\"'(]{{0,3}}(?:{backwards(_CN_VERSIONS)}|(?:{backwards(_EN_VERSIONS)})(?![a-z]))"
+    r"|/[a-z]|=[=<>~][a-z]",
     re.IGNORECASE,
 )
+"""Of the text before four numbers, turned round: what makes them a version."""
+
 # A list of decimals without spaces between them, as in the paths of SVG files.
 _DECIMAL = re.compile(r"(?:^|[^0-9.])(?:[0-9]*\.[0-9]+|[0-9]+\.[0-9]+\.[0-9]+)[ ,]\Z")
-_GLUED_IP = re.compile(r"(?:ip|ipv[46]|addr|address|host|地址)\Z", re.IGNORECASE)
+_GLUED_IP = Glued("ip ipv4 ipv6 addr address host 地址")
 
 
 def ip_addresses(text: str, start: int = 0) -> Iterator[Span]:
@@ -41,11 +47,9 @@ def ip_addresses(text: str, start: int = 0) -> Iterator[Span]:
                 glued = before[-1:].isascii() and (
                     before[-1:].isalnum() or (before[-1:] == "_" and not is_emphasis(text, begin))
                 )
-                if (
-                    not (glued and not _GLUED_IP.search(before))
-                    and not _VERSION.search(before)
-                    and not _DECIMAL.search(before)
-                ):
+                if glued and not _GLUED_IP.ends(before):
+                    continue
+                if not _VERSION.match(before[::-1]) and not (before[-1:] in " ," and _DECIMAL.search(before)):
                     yield Span(begin, end, "IP", 0.9)
     if text.count(":", start) >= 2:
         yield from _ipv6_addresses(text, start)
@@ -92,7 +96,7 @@ def _is_ipv6(text: str, begin: int, end: int) -> bool:
     if colons > 8 or (colons < 7 and "::" not in value and not (colons == 6 and "." in value)):
         return False
     before = text[max(0, begin - 24) : begin]
-    named = bool(_GLUED_IP.search(before.removesuffix(":"))) or (colons > 2 and _NAMED.search(before) is not None)
+    named = _GLUED_IP.ends(before.removesuffix(":")) or (colons > 2 and _NAMED.search(before) is not None)
     emphasis = is_emphasis(text, begin)
     around = ("" if named or emphasis else before[-1:]) + text[end : end + 1]
     if (text[end : end + 1] == ":" and not text[end + 1 : end + 2].isalnum()) or (
@@ -102,8 +106,8 @@ def _is_ipv6(text: str, begin: int, end: int) -> bool:
     if any(char.isascii() and (char.isalnum() or char in ":_") for char in around):
         return False
     try:
-        IPv6Address(value)
-    except AddressValueError:
+        inet_pton(AF_INET6, value)
+    except OSError:
         return False
     if colons >= 6:
         return True
@@ -117,10 +121,12 @@ _MAC = re.compile(
     r"(?![0-9A-Za-z]|\1[0-9A-Fa-f])"
 )
 _MAC_DOTTED = re.compile(r"\.(?<=[0-9A-Fa-f]{4}\.)[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![0-9A-Za-z]|\.[0-9A-Fa-f])")
-_GOES_ON = re.compile(r"[0-9A-Za-z_]\Z|(?<![0-9A-Za-z])[0-9A-Fa-f]{1,4}[:\-.]\Z")
+_GOES_ON = re.compile(r"[0-9A-Za-z_]|[:\-.][0-9A-Fa-f]{1,4}(?![0-9A-Za-z])")
+"""Of the text before an address, turned round: what makes it part of something longer."""
+
 _GLUED_MAC = re.compile(r"(?<![a-z])(?:mac|addr|address|ether)\Z", re.IGNORECASE)
 _BARE_MAC = re.compile("(?<![0-9A-Za-z])(?=[A-Fa-f]*[0-9])[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
-_MAC_GATES = ("mac", "Mac", "MAC", "物理地址", "硬件地址")
+_MAC_NAMES = ("mac", "Mac", "MAC", "物理地址", "硬件地址")
 _MAC_WORD = re.compile(r"(?:(?<![a-z])mac(?![a-z])|ether|物理地址|硬件地址).{0,16}\Z", re.IGNORECASE)
 
 
@@ -132,17 +138,22 @@ def mac_addresses(text: str, start: int = 0) -> Iterator[Span]:
         for match in pattern.finditer(text, start):
             begin = match.start() - width
             before = text[max(0, begin - 20) : begin]
-            inside = _GOES_ON.search(before) and not (_GLUED_MAC.search(before) or is_emphasis(text, begin))
+            inside = _GOES_ON.match(before[::-1]) and not (_GLUED_MAC.search(before) or is_emphasis(text, begin))
             if begin < start or inside:
                 continue
             digits_only = not re.search("[A-Fa-f]", text[begin : match.end()])
             if digits_only and match[0][0] != ":" and not _MAC_WORD.search(before):
                 continue
             yield Span(begin, match.end(), "MAC", 0.9)
-    if any(map(text.__contains__, _MAC_GATES)):
-        for match in _BARE_MAC.finditer(text, start):
-            if _MAC_WORD.search(text[max(0, match.start() - 20) : match.start()]):
-                yield Span(*match.span(), "MAC", 0.85)
+    for name in _MAC_NAMES:
+        at = text.find(name, max(0, start - 20))
+        while at >= 0:
+            end = at + len(name)
+            for bare in _BARE_MAC.finditer(text, max(start, end), end + 29):
+                begin = bare.start()
+                if begin <= end + 16 and _MAC_WORD.search(text[max(0, begin - 20) : begin]):
+                    yield Span(begin, bare.end(), "MAC", 0.85)
+            at = text.find(name, end)
 
 
 _URL = re.compile(r"://[A-Za-z0-9\[][!#-&(-;=?-_a-~\u00c0-\u024f]{1,2000}")

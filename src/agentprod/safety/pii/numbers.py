@@ -7,16 +7,18 @@ from collections.abc import Iterable
 from string import ascii_letters
 from typing import NamedTuple
 
-__all__ = ["SEPARATORS", "Run", "compact", "is_emphasis", "lettered", "number_runs", "starts_clean"]
+__all__ = ["LETTERS", "SEPARATORS", "Glued", "Run", "compact", "is_emphasis", "lettered", "number_runs", "starts_clean"]
 
 SEPARATORS = " .\\-/()（）+"
 """Body of a character class: what may stand between the digits of one number."""
 
 _RUN = re.compile(f"[0-9][0-9{SEPARATORS}]{{4,}}[0-9]")
 _DATE = re.compile(r"(?:19|20)[0-9]{2}([\-/.])[01]?[0-9]\1[0-3]?[0-9](?:[ ]+|\Z)")
-_GROUP = re.compile("[0-9]+")
-_NO_SEPARATORS = dict.fromkeys(map(ord, SEPARATORS.replace("\\", "")))
-_LETTERS = frozenset(ascii_letters)
+_MARKS = b" .-/()+"
+_BEGINNING = re.compile(
+    rf"(?<![0-9])(?<![0-9][.\-])(?![0-9][{SEPARATORS}][0-9][{SEPARATORS}][0-9])[0-9](?=[0-9{SEPARATORS}]{{5}})"
+)
+LETTERS = frozenset(ascii_letters)
 _DIGITS = "0123456789"
 """`str.isdigit` would also take the ② that opens a line of a list."""
 _NOT_DIGIT = re.compile(r"[^0-9A-Za-z]+")
@@ -30,7 +32,8 @@ class Run(NamedTuple):
 
         end: offset after the last digit.
 
-        starts: offset of the first digit of each group.
+        starts: where a number of six characters or more may begin, in order: at the first digit of a group that no dot
+            or hyphen ties to a digit before it, and that does not begin with digits one by one.
 
         digits: how many digits there are.
     """
@@ -40,22 +43,27 @@ class Run(NamedTuple):
     starts: tuple[int, ...]
     digits: int
 
+    @property
+    def solid(self) -> bool:
+        """Tell whether there are no separators."""
+        return self.digits == self.end - self.start
+
 
 def number_runs(text: str, start: int = 0) -> list[Run]:
     """Return the runs with at least six digits, in order, without the date and the space that one begins with."""
     runs: list[Run] = []
     for match in _RUN.finditer(text, start):
         lo, hi = match.span()
+        if match[0].isdigit():
+            runs.append(Run(lo, hi, (lo,), hi - lo))
+            continue
         date = _DATE.match(text, lo, hi)
         if date:
             lo = date.end()
-        value = text[lo:hi]
-        if value.isdigit():
-            runs.append(Run(lo, hi, (lo,), hi - lo))
-            continue
-        digits = len(value.translate(_NO_SEPARATORS))
+        digits = len(text[lo:hi].encode("ascii", "ignore").translate(None, _MARKS))
         if digits >= 6:
-            runs.append(Run(lo, hi, tuple([group.start() for group in _GROUP.finditer(text, lo, hi)]), digits))
+            starts = tuple([found.start() for found in _BEGINNING.finditer(text, lo, hi)])
+            runs.append(Run(lo, hi, starts, digits))
     return runs
 
 
@@ -64,17 +72,39 @@ def lettered(text: str, runs: Iterable[Run]) -> list[tuple[Run, int]]:
     codes: list[tuple[Run, int]] = []
     for run in runs:
         start = run.start
-        if text[start - 1 : start] in _LETTERS:
-            codes.append((run, start - 2 if text[start - 2 : start - 1] in _LETTERS else start - 1))
+        if text[start - 1 : start] in LETTERS:
+            codes.append((run, start - 2 if text[start - 2 : start - 1] in LETTERS else start - 1))
     return codes
 
 
 def compact(value: str) -> str:
     """Return the letters and digits of a value."""
+    if not value.isalnum():
+        value = value.replace(" ", "").replace("-", "")  # in nearly all of them, these are all there is
     return value if value.isalnum() and value.isascii() else _NOT_DIGIT.sub("", value)
 
 
-def starts_clean(text: str, start: int, glued: re.Pattern[str] | None = None) -> bool:
+class Glued:
+    """Words that may touch a number, as in `ID371…`.
+
+    Args:
+        words: in lower case, parted by spaces.
+
+        letters: single letters, where no other letter stands before them.
+    """
+
+    __slots__ = ("_letters", "_words")
+
+    def __init__(self, words: str, *, letters: str = "") -> None:
+        self._words, self._letters = tuple(words.split()), frozenset(letters)
+
+    def ends(self, text: str) -> bool:
+        """Tell whether a text ends with one of the words."""
+        end = text[-12:].lower()
+        return end.endswith(self._words) or (end[-1:] in self._letters and not ("a" <= end[-2:-1] <= "z"))
+
+
+def starts_clean(text: str, start: int, glued: Glued | None = None) -> bool:
     r"""Tell whether a number may begin here: not inside a word, a longer number, a decimal, a date or an identifier.
 
     Args:
@@ -82,7 +112,7 @@ def starts_clean(text: str, start: int, glued: re.Pattern[str] | None = None) ->
 
         start: offset of the number's first character.
 
-        glued: keywords that may touch the number (`ID371…`); a pattern that ends with `\Z`.
+        glued: words that may touch the number.
     """
     if not start:
         return True
@@ -92,9 +122,9 @@ def starts_clean(text: str, start: int, glued: re.Pattern[str] | None = None) ->
     if before in _DIGITS:
         return False
     if before == "_":
-        return is_emphasis(text, start) or bool(glued and glued.search(text, max(0, start - 12), start))
+        return is_emphasis(text, start)
     if before.isascii() and before.isalpha():
-        return bool(glued and glued.search(text, max(0, start - 12), start))
+        return glued is not None and glued.ends(text[max(0, start - 12) : start])
     if before in ".-" and start > 1:
         earlier = text[start - 2]
         if before == "." or not earlier.isascii():
@@ -102,7 +132,7 @@ def starts_clean(text: str, start: int, glued: re.Pattern[str] | None = None) ->
         if earlier == "-":
             return not text[max(0, start - 4) : start].rstrip("-")[-1:].isascii()  # a dash in a Chinese sentence
         if earlier.isalnum() or earlier in "_=":
-            return bool(glued and glued.search(text, max(0, start - 13), start - 1))
+            return glued is not None and glued.ends(text[max(0, start - 13) : start - 1])
     return True
 
 

@@ -43,15 +43,16 @@ def resolve(text: str, spans: Iterable[Span]) -> list[Span]:
     cluster: list[Span] = []
     reach = -1
     for span in sorted(spans):
-        if span.end <= span.start:
+        start, end, _, _ = span
+        if end <= start:
             continue
-        if span.start >= reach:
+        if start >= reach:
             resolved += cluster if len(cluster) < 2 else _resolve_cluster(text, cluster)
             cluster = [span]
-            reach = span.end
+            reach = end
         else:
             cluster.append(span)
-            reach = max(reach, span.end)
+            reach = max(reach, end)
     return resolved + (cluster if len(cluster) < 2 else _resolve_cluster(text, cluster))
 
 

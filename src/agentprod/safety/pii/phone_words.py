@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from agentprod.safety.pii.keywords import Keywords
+from agentprod.safety.pii.numbers import Glued
 
 __all__ = ["ADJACENT", "EXTENSION", "GLUED", "LABEL", "STRONG", "UNIT", "WORDS"]
 
@@ -37,8 +38,8 @@ ADJACENT = re.compile(
 LABEL = re.compile(r"[ \-,(（]{0,2}(?:office|fax|mobile|cell|home|work|direct|phone|tel|mob)(?![a-z])", re.IGNORECASE)
 """A label right behind a number, as on business cards: `0431 35 06 90-Office`."""
 
-GLUED = re.compile(r"(?:tel|phone|mobile|mob|cell|fax|call|ph|whatsapp|number|(?<![a-z])[tmfp])\Z", re.IGNORECASE)
-"""A word that may touch the number: `mobile13812345678`."""
+GLUED = Glued("tel phone mobile mob cell fax call ph whatsapp number", letters="tmfp")
+"""What may touch the number: `mobile13812345678`."""
 
 EXTENSION = re.compile(
     r"[ ]{0,2}(?:x|ext\.?|extn\.?|extension|#|分机号?|转|轉|poste|durchwahl|ramal)[ ]?[:：.]?[ ]?[0-9]{1,6}"

@@ -74,21 +74,18 @@ def phones(text: str, runs: Sequence[Run]) -> Iterator[Span]:
         done = run.start
         if rare:
             words = None
-        stop, starts = run.end, run.starts
-        labelled = text[stop : stop + 1].isascii() and LABEL.match(text, stop) is not None
-        last = len(starts) - 2
-        for place, at in enumerate(starts):
-            if at < done or (place < last and starts[place + 2] == at + 4):
-                # Behind it, or digits one by one, as no number begins.
+        stop = run.end
+        for at in run.starts:
+            if at < done or not (text[at - 1 : at] in _OPENERS or starts_clean(text, at, GLUED)):
                 continue
             if stop - at > 13 and text[at] != "0" and text[at : at + 14].isdigit() and text[at - 1 : at] != "+":
                 # Longer than any number without its country code.
                 continue
             span = _strong(text, at)
-            if not span and stop - at >= 6:
+            if not span:
                 if words is None:
                     words = _Words(text, max(0, run.start - 64) if rare else 0, stop if rare else len(text))
-                span = words.judge(at, labelled=labelled)
+                span = words.judge(at, stop)
             if span:
                 extension = EXTENSION.match(text, span.end)
                 done = extension.end() if extension else span.end
@@ -183,7 +180,7 @@ def _national_end(value: str, text: str, offset: int, *, slack: int) -> int | No
 
 def _mobile(text: str, at: int) -> Span | None:
     match = _CN_MOBILE.match(text, at)
-    if not match or not starts_clean(text, at, GLUED):
+    if not match:
         return None
     if at > 1 and text[at - 1] == "-" and text[at - 2] in " =(,":
         # A negative number.
@@ -195,7 +192,7 @@ def _mobile(text: str, at: int) -> Span | None:
 
 def _shaped(text: str, begin: int, at: int) -> Span | None:
     match = _SHAPES.match(text, begin) or (_SHAPES.match(text, at) if begin < at else None)
-    if not match or not starts_clean(text, match.start(), GLUED):
+    if not match or (match.start() < at and not starts_clean(text, begin, GLUED)):
         return None
     value = match[0]
     digits = compact(value)
@@ -229,14 +226,12 @@ class _Words:
         self._words = [(end + start, at + start, word) for end, at, word in WORDS.find(lower(text[start:stop]))]
         self._ends = [word[0] for word in self._words]
 
-    def judge(self, at: int, *, labelled: bool) -> Span | None:
-        """Return the 6 to 13 digits at `at` when a word before or a label right behind names them."""
-        if not self._ends and not labelled:
-            return None
+    def judge(self, at: int, stop: int) -> Span | None:
+        """Return the 6 to 13 digits at `at` when a word before, or a label right behind the run's end, names them."""
         text = self._text
         near = bisect_right(self._ends, at)
         named = near > 0 and at - self._ends[near - 1] <= 40
-        if not named and not labelled:
+        if not named and not (text[stop : stop + 1].isascii() and LABEL.match(text, stop)):
             return None
         begin = at - 1 if at and text[at - 1] in _OPENERS else at
         candidate = _CANDIDATE.match(text, begin)
