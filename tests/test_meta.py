@@ -215,6 +215,31 @@ def test_counts_that_cannot_be_read() -> None:
     assert meta.usage is None
 
 
+def test_threads_that_ask_at_once_are_told_the_same() -> None:
+    """Counts that are read when somebody asks, and an id that is made then, are the same for all who ask."""
+    both = threading.Barrier(2, timeout=5)
+
+    class Slow(ap.Dialect):
+        def usage(self, body: Any) -> ap.Usage | None:
+            both.wait()
+            return ap.Usage(3, 4)
+
+    assert ap.Stack().decorate(lambda: "x", dialect=Slow())() == "x"
+    meta = ap.last()
+    assert meta is not None
+    told: list[tuple[str, ap.Usage | None]] = []
+
+    def ask(meta: ap.Meta) -> None:
+        told.append((meta.request_id, meta.usage))
+
+    threads = [threading.Thread(target=ask, args=(meta,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told == [(meta.request_id, ap.Usage(3, 4))] * 2
+
+
 def test_a_stream_s_meta_is_final_at_its_end() -> None:
     """While a stream runs its duration is open; at its end the account is closed."""
     clock = FakeClock()

@@ -86,11 +86,12 @@ class Attempt:
     @property
     def usage(self) -> Usage | None:
         """Tokens the provider reported for this attempt; estimated ones say so."""
-        if self.uncounted is not None:
-            self._usage, self.uncounted = _estimated(self._usage, *self.uncounted), None
-        if self.unread is not None:
-            (dialect, load, native), self.unread = self.unread, None
-            self._usage = _read_usage(dialect, load, native)
+        # Two threads may ask at once: each then finds the counts, or what they are read from.
+        uncounted, unread = self.uncounted, self.unread
+        if uncounted is not None:
+            self._usage, self.uncounted = _estimated(self._usage, *uncounted), None
+        if unread is not None:
+            self._usage, self.unread = _read_usage(*unread), None
         return self._usage
 
     @usage.setter
@@ -196,9 +197,10 @@ class Ledger:
     @property
     def id(self) -> str:
         """The call's id, minted on first use."""
-        if self._id is None:
-            self._id = new_id()
-        return self._id
+        found = self._id
+        if found is None:
+            found = self.__dict__.setdefault("_id", new_id())  # one id, whichever thread asks first
+        return found
 
     @property
     def state(self) -> dict[Any, Any]:
