@@ -303,7 +303,7 @@ def test_a_full_queue_does_the_work_at_once(
     provider: Provider, traces: Traces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When too much waits for the thread, the span still ends."""
-    monkeypatch.setattr(Later, "submit", lambda self, job: False)
+    monkeypatch.setattr(Later, "submit", lambda self, job, can_wait: False)
     client(provider, traces).chat.completions.create(model=MODEL, messages=ASK)
     assert "gen_ai.input.messages" in traces.operation
 

@@ -23,6 +23,7 @@ from opentelemetry.context import create_key, get_value, set_value
 from opentelemetry.trace import get_current_span
 
 from agentprod.telemetry import attributes as name
+from agentprod.telemetry.delivery import Delivery
 from agentprod.telemetry.duplicates import ended, follow, followed, is_inference
 from agentprod.telemetry.later import later
 from agentprod.usage import Usage
@@ -119,6 +120,11 @@ class Below:
         self.counted = False
         """Whether one of them ended with token counts."""
 
+    @property
+    def nested(self) -> bool:
+        """Whether this is within another operation, which will ask what became of it."""
+        return self._around is not None
+
     def within(self, context: Context) -> Context:
         """Return the context in which spans count as within."""
         return set_value(_BELOW, self, context)
@@ -144,23 +150,31 @@ class Below:
 
 
 _open: dict[int, Below] = {}
-_watched: weakref.WeakSet[Any] = weakref.WeakSet()
+_watched: weakref.WeakKeyDictionary[Any, Delivery | None] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def watch(provider: Any) -> None:
-    """Watch the spans of a provider of the OpenTelemetry SDK, once; of another kind of provider none are seen."""
+def watch(provider: Any) -> Delivery | None:
+    """Watch the spans of a provider of the OpenTelemetry SDK, once; of another kind of provider none are seen.
+
+    Returns:
+        How the provider hands its spans on, where that is known.
+    """
     add = getattr(provider, "add_span_processor", None)
     sdk = sys.modules.get("opentelemetry.sdk.trace")
     if not callable(add) or sdk is None:
-        return
+        return None
     with _lock:
         if provider in _watched:
-            return
-        _watched.add(provider)
-        made = _processor(sdk.SpanProcessor)
-        if not _put_first(getattr(provider, "_active_span_processor", None), made, sdk):
+            return _watched[provider]
+        chain, made = getattr(provider, "_active_span_processor", None), _processor(sdk.SpanProcessor)
+        if _put_first(chain, made, sdk):
+            delivery = Delivery(chain, made)
+        else:
             add(made)
+            delivery = None
+        _watched[provider] = delivery
+        return delivery
 
 
 def _put_first(chain: Any, processor: Any, sdk: Any) -> bool:

@@ -12,6 +12,11 @@ from agentprod.telemetry.forks import renew_after_fork
 
 __all__ = ["Later", "later"]
 
+_TOGETHER = 16
+"""Jobs that can wait are done when there are so many: one after another each takes half as long as on its own."""
+_PATIENCE = 0.1
+"""Seconds that the first of them waits at most."""
+
 
 class Later:
     """Runs small jobs in their order on one thread, which starts with the first one.
@@ -31,25 +36,27 @@ class Later:
         """Begin anew in a forked child: what waited is the parent's to do."""
         self._changed = threading.Condition()
         self._waiting: deque[Callable[[], object]] = deque()
+        self._pressing = False
         self._busy = False
         self._thread: threading.Thread | None = None
 
-    def submit(self, job: Callable[[], object]) -> bool:
-        """Take a job and return at once; `False` when too many wait."""
+    def submit(self, job: Callable[[], object], *, can_wait: bool = False) -> bool:
+        """Take a job and return at once; `False` when too many wait.
+
+        Args:
+            job: what to do.
+
+            can_wait: whether it may wait up to 0.1 seconds for others of its kind.
+        """
         with self._changed:
-            if len(self._waiting) >= self._capacity:
+            count = len(self._waiting)
+            if count >= self._capacity or not (self._thread is not None or self._start()):
                 return False
-            if self._thread is None:
-                thread = threading.Thread(target=self._work, name="agentprod-later", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:  # the interpreter is shutting down
-                    return False
-                self._thread = thread
-                # Registered after the exporters of the SDK, so it runs before they are shut down.
-                atexit.register(self.flush)
             self._waiting.append(job)
-            self._changed.notify_all()
+            pressing = not can_wait or count >= _TOGETHER - 1
+            if count == 0 or (pressing and not self._pressing):
+                self._pressing = pressing
+                self._changed.notify_all()
         return True
 
     def flush(self, timeout: float = 2.0) -> bool:
@@ -57,20 +64,41 @@ class Later:
         if threading.current_thread() is self._thread:
             return False  # a job waits for nobody, least of all for itself
         with self._changed:
+            if self._waiting and not self._pressing:
+                self._pressing = True
+                self._changed.notify_all()
             return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout)
+
+    def _start(self) -> bool:
+        thread = threading.Thread(target=self._work, name="agentprod-later", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is shutting down
+            return False
+        self._thread = thread
+        # Registered after the exporters of the SDK, so it runs before they are shut down.
+        atexit.register(self.flush)
+        return True
 
     def _work(self) -> None:
         while True:
-            with self._changed:
-                self._busy = False
-                self._changed.notify_all()
-                self._changed.wait_for(lambda: self._waiting)
-                job = self._waiting.popleft()
-                self._busy = True
+            job = self._next()
             try:
                 job()
             except Exception:
                 drops.count("later")
+            del job  # it holds a call, and the next one may be long in coming
+
+    def _next(self) -> Callable[[], object]:
+        with self._changed:
+            self._busy = False
+            if not self._waiting:
+                self._pressing = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._waiting)
+                self._changed.wait_for(lambda: self._pressing, _PATIENCE)
+            self._busy = True
+            return self._waiting.popleft()
 
 
 later = Later()

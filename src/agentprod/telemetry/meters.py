@@ -40,4 +40,5 @@ def find_instruments(given: MeterProvider | None) -> Instruments | None:
         found = _made.get(provider)
         if found is None:
             found = _made[provider] = Instruments(meter_provider=provider)
+            found.make()  # now: who collects before the first call is counted has to be seen
     return found

@@ -96,12 +96,13 @@ class Instruments:
         self._made: dict[str, LabelSets[_Count]] = {}
         self._known: dict[tuple[Any, ...], _Names] = {}
         self._waiting: deque[tuple[CallRecord | CountedCall, Context]] = deque()
+        self._observes = False
         renew_after_fork(self)
 
     def record(self, record: CallRecord | CountedCall) -> None:
         """Count one finished call, soon; never raises."""
         try:
-            if self._made or self._make():
+            if self._made or self.make():
                 # An exemplar shows the span that is current now.
                 self._waiting.append((record, get_current()))
                 waiting = len(self._waiting)
@@ -123,7 +124,7 @@ class Instruments:
     def record_tool(self, record: ToolRecord) -> None:
         """Count one finished tool call; never raises."""
         try:
-            if self._made or self._make():
+            if self._made or self.make():
                 tool = self._name("tool", record.tool)
                 self._emit("agentprod.tool.calls", 1, tool, record.status)
                 self._emit("gen_ai.execute_tool.duration", record.duration, "execute_tool", tool, record.error_type)
@@ -133,7 +134,7 @@ class Instruments:
     def record_run(self, record: RunRecord) -> None:
         """Count one finished agent run; never raises."""
         try:
-            if self._made or self._make():
+            if self._made or self.make():
                 labels = ("invoke_agent", self._name("agent", record.agent), record.error_type)
                 self._emit("gen_ai.invoke_agent.duration", record.duration, *labels)
                 self._emit("gen_ai.invoke_agent.inference_calls", record.inference_calls, *labels)
@@ -145,7 +146,7 @@ class Instruments:
     def record_step(self, agent: str | None, step: str, seconds: float) -> None:
         """Record how long one step of a run took; never raises."""
         try:
-            if self._made or self._make():
+            if self._made or self.make():
                 labels = (self._name("agent", agent), self._name("step", step))
                 self._emit("agentprod.agent.step.duration", seconds, *labels)
         except Exception:
@@ -154,7 +155,7 @@ class Instruments:
     def breaker_changed(self, breaker: str, state: str) -> None:
         """Count a circuit breaker's new state: `"closed"`, `"open"` or `"half_open"`; never raises."""
         try:
-            if self._made or self._make():
+            if self._made or self.make():
                 name = self._name("breaker", breaker)
                 self._emit("agentprod.breaker.state", BREAKER_STATES[state], name)
                 self._emit("agentprod.breaker.transitions", 1, name, state)
@@ -164,7 +165,7 @@ class Instruments:
     def alert_fired(self, rule: str) -> None:
         """Count one alert by the name of its rule; never raises."""
         try:
-            if self._made or self._make():
+            if self._made or self.make():
                 self._emit("agentprod.alerts.fired", 1, self._name("rule", rule))
         except Exception:
             drops.count("metrics")
@@ -197,7 +198,7 @@ class Instruments:
         Args:
             record: a record with operation, provider, model and server; its other fields are not read.
         """
-        if not (self._made or self._make()) or genai_operation(record.operation) is None:
+        if not (self._made or self.make()) or genai_operation(record.operation) is None:
             return None
         labels = self._names_of(record).genai
         names = [f"gen_ai.client.{family}.time_per_output_chunk" for family in ("operation", "inference")]
@@ -303,7 +304,7 @@ class Instruments:
 
     def _workflow(self, name: str, change: int) -> None:
         try:
-            if self._made or self._make():
+            if self._made or self.make():
                 self._emit("agentprod.workflow.active", change, self._name("workflow", name))
         except Exception:
             drops.count("metrics")
@@ -317,7 +318,8 @@ class Instruments:
         """Record in a histogram what happened in a context."""
         self._made[name].get(*labels)(value, context=context)
 
-    def _make(self) -> bool:
+    def make(self) -> bool:
+        """Make the instruments unless they are there; return whether a meter provider is."""
         from opentelemetry.metrics import NoOpMeterProvider, get_meter_provider
 
         provider = self._given or get_meter_provider()
@@ -358,8 +360,11 @@ class Instruments:
 
     def _settled(self, sums: Sums) -> Callable[[CallbackOptions], list[Observation]]:
         """Return what observes sums, after the calls that wait; histograms are collected after all that is observed."""
+        first, self._observes = not self._observes, True
 
         def observe(options: CallbackOptions) -> list[Observation]:
+            if first:
+                later.flush()  # spans that are described there are counted with that
             self.settle()
             return sums.observe(options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import attach, get_current
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from agentprod.ledger import Attempt
     from agentprod.reply import End, Reply
     from agentprod.telemetry.capture import CaptureMode
+    from agentprod.telemetry.delivery import Delivery
     from agentprod.telemetry.metrics import Instruments
     from agentprod.telemetry.operation_facts import StreamOutcome
     from agentprod.usage import Usage
@@ -52,6 +54,8 @@ class Operation:
         instruments: count the call; `None` when nobody collects metrics.
 
         gaps: whether to measure the time between the chunks of a stream.
+
+        delivery: how spans are handed on, where that is known.
     """
 
     # Defaults stand in the class: making one of these is on the way of every call.
@@ -73,12 +77,14 @@ class Operation:
         mode: CaptureMode,
         instruments: Instruments | None,
         gaps: bool = False,
+        delivery: Delivery | None = None,
     ) -> None:
         self._call = call
         self._tracer = tracer
         self._mode = mode
         self._instruments = instruments
         self._gaps = gaps
+        self._delivery = delivery
         self._attempts: dict[int, AttemptSpan] = {}
         self._stopped: list[AttemptSpan] = []
         # The reply of a function or a file download is not read for counts it cannot have.
@@ -93,6 +99,7 @@ class Operation:
         if not self.recording and not span.get_span_context().is_valid:
             return
         if self.recording:
+            self._asked = parameters(call)  # now: the caller may change its request for the next call
             self._below = Below(around)
             if self._counts:
                 self._shared = Shared.find(around, call.operation)
@@ -171,7 +178,7 @@ class Operation:
             return
         attempt = reply.attempt
         if attempt is not None and attempt.unread is not None and not reply.edited:
-            # Read once, for the counts as for what else the span says.
+            # Read once, for the counts as for what else the span says; and now, while the reply is nobody else's.
             attempt.unread = (reply.dialect, None, reply.body) if self._counts else None
         if reply.hooks and self._call.ledger.layers[0] == "Tracer":
             reply.on_end(_End(self, reply))  # layers within settle first, and may have something to say of it
@@ -195,15 +202,16 @@ class Operation:
         if self._ended:
             return
         self._ended = True
-        if self._below is not None:
-            self._below.close()
         if not self.recording and self._instruments is None:
+            self._close()
             end_span(self.span)
             return
         ending, ended_at = Ending(self._call, error, stream), time.time_ns()
-        if self._takes_time():
+        slow = self._takes_time()
+        if slow or (error is None and self._can_wait()):
             self._call.state[name.LATER] = True
-            if later.submit(lambda: self._end(ending, reply, ended_at)):
+            context = copy_context()
+            if later.submit(lambda: context.run(self._end, ending, reply, ended_at), can_wait=not slow):
                 return
         self._end(ending, reply, ended_at)
 
@@ -216,6 +224,18 @@ class Operation:
         # Only streams are counted by us.
         return self._watch is not None and any(attempt.uncounted is not None for attempt in self._call.ledger.attempts)
 
+    def _can_wait(self) -> bool:
+        """Whether nobody can tell if the spans are described now or a little later, among those of other calls."""
+        if self._delivery is None or not self._delivery.in_batches:
+            return False
+        if self._shared is not None or self._above or self._below is None or self._below.nested:
+            return False  # others trace this call, too
+        return not (sinks.wanted() or self._call.ledger.listeners)
+
+    def _close(self) -> None:
+        if self._below is not None:
+            self._below.close()
+
     def _end(self, ending: Ending, reply: Reply | None, ended_at: int) -> None:
         try:
             self._describe(ending, reply)
@@ -224,6 +244,7 @@ class Operation:
         for stopped in self._stopped:
             stopped.end(self._counts)
         end_span(self.span, ended_at)
+        self._close()
         # The call's observers lead here: a cycle through the whole call would wait for the garbage collector.
         del self._call
 
@@ -244,7 +265,7 @@ class Operation:
 
     def _show(self, ending: Ending, facts: dict[str, Any], usage: Usage | None, reply: Reply | None) -> None:
         """Write the facts on the span."""
-        shown = parameters(self._call)
+        shown = self._asked
         shown.update(facts)
         if usage is not None and not self._shown_elsewhere(reply, usage):
             billed(usage, shown)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry import trace
     from opentelemetry.metrics import MeterProvider
 
+    from agentprod.telemetry.delivery import Delivery
     from agentprod.telemetry.metrics import Instruments
     from agentprod.telemetry.spans import Operation
 
@@ -87,6 +88,7 @@ class Tracer(Layer):
         self._tracer: trace.Tracer | None = None
         self._instruments: Instruments | None = None
         self._operation: type[Operation] | None = None
+        self._delivery: Delivery | None = None
         self._idle_until = float("-inf")
         self._look_at = float("-inf")
         trace_activities(self)
@@ -131,7 +133,9 @@ class Tracer(Layer):
             if TRACED in state:
                 return None
             assert self._operation is not None
-            operation = self._operation(self._tracer, call, self.capture, self._instruments, self._chunk_gaps)
+            operation = self._operation(
+                self._tracer, call, self.capture, self._instruments, self._chunk_gaps, self._delivery
+            )
         except Exception:
             drops.count("tracer")
             return None
@@ -150,7 +154,7 @@ class Tracer(Layer):
             return None
         from agentprod.telemetry.dedupe import watch
 
-        watch(provider)
+        self._delivery = watch(provider)
         self._load()
         self._tracer = provider.get_tracer(SCOPE)
         return self._tracer
