@@ -70,6 +70,9 @@ def rate_limit_resets(
     negative: Azure sends -1 for "does not apply". No reset is later than in a day.
     """
     found: list[tuple[str, int | None, float]] = []
+    raw = getattr(headers, "raw", None)
+    if raw is not None and b"ratelimit" not in b" ".join([name for name, _ in raw]).lower():
+        return found  # to decode the names of all headers of an answer costs more than a limiter's own work
     for name in headers:
         if "ratelimit" not in (lowered := name.lower()):  # as of most headers of every answer
             continue

@@ -125,9 +125,9 @@ class ForeignEdge:
         given["timeout"] = wish if isinstance(wish, int | float) else self._client.timeout
         if call.streaming:
             request["stream"] = True
-        origin = Origin(self._client, object, self._options.construct(**given), call.streaming, None)
         if caller is not None:
-            origin.idempotency_key = caller.idempotency_key
+            given["idempotency_key"] = caller.asked["idempotency_key"]
+        origin = Origin(self._client, object, self._options.construct(**given), call.streaming, None)
         origin.request = request
         if own:
             origin.hides_usage = caller is not None and caller.hides_usage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from agentprod.call import Call
     from agentprod.stream import Source
@@ -14,15 +14,14 @@ __all__ = ["Origin"]
 
 
 class Origin:
-    """What one SDK method asked its client for."""
+    """What one SDK method asked its client for, and `request`, what it says in JSON."""
 
     __slots__ = (
+        "asked",
         "cast_to",
         "client",
         "hides_usage",
-        "idempotency_key",
         "options",
-        "post_parser",
         "request",
         "retell",
         "stream",
@@ -33,12 +32,11 @@ class Origin:
         self.client = client
         self.cast_to = cast_to
         self.options = options
-        asked = options.__dict__  # a model of pydantic answers in Python when it is asked for its attributes
-        self.post_parser = asked["post_parser"]
+        self.asked: dict[str, Any] = options.__dict__
+        """The options by name: a model of pydantic answers in Python when it is asked for its attributes."""
+        self.request: Mapping[str, Any]
         self.stream = stream
         self.stream_cls = stream_cls
-        self.request: Any = None
         self.hides_usage = False
         self.retell: Callable[[Source], tuple[Source, Call]] | None = None
         """Puts a stream into the words of a caller who speaks another wire format."""
-        self.idempotency_key = asked["idempotency_key"]

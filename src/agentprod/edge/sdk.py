@@ -26,7 +26,7 @@ from agentprod.reply import Reply
 from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from agentprod.ambient import Ambient
     from agentprod.edge.entry import Entry
@@ -70,8 +70,8 @@ class SdkEdge:
         self, entry: Entry, here: Ambient, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any
     ) -> Call:
         """Open a call."""
-        asked = options.__dict__  # as in `Origin`
         origin = Origin(client, cast_to, options, stream, stream_cls)
+        asked = origin.asked
         dialect = dialect_for(asked["method"], asked["url"])
         spoken: Dialect = dialect or other_for(asked["method"], asked["url"])
         request: dict[str, Any] = {}
@@ -116,16 +116,24 @@ class SdkEdge:
         if injected and request is origin.request:
             request = call.dialect.ask_usage(request)
         until, phase = first_limit(call)
-        try:
-            carrier = await self._exchange(call, origin, request, until, phase, attempt)
-        except Exception as error:
-            if not (injected and _refuses_usage(error)):
-                raise
-            self._no_usage.add(call.target.endpoint)
-            call.ledger.flag("usage_not_offered")
-            carrier = await self._exchange(call, origin, call.request, until, phase, attempt)
+        while True:
+            try:
+                if until is None:
+                    sent = self._request(call, origin, origin.client, request, attempt)
+                    carrier = await sent if self._awaits else sent
+                else:
+                    carrier = await self._request_until(call, origin, request, until, phase, attempt)
+                break
+            except Exception as error:
+                if not (injected and _refuses_usage(error)):
+                    raise
+                self._no_usage.add(call.target.endpoint)
+                call.ledger.flag("usage_not_offered")
+                injected, request = False, call.request
         if not isinstance(carrier, Undecoded):
             return Reply(call, carrier, plain)
+        if _is_to_be_read(call, carrier):
+            await self._read(carrier.response)
         response = carrier.response
         attempt.status = response.status_code
         attempt.headers = response.headers
@@ -140,14 +148,7 @@ class SdkEdge:
             reply.accounts = (call.dialect, json.loads, response.content)
         return reply
 
-    def _exchange(
-        self, call: Call, origin: Origin, request: Any, until: float | None, phase: str, attempt: Attempt
-    ) -> Awaitable[Any]:
-        if until is None:
-            return self._request(call, origin, origin.client, request, attempt)
-        return self._request_until(call, origin, request, until, phase, attempt)
-
-    async def _request(
+    def _request(
         self,
         call: Call,
         origin: Origin,
@@ -157,17 +158,12 @@ class SdkEdge:
         until: float | None = None,
         watch: SocketWatch | None = None,
     ) -> Any:
-        """Send a request by the SDK's own `request`, and read the body of a reply that does not stream."""
-        marker = Undecoded(origin.post_parser, until, call.runtime.now, watch)
+        """Return what the SDK's own `request` answers: of an async client, an awaitable."""
+        marker = Undecoded(origin.asked["post_parser"], until, call.runtime.now, watch)
         options = self._options(call, origin, request, until, attempt, marker)
-        sent = _as_made(self._owner, client).request(
+        return _as_made(self._owner, client).request(
             origin.cast_to, options, stream=origin.stream, stream_cls=origin.stream_cls
         )
-        carrier = await sent if self._awaits else sent
-        if type(carrier) is Undecoded and not origin.stream and not hasattr(carrier.response, "_content"):
-            if call.dialect.operation != "other":
-                await self._read(carrier.response)
-        return carrier
 
     async def _request_until(
         self, call: Call, origin: Origin, request: Any, until: float, phase: str, attempt: Attempt
@@ -178,7 +174,10 @@ class SdkEdge:
             alarm.abort = watch.abort
         try:
             alarm.enter(until)
-            carrier = await self._request(call, origin, client, request, attempt, until, watch)
+            sent = self._request(call, origin, client, request, attempt, until, watch)
+            carrier = await sent if self._awaits else sent
+            if type(carrier) is Undecoded and _is_to_be_read(call, carrier):
+                await self._read(carrier.response)
         except BaseException as error:
             if alarm.claims(error) or (isinstance(error, Exception) and _timed_out(error, call, until)):
                 raise late(phase, call.target, call.limits) from self.errors.as_timeout(error)
@@ -194,12 +193,9 @@ class SdkEdge:
         self, call: Call, origin: Origin, request: Any, until: float | None, attempt: Attempt, marker: Undecoded
     ) -> Any:
         """Return the options of one attempt."""
-        options = origin.options
-        asked = options.__dict__
+        asked = origin.asked
         changes: dict[str, Any] = {"post_parser": marker}
-        if origin.idempotency_key is not None:
-            changes["idempotency_key"] = origin.idempotency_key
-        elif asked["method"].lower() != "get":
+        if asked["idempotency_key"] is None and asked["method"].lower() != "get":
             # The same for all attempts, so that they are recognisable as one request where a provider honours it;
             # where no header carries it, the SDK would mint one that nobody sees.
             sent = getattr(origin.client, "_idempotency_header", None)
@@ -213,7 +209,7 @@ class SdkEdge:
                 changes["headers"] = with_header(asked["headers"], "x-stainless-retry-count", str(attempt.number - 1))
         if until is not None:
             changes["timeout"] = sdk_timeout(origin.client, asked["timeout"], until - call.runtime.now())
-        return changed(options, changes)
+        return changed(origin.options, changes)
 
     async def _read(self, response: Any) -> None:
         try:
@@ -248,33 +244,27 @@ class SdkEdge:
 
     # Outer edge, on the way out
 
-    async def leave(self, call: Call, reply: Reply) -> Any:
-        """Return the reply as the SDK method would have."""
+    def leave(self, call: Call, reply: Reply) -> Any:
+        """Return the reply as the SDK method would have: of an async client, an awaitable."""
         origin: Origin = call.origin
         native = reply.native
         carrier = native if type(native) is Undecoded and reply.call.target.edge is self else None
         if carrier is not None and reply.stream is None and not reply.edited:
             arguments = carrier.arguments
         elif native is not None and type(native) is not Undecoded and reply.stream is None and not reply.edited:
-            attach(native, call.ledger)  # the client's own middleware answered with a finished object
-            return native
+            # The client's own middleware answered with a finished object.
+            return self.io.attached(native, call.ledger)
         else:
             arguments = self._arguments(call, reply, origin, carrier)
         attempts = len(call.ledger.attempts)
         if attempts > 1:
             arguments = {**arguments, "retries_taken": arguments.get("retries_taken", 0) + attempts - 1}
-        if hasattr(origin.options.__dict__["headers"], "items"):
+        if hasattr(origin.asked["headers"], "items"):
             # A raw response, asked for by a header, is parsed when its owner likes; its result speaks of the call, too.
             # The options are a copy of our own: nobody else watches them change.
-            arguments["options"].__dict__["post_parser"] = _attaching(origin.post_parser, call.ledger)
+            arguments["options"].__dict__["post_parser"] = _attaching(origin.asked["post_parser"], call.ledger)
         sdk = _as_made(self._owner, origin.client)
-        made = sdk._process_response(**arguments)
-        result = await made if self._awaits else made
-        if carrier is not None and carrier.chained is not None:
-            made = sdk._finalize_middleware_result(result, carrier.chained)
-            result = await made if self._awaits else made
-        attach(result, call.ledger)
-        return result
+        return self.io.decode(sdk, arguments, None if carrier is None else carrier.chained, call.ledger)
 
     def _arguments(self, call: Call, reply: Reply, origin: Origin, carrier: Undecoded | None) -> dict[str, Any]:
         """Return what the SDK decodes a reply with that is a stream, was edited, or came from elsewhere."""
@@ -312,6 +302,13 @@ class SdkEdge:
             str(origin.client._prepare_url(origin.options.url)),
             headers={name: value for name, value in given if isinstance(value, str)},
         )
+
+
+def _is_to_be_read(call: Call, carrier: Undecoded) -> bool:
+    """Whether the body is still to come of a reply that layers may look at, and is no stream."""
+    if hasattr(carrier.response, "_content"):
+        return False
+    return not call.origin.stream and call.dialect.operation != "other"
 
 
 def _timed_out(error: Exception, call: Call, until: float | None) -> bool:

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agentprod.meta import attach
+
+if TYPE_CHECKING:
+    from agentprod.ledger import Ledger
 
 __all__ = ["AsyncIO", "ClientIO", "SyncIO"]
 
 
 class ClientIO(Protocol):
-    """Same names, one body above: in sync, none of these suspends."""
+    """Same names, one body above: in sync, none of these suspends, and what is awaited in async is there at once."""
 
     kind: str
+
+    def decode(self, sdk: Any, arguments: dict[str, Any], chained: Any, ledger: Ledger) -> Any:
+        """Return what the SDK's own `_process_response` makes of a response, and leave the account on it.
+
+        Args:
+            sdk: the client as the SDK made it.
+
+            arguments: of `_process_response`.
+
+            chained: the request that went through the client's own middleware, whose chain ends with the result.
+
+            ledger: the account.
+        """
+        ...
+
+    def attached(self, result: Any, ledger: Ledger) -> Any:
+        """Return a finished result with the account on it."""
+        ...
 
     async def read(self, response: Any) -> None:
         """Read the whole body."""
@@ -44,6 +67,19 @@ class SyncIO:
 
     kind = "sync"
 
+    def decode(self, sdk: Any, arguments: dict[str, Any], chained: Any, ledger: Ledger) -> Any:
+        """Return the result."""
+        result = sdk._process_response(**arguments)
+        if chained is not None:
+            result = sdk._finalize_middleware_result(result, chained)
+        attach(result, ledger)
+        return result
+
+    def attached(self, result: Any, ledger: Ledger) -> Any:
+        """Return the result."""
+        attach(result, ledger)
+        return result
+
     async def read(self, response: Any) -> None:
         """Read the whole body."""
         response.read()
@@ -72,6 +108,19 @@ class AsyncIO:
     """Operations of an asynchronous client."""
 
     kind = "async"
+
+    async def decode(self, sdk: Any, arguments: dict[str, Any], chained: Any, ledger: Ledger) -> Any:
+        """Return the result."""
+        result = await sdk._process_response(**arguments)
+        if chained is not None:
+            result = await sdk._finalize_middleware_result(result, chained)
+        attach(result, ledger)
+        return result
+
+    async def attached(self, result: Any, ledger: Ledger) -> Any:
+        """Return the result."""
+        attach(result, ledger)
+        return result
 
     async def read(self, response: Any) -> None:
         """Read the whole body."""

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentprod import switch
-from agentprod.ambient import Ambient, ambient
+from agentprod.ambient import ambient
 from agentprod.edge.client_copy import copy_client
 from agentprod.edge.event_decoder import decoder_for
 from agentprod.edge.sdk import SdkEdge
@@ -53,7 +53,9 @@ class SyncWrapped:
         here = ambient()
         if not switch.active or binding.entry.stack_id in here.inside:
             return super().request(cast_to, options, stream=stream, stream_cls=stream_cls)  # type: ignore[misc]
-        return drive(_through(binding, here, self, cast_to, options, stream, stream_cls))
+        entry, edge = binding.entry, binding.edge
+        call = edge.enter(entry, here, self, cast_to, options, stream, stream_cls)
+        return edge.leave(call, drive(entry.carry(entry.handler_for(call.dialect), call)))
 
     def _process_response(self, **arguments: Any) -> Any:
         marker = arguments["options"].post_parser
@@ -99,7 +101,9 @@ class AsyncWrapped:
         here = ambient()
         if not switch.active or binding.entry.stack_id in here.inside:
             return await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)  # type: ignore[misc]
-        return await _through(binding, here, self, cast_to, options, stream, stream_cls)
+        entry, edge = binding.entry, binding.edge
+        call = edge.enter(entry, here, self, cast_to, options, stream, stream_cls)
+        return await edge.leave(call, await entry.carry(entry.handler_for(call.dialect), call))
 
     async def _process_response(self, **arguments: Any) -> Any:
         marker = arguments["options"].post_parser
@@ -133,14 +137,6 @@ class AsyncWrapped:
 
     async def close(self) -> None:
         """Do nothing: the HTTP client belongs to the original."""
-
-
-async def _through(
-    binding: Binding, here: Ambient, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any
-) -> Any:
-    entry, edge = binding.entry, binding.edge
-    call = edge.enter(entry, here, client, cast_to, options, stream, stream_cls)
-    return await edge.leave(call, await entry.carry(entry.handler_for(call.dialect), call))
 
 
 def _chained(client: Any, result: Any, request: Any) -> Any:
