@@ -19,6 +19,7 @@ from agentprod.budget.prices import PriceBook
 from agentprod.telemetry.drops import drops
 from agentprod.telemetry.tracer import Tracer
 from agentprod.testing import Provider, behaviours
+from tests.sdk_errors import http_of
 from tests.telemetry.tracing import (
     CLAUDE,
     HELLO,
@@ -69,6 +70,21 @@ def test_a_call_is_one_client_span_with_one_attempt_below(provider: Provider, tr
     assert operation.end_time is not None
     assert operation.start_time <= attempt.end_time <= operation.end_time
     assert not {key for key in attempt.attributes or {} if key.startswith("gen_ai.")}
+
+
+@pytest.mark.parametrize("layers", [(), (ap.TokenBudget(ap.Limit(usd=10, per="day")),)], ids=["alone", "with others"])
+def test_a_page_of_a_gateway_ends_the_spans(traces: Traces, layers: tuple[Any, ...]) -> None:
+    """A reply that is no JSON at all has spans without counts, and its caller gets what the SDK makes of it."""
+    http = http_of(openai)
+    page = http.Response(200, headers={"content-type": "text/html"}, content=b"<html>Sign in</html>")
+    transport = http.MockTransport(lambda request: page)
+    plain = openai.OpenAI(api_key="k", http_client=http.Client(transport=transport), base_url="http://gateway.test")
+    wrapped = ap.Stack(Tracer(tracer_provider=traces.provider), *layers).wrap(plain)
+    got: Any = wrapped.chat.completions.create(model=MODEL, messages=HELLO)
+    assert got == "<html>Sign in</html>"
+    assert "gen_ai.usage.input_tokens" not in traces.operation
+    assert (len(traces.attempts), traces.open) == (1, 0)
+    plain.close()
 
 
 def test_what_the_request_and_the_reply_said(provider: Provider, traces: Traces) -> None:

@@ -48,14 +48,14 @@ class Later:
 
             can_wait: whether it may wait up to 0.1 seconds for others of its kind.
         """
-        with self._changed:
-            count = len(self._waiting)
-            if count >= self._capacity or not (self._thread is not None or self._start()):
-                return False
-            self._waiting.append(job)
-            pressing = not can_wait or count >= _TOGETHER - 1
-            if count == 0 or (pressing and not self._pressing):
-                self._pressing = pressing
+        if len(self._waiting) >= self._capacity or not (self._thread is not None or self._start()):
+            return False
+        self._waiting.append(job)
+        # Only now, and most often without the lock: the thread has not seen the queue empty since there were others.
+        count = len(self._waiting)
+        if count == 1 or not can_wait or count >= _TOGETHER:
+            with self._changed:
+                self._pressing = self._pressing or not can_wait or count >= _TOGETHER
                 self._changed.notify_all()
         return True
 
@@ -70,15 +70,18 @@ class Later:
             return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout)
 
     def _start(self) -> bool:
-        thread = threading.Thread(target=self._work, name="agentprod-later", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # the interpreter is shutting down
-            return False
-        self._thread = thread
-        # Registered after the exporters of the SDK, so it runs before they are shut down.
-        atexit.register(self.flush)
-        return True
+        with self._changed:
+            if self._thread is not None:
+                return True
+            thread = threading.Thread(target=self._work, name="agentprod-later", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is shutting down
+                return False
+            self._thread = thread
+            # Registered after the exporters of the SDK, so it runs before they are shut down.
+            atexit.register(self.flush)
+            return True
 
     def _work(self) -> None:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import attach, get_current
@@ -23,7 +24,7 @@ from agentprod.telemetry.stream_watch import KeptEvents, StreamWatch, detach
 from agentprod.telemetry.wire_facts import identity, parameters, response_facts, span_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextvars import Token
 
     from opentelemetry.context import Context
@@ -69,6 +70,8 @@ class Operation:
     _below: Below | None = None
     _above = False
     _token: Token[Context] | None = None
+    _read: Callable[[], Any] | None = None
+    """Reads what a whole reply says, where that need not be done at once."""
 
     def __init__(
         self,
@@ -176,15 +179,27 @@ class Operation:
             # Not `on_end`: that one runs inside the garbage collector, where exporters' locks may be held.
             reply.on_settle(_Settle(self, reply))
             return
-        attempt = reply.attempt
+        attempt, outermost = reply.attempt, self._call.ledger.layers[0] == "Tracer"
         if attempt is not None and attempt.unread is not None and not reply.edited:
-            # Read once, for the counts as for what else the span says; and now, while the reply is nobody else's.
-            attempt.unread = (reply.dialect, None, reply.body) if self._counts else None
-        if reply.hooks and self._call.ledger.layers[0] == "Tracer":
+            _, load, native = attempt.unread
+            if not self._counts:
+                attempt.unread = None
+            elif outermost and not reply.hooks and load is not None and attempt.unread is reply.accounts:
+                self._read = partial(load, native)  # bytes that nobody changes: whenever they are wanted
+            else:
+                attempt.unread = (reply.dialect, None, self._body(reply))  # now, while the reply is nobody else's
+        if reply.hooks and outermost:
             reply.on_end(_End(self, reply))  # layers within settle first, and may have something to say of it
         else:
             # A layer outside may raise yet; then nobody would end the span.
             self._finish(reply, None, None)
+
+    def _body(self, reply: Reply) -> Any:
+        """Return what a whole reply says; `None` where it cannot be read, as a gateway's page in HTML."""
+        try:
+            return reply.body if self._read is None else self._read()
+        except Exception:
+            return None
 
     def _count_gaps(self, reply: Reply) -> Callable[[float], None] | None:
         if not self._gaps or self._instruments is None:
@@ -249,19 +264,30 @@ class Operation:
         del self._call
 
     def _describe(self, ending: Ending, reply: Reply | None) -> None:
+        said = self._said(reply)
         ledger, usage = self._call.ledger, self._usage()
         cost = ledger.cost if usage is not None or not ledger.attempts else None
         found = operation_facts(ending, usage, cost)
         if self._watch is not None:
             found.update(stream_facts(ending, self._watch, usage))
-        if reply is not None and self._counts:
-            found.update(response_facts((reply.body,) if self._watch is None else self._watch.seen()))
+        found.update(response_facts(said))
         if sinks.wanted() or self._call.ledger.listeners:
             self._call.state[name.FACTS] = found
         if self.recording:
             self._show(ending, found, usage, reply)
         if self._instruments is not None:
             self._instruments.record(counted_call(ending, found, usage, cost))
+
+    def _said(self, reply: Reply | None) -> Sequence[Any]:
+        """Return what a reply says of itself: all of a whole one, the first and the last events of a stream."""
+        if reply is None or not self._counts:
+            return ()
+        if self._watch is not None:
+            return self._watch.seen()
+        body = self._body(reply)
+        if self._read is not None and reply.attempt is not None:
+            reply.attempt.unread = (reply.dialect, None, body)  # read once, for the counts as for all else
+        return (body,)
 
     def _show(self, ending: Ending, facts: dict[str, Any], usage: Usage | None, reply: Reply | None) -> None:
         """Write the facts on the span."""
