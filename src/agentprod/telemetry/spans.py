@@ -21,7 +21,7 @@ from agentprod.telemetry.finished import counted_call, stream_labels
 from agentprod.telemetry.later import later
 from agentprod.telemetry.operation_facts import Ending, billed, operation_facts, stream_facts, stream_outcome
 from agentprod.telemetry.stream_watch import KeptEvents, StreamWatch, detach
-from agentprod.telemetry.wire_facts import identity, parameters, response_facts, span_name
+from agentprod.telemetry.wire_facts import identity, parameters, response_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,7 +97,8 @@ class Operation:
 
     def _start(self, tracer: Tracer) -> None:
         call, around = self._call, get_current()
-        self.span = span = tracer.start_span(span_name(call), around, SpanKind.CLIENT, identity(call))
+        title, asked = identity(call)
+        self.span = span = tracer.start_span(title, around, SpanKind.CLIENT, asked)
         self.recording = span.is_recording()
         if not self.recording and not span.get_span_context().is_valid:
             return
@@ -106,7 +107,7 @@ class Operation:
             self._below = Below(around)
             if self._counts:
                 self._shared = Shared.find(around, call.operation)
-                self._above = inference_around(around)
+                self._above = bool(around) and inference_around(around)
             if (self._mode.span or self._mode.event) and call.operation != "other":
                 self._content = Content(call, call.ledger.environment.scrub)
         self._context = set_span_in_context(span, around)
@@ -313,7 +314,7 @@ class Operation:
             if self._mode.span:
                 self.span.set_attributes(found)
             if self._mode.event:
-                emit_event(self.span, {**identity(self._call), **facts}, found)
+                emit_event(self.span, {**identity(self._call)[1], **facts}, found)
         except Exception:
             drops.count("capture")
 

@@ -14,7 +14,7 @@ from agentprod.telemetry.identities import leaving, scrub_with
 if TYPE_CHECKING:
     from agentprod.call import Call
 
-__all__ = ["identity", "parameters", "response_facts", "server", "span_name"]
+__all__ = ["identity", "parameters", "response_facts", "server"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LONGEST = 256
@@ -24,32 +24,32 @@ _STOP_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "len
 _OUTPUT_TYPES = {"json_object": "json", "json_schema": "json", "text": "text"}
 
 
-def span_name(call: Call) -> str:
-    """Return the name of a call's span: `{operation} {model}`, of few distinct values."""
-    operation = genai_operation(call.operation)
-    if operation is None:
-        return name.OTHER_SPAN
-    what = call.target.model or (call.target.name if call.operation == "function" else None)
-    return f"{operation} {what}" if what else operation
+def identity(call: Call) -> tuple[str, dict[str, Any]]:
+    """Return the name of a call's span, `{operation} {model}`, and what a sampler may want to decide by.
 
-
-def identity(call: Call) -> dict[str, Any]:
-    """Return what a sampler may want to decide by: operation, provider, model and server."""
+    That is operation, provider, model and server; all of it has few distinct values.
+    """
     target = call.target
-    return dict(_identity(call.operation, target.provider, target.model, target.base_url))
+    title, found = _identity(call.operation, target.provider, target.model, target.base_url, target.name)
+    return title, found.copy()
 
 
 @lru_cache(maxsize=256)
-def _identity(operation: str, provider: str, model: str | None, base_url: str) -> dict[str, Any]:
+def _identity(
+    operation: str, provider: str, model: str | None, base_url: str, target: str | None
+) -> tuple[str, dict[str, Any]]:
     address, port = server(base_url)
+    kind = genai_operation(operation)
     found = {
         name.PROVIDER: provider,
-        name.OPERATION: genai_operation(operation),
+        name.OPERATION: kind,
         name.REQUEST_MODEL: model,
         name.SERVER_ADDRESS: address,
         name.SERVER_PORT: port,
     }
-    return {key: value for key, value in found.items() if value is not None}
+    what = model or (target if operation == "function" else None)
+    title = name.OTHER_SPAN if kind is None else f"{kind} {what}" if what else kind
+    return title, {key: value for key, value in found.items() if value is not None}
 
 
 @lru_cache(maxsize=256)
