@@ -40,7 +40,7 @@ class Stub:
         return None
 
     def embed(self, texts: Sequence[str], /) -> np.ndarray:
-        return np.stack([self.rows[text] for text in texts])
+        return np.array([self.rows[text] for text in texts])
 
     async def aembed(self, texts: Sequence[str], /) -> np.ndarray:
         return self.embed(texts)

@@ -104,6 +104,10 @@ class Block:
         found: Array = self._bounds[: self.count].dot(query)
         return found
 
+    def similarity(self, vector: Array, row: int) -> float:
+        """Return the cosine of one row with a vector."""
+        return float(self.vector(row).dot(vector))
+
     def similarities(self, vector: Array, rows: NDArray[np.intp] | None) -> Array:
         """Return the cosines of some rows with a vector, float32, (len(rows),); of all rows when `None`."""
         import numpy as np

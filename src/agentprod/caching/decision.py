@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from agentprod.caching.guards import GuardFeatures
 
@@ -13,8 +12,7 @@ __all__ = ["Decision", "Probe", "StoredEntry"]
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(NamedTuple):
     """A text made ready for matching.
 
     Args:
@@ -30,8 +28,7 @@ class Probe:
     refusal: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision(Generic[V]):
+class Decision(NamedTuple, Generic[V]):
     """What was found for a text, and why.
 
     Args:
@@ -66,8 +63,7 @@ class Decision(Generic[V]):
         return self.reason if self.similarity is None else f"{self.reason} {self.similarity:.3f}"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEntry(Generic[V]):
+class StoredEntry(NamedTuple, Generic[V]):
     """An entry as it is exported.
 
     Args:

@@ -85,8 +85,10 @@ class Embedding:
                 probe = self._matcher.read(text)
                 vector = None if probe.refusal else await self._ask(call, probe.text)
                 return Reading(probe, vector)
+            if call.runtime.kind == "sync":
+                return self._compute(text)
             async with call.runtime.timeout(call.deadline):
-                return await call.runtime.run(lambda: self._compute(text), lambda: in_thread(self._compute, text))
+                return await in_thread(self._compute, text)
         except Exception as error:  # guards and `refuse` may be the user's, too
             self._failed("reading a text", error)
             return None

@@ -32,6 +32,10 @@ _ROUNDING = 1e-5
 """More than float32 can take from a bound: 36 products below 1, each off by 6e-8 at most."""
 
 
+_Scored = tuple[float, int]
+"""A cosine, negative so that the highest comes first, and the row that has it."""
+
+
 class Neighbour(NamedTuple, Generic[T]):
     """An item found, with the cosine of its vector and the query's."""
 
@@ -197,23 +201,18 @@ class PrunedIndex(Generic[T]):
         vector = np.ascontiguousarray(vector, dtype=np.float32)
         with self._lock:
             bounds = self._bounds(vector)
-            floor = threshold
-            if k == 1 and bounds:
-                # What the likeliest row has is more than most others can reach, so that few have to be scored.
-                floor = max(floor, self._likeliest(vector, bounds))
-            found: list[tuple[float, int]] = []
-            for number, block in enumerate(self._blocks):
-                rows = (bounds[number] >= floor - self._slack).nonzero()[0] if bounds else None
-                if rows is not None and not len(rows):
-                    continue
-                similarities = block.similarities(vector, rows)
-                near = (similarities >= threshold).nonzero()[0]
-                places = (near if rows is None else rows.take(near)) + number * _BLOCK_ROWS
-                found += zip((-similarities.take(near)).tolist(), places.tolist(), strict=True)
-                if len(found) >= k:
-                    found = sorted(found)[:k]
-                    floor = max(floor, -found[-1][0])
-            return [Neighbour(self._items[row], min(1.0, -negative)) for negative, row in sorted(found)]
+            if bounds and k == 1:
+                found = self._nearest(vector, threshold, bounds)
+            else:
+                found = []
+                floor = threshold
+                for number, block in enumerate(self._blocks):
+                    rows = (bounds[number] >= floor - self._slack).nonzero()[0] if bounds else None
+                    found += _scored(block, number, vector, rows, threshold)
+                    if len(found) >= k:
+                        found = sorted(found)[:k]
+                        floor = max(threshold, -found[-1][0])
+            return [Neighbour(self._items[row], min(1.0, -negative)) for negative, row in sorted(found)[:k]]
 
     def _bounds(self, vector: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Return the bounds of each block's rows; none while all rows are scored."""
@@ -222,13 +221,22 @@ class PrunedIndex(Generic[T]):
         query = bound_of(vector, self._directions)
         return [block.bounds(query) for block in self._blocks]
 
-    def _likeliest(self, vector: NDArray[np.float32], bounds: list[NDArray[np.float32]]) -> float:
-        """Return the cosine of the row with the highest bound."""
-        import numpy as np
-
-        rows = [array.argmax() for array in bounds]
-        block = max(range(len(rows)), key=lambda number: float(bounds[number][rows[number]]))
-        return float(self._blocks[block].similarities(vector, np.array([rows[block]]))[0])
+    def _nearest(
+        self, vector: NDArray[np.float32], threshold: float, bounds: list[NDArray[np.float32]]
+    ) -> list[_Scored]:
+        """Score the row with the highest bound, then those that may be nearer still, which are few."""
+        highest = [int(array.argmax()) for array in bounds]
+        likeliest = max(range(len(bounds)), key=lambda number: float(bounds[number][highest[number]]))
+        similarity = self._blocks[likeliest].similarity(vector, highest[likeliest])
+        floor = max(threshold, similarity) - self._slack
+        found: list[_Scored] = []
+        for number, block in enumerate(self._blocks):
+            rows = (bounds[number] >= floor).nonzero()[0]
+            if number != likeliest or len(rows) > 1:
+                found += _scored(block, number, vector, rows, threshold)
+            elif similarity >= threshold:
+                found.append((-similarity, highest[number] + number * _BLOCK_ROWS))
+        return found
 
     def _locate(self, row: int) -> tuple[Block, int]:
         block, place = divmod(row, _BLOCK_ROWS)
@@ -248,3 +256,19 @@ class PrunedIndex(Generic[T]):
             raise ValueError(f"expected a vector of shape ({self._dims},), got {shape or type(vector).__name__}")
         if not abs(float(vector.dot(vector)) - 1) < 1e-3:
             raise ValueError("expected a vector of length 1; divide it by its norm first")
+
+
+def _scored(
+    block: Block,
+    number: int,
+    vector: NDArray[np.float32],
+    rows: NDArray[np.intp] | None,
+    threshold: float,
+) -> list[_Scored]:
+    """Return what reaches the threshold among some rows of the block of a number; among all of them when `None`."""
+    if rows is not None and not len(rows):
+        return []
+    similarities = block.similarities(vector, rows)
+    near = (similarities >= threshold).nonzero()[0]
+    places = (near if rows is None else rows.take(near)) + number * _BLOCK_ROWS
+    return list(zip((-similarities.take(near)).tolist(), places.tolist(), strict=True))

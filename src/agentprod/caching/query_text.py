@@ -11,6 +11,7 @@ _MAX_DATA_CHARS = 200
 _WORD = re.compile(
     r"(?P<cjk>[\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0002fa1f]+)|\w+"
 )
+_TWO_WORDS = re.compile(r"\w\W+\w", re.ASCII)
 
 
 def tidy(text: str) -> str:
@@ -33,13 +34,14 @@ def unfit(text: str) -> str | None:
         asked before; `"code"` for a fenced block, `"json"` for more than 200 characters of data, in which one character
         decides; else `None`.
     """
-    words = 0
-    for match in _WORD.finditer(text):
-        words += (len(match[0]) + 1) // 2 if match["cjk"] else 1
-        if words > 1:
-            break
-    if words < 2:
-        return "short" if words else "empty"
+    if not (text.isascii() and _TWO_WORDS.search(text)):
+        words = 0
+        for match in _WORD.finditer(text):
+            words += (len(match[0]) + 1) // 2 if match["cjk"] else 1
+            if words > 1:
+                break
+        if words < 2:
+            return "short" if words else "empty"
     if "```" in text:
         return "code"
     start, end = text.find("{"), text.rfind("}")

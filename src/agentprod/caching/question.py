@@ -19,8 +19,6 @@ __all__ = ["Asked", "Split", "split", "text_key"]
 _GAP: Mapping[str, Any] = {"\0": "question"}
 """What stands where the text was; no client sends it."""
 
-_CUT = "\0"
-
 
 @dataclass(slots=True)
 class Asked:
@@ -64,11 +62,13 @@ def split(call: Call, query: Callable[[Call], str] | None) -> Split | None:
     Raises:
         TypeError: `query` returned no `str`.
     """
-    if isinstance(call.request, Arguments):
-        call = call.replace(request=call.request.bound())
-    whole = call.dialect.last_user_text(call.request)
+    request = call.request.bound() if isinstance(call.request, Arguments) else call.request
+    whole = call.dialect.last_user_text(request)
     if query is None:
-        return None if whole is None else Split(tidy(whole), call.replace(request=_with_gap(call, whole, _GAP)))
+        if whole is None:
+            return None
+        return Split(tidy(whole), call.replace(request=_with_gap(call.operation, request, whole, _GAP)))
+    call = call.replace(request=request)
     text = query(call)
     if not isinstance(text, str):
         raise TypeError(f"query returned a {type(text).__name__}, not a str")
@@ -81,7 +81,7 @@ def _without(call: Call, whole: str | None, text: str) -> Mapping[str, Any]:
             if isinstance(value, str) and text and text in value:
                 return {**call.request, name: _around(value, text)}
     elif whole is not None and text and text in whole:
-        return _with_gap(call, whole, _around(whole, text))
+        return _with_gap(call.operation, call.request, whole, _around(whole, text))
     return call.request
 
 
@@ -90,11 +90,10 @@ def _around(whole: str, text: str) -> Any:
     return {"\0": [before, behind]} if before or behind else _GAP
 
 
-def _with_gap(call: Call, whole: str, gap: Any) -> Mapping[str, Any]:
+def _with_gap(operation: str, request: Mapping[str, Any], whole: str, gap: Any) -> Mapping[str, Any]:
     """Return the request with something else in the place of the last user's text."""
-    request = call.request
-    for name in ("messages", "input"):
-        given = request.get(name) if call.operation != "function" else None
+    for name in () if operation == "function" else ("messages", "input"):
+        given = request.get(name)
         if isinstance(given, list | tuple):
             last = given[-1]
             message = last if isinstance(last, Mapping) else to_json(last)

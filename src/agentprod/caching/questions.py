@@ -127,30 +127,31 @@ class Questions(Tiers):
         """
         heard = self._exchange is None
         while True:
-            decision = await self._find(runtime, home, reading)
+            if len(self._matcher) < _LARGE:
+                decision = self._matcher.find_similar(home, *reading)
+            else:
+                decision = await self._find_aside(runtime, home, reading)
             if decision.value is None or decision.matched is None:
                 if heard or not await self._hear(runtime, home):
                     return Match(decision)
                 heard = True
                 continue
-            found = await self._found(runtime, decision.value)
+            found: tuple[Entry, float] | None = None
+            if self.store is not None:
+                found = await self._far(runtime, self.store, _key(decision.value))
+            elif isinstance(decision.value, Answer):
+                found = decision.value.entry(runtime.now(), runtime.wall())
             if found is not None and found[1] < found[0].terms.fresh:
                 return Match(decision, *found)
             if not self._matcher.remove(home, decision.matched):
-                return Match(replace(decision, hit=False, reason="none", value=None))
+                return Match(decision._replace(hit=False, reason="none", value=None))
 
-    async def _found(self, runtime: Runtime, value: str | Answer) -> tuple[Entry, float] | None:
-        """Return the entry that the matcher named."""
-        if self.store is not None:
-            return await self._far(runtime, self.store, _key(value))
-        return value.entry(runtime.now(), runtime.wall()) if isinstance(value, Answer) else None
+    async def _find_aside(self, runtime: Runtime, home: str, reading: Reading) -> Decision[str | Answer]:
+        """Decide about a text off the event loop."""
 
-    async def _find(self, runtime: Runtime, home: str, reading: Reading) -> Decision[str | Answer]:
         def find() -> Decision[str | Answer]:
             return self._matcher.find_similar(home, *reading)
 
-        if len(self._matcher) < _LARGE:
-            return find()
         return await runtime.run(find, lambda: in_thread(find))
 
     async def _hear(self, runtime: Runtime, home: str) -> bool:

@@ -6,6 +6,7 @@ import re
 
 from agentprod.caching.guards.contract import Side
 from agentprod.caching.guards.sentence import Sentence
+from agentprod.caching.guards.tokens import HUMPED
 
 __all__ = ["CodeGuard"]
 
@@ -37,9 +38,7 @@ class CodeGuard:
         """Return options and operators as they are written, and identifiers as one small word behind `=`."""
         text = sentence.plain
         if not (
-            _SIGNS & sentence.characters
-            or True in [token.humped for token in sentence.tokens]
-            or ("." in text and _DOTTED.search(text))
+            sentence.traits & HUMPED or not _SIGNS.isdisjoint(sentence.signs) or ("." in text and _DOTTED.search(text))
         ):
             return ""
         found = {f"={''.join(_WORD.findall(name.lower()))}" for name in _IDENTIFIER.findall(text)}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from agentprod.caching.guards.contract import Side
 from agentprod.caching.guards.sentence import Sentence
+from agentprod.caching.guards.tokens import PREFIXED
 from agentprod.caching.guards.words_en import FUNCTION_WORDS
 
 __all__ = ["AntonymGuard"]
@@ -35,11 +36,11 @@ class AntonymGuard:
                 value = 1 - hit.value if hit.complementary and hit.place in sentence.negated else hit.value
                 items.append(f"{hit.group}.{value}:{hit.word}" if sentence.chinese else f"{hit.group}.{value}")
         if not sentence.chinese:
-            prefixed = {token.lower for token in sentence.tokens if token.prefixed}
-            if prefixed:
+            if sentence.traits & PREFIXED:
                 known = {hit.word for hit in sentence.hits}
-                items += [f"-{word}" for word in prefixed if word not in known]
-            if not _DIRECTIONS.isdisjoint(sentence.stems):
+                prefixed = {token.lower for token in sentence.tokens if token.traits & PREFIXED}
+                items += [f"-{word}" for word in prefixed - known]
+            if not _DIRECTIONS.isdisjoint(sentence.vocabulary):
                 items += _directions(sentence.stems)
         return " ".join(sorted(items))
 

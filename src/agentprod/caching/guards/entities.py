@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from agentprod.caching.guards.contract import Side
 from agentprod.caching.guards.sentence import Sentence
-from agentprod.caching.guards.tokens import CJK, Token
+from agentprod.caching.guards.tokens import CAPITAL, CJK, SINGLE, Token
 from agentprod.caching.guards.words_en import FUNCTION_WORDS, stem
 
 __all__ = ["EntityGuard"]
@@ -67,17 +67,18 @@ class EntityGuard:
         """Return the names: numbers for known ones, words for the others, separated by tabs."""
         names = [hit for hit in sentence.hits if hit.group < 0]
         found: set[str] = set()
-        if not _MARKS.isdisjoint(sentence.characters):
+        if not _MARKS.isdisjoint(sentence.signs):
             found = {text.lower() for text in _ADDRESS.findall(sentence.plain)}
-        if not _QUOTES.isdisjoint(sentence.characters):
+        if not _QUOTES.isdisjoint(sentence.signs):
             quotations = _QUOTATION.findall(sentence.plain)
             found |= {next(filter(None, quoted)).strip(" .,!?").lower() for quoted in quotations}
         if sentence.chinese:
             found |= set(_DOTTED_NAME.findall(sentence.plain))
             found |= {word for word in sentence.words if len(word) > 1 and word not in _COMMON_LATIN}
-        else:
+        elif sentence.traits & CAPITAL:
             found |= set(_capitalised(sentence.tokens)) - {word for hit in names for word in hit.word.split()}
-        found |= set(_letters(sentence))
+        if sentence.traits & SINGLE:
+            found |= set(_letters(sentence))
         persons = set(_persons(sentence.plain, sentence.known_words)) if sentence.chinese else ()
         if not (names or found or persons):
             return ""
@@ -95,7 +96,9 @@ class EntityGuard:
 
 def _capitalised(tokens: list[Token]) -> Iterator[str]:
     """Yield words with a capital inside a sentence, unless the text has capitals everywhere."""
-    found = [index for index, token in enumerate(tokens) if token.capital and index and token.bare not in _NO_NAMES]
+    found = [
+        index for index, token in enumerate(tokens) if token.traits & CAPITAL and index and token.bare not in _NO_NAMES
+    ]
     if not found:
         return
     words = [token for token in tokens[1:] if token.kind == "word" and len(token.surface) > 3]
@@ -111,12 +114,12 @@ def _capitalised(tokens: list[Token]) -> Iterator[str]:
 def _letters(sentence: Sentence) -> Iterator[str]:
     """Yield single letters that stand for something: `vitamin c`, `plan B`, `A4`."""
     tokens = sentence.tokens
-    for index in [index for index, token in enumerate(tokens) if token.single]:
+    for index in [index for index, token in enumerate(tokens) if token.traits & SINGLE]:
         letter = tokens[index]
         before_number = index + 1 < len(tokens) and tokens[index + 1].kind == "number"
         if (
             letter.lower not in _FREE_LETTERS
-            or (index and letter.capital and letter.surface != "I")
+            or (index and letter.traits & CAPITAL and letter.surface != "I")
             or (before_number and not sentence.apart(index + 1))
         ):
             yield letter.lower

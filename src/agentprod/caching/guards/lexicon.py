@@ -7,15 +7,13 @@ from functools import cache
 from itertools import chain, count
 from typing import NamedTuple
 
-from agentprod.caching.guards.tokens import Token
+from agentprod.caching.guards.tokens import Known, Marks, Token
 from agentprod.caching.guards.vocabulary import lines
 from agentprod.caching.guards.words_en import stem
 
 __all__ = ["ChineseLexicon", "EnglishLexicon", "Hit", "chinese_lexicon", "english_lexicon"]
 
 _ONE = (1,)
-Marks = tuple[tuple[int, int], ...]
-"""Which values of which contrast sets a phrase is."""
 
 
 class Hit(NamedTuple):
@@ -46,27 +44,28 @@ class EnglishLexicon:
     def __init__(self) -> None:
         self._stems: dict[str, Marks] = {}
         self._forms: dict[str, Marks] = {}
-        self._longest: dict[str, int] = {}
+        self._longest: dict[str | tuple[str, ...], int] = {}
         """Words in the longest phrase that begins with these one or two."""
         self._complementary = _complementary("contrasts_en")
-        exact: list[tuple[list[str], tuple[int, int]]] = []
+        exact: list[tuple[list[str], int, int]] = []
         for group, value, term in _read_sets("contrasts_en", "kinds_en"):
             if term.startswith("="):
-                exact.append((term.removeprefix("=").split(" "), (group, value)))
+                exact.append((term.removeprefix("=").split(" "), group, value))
             else:
-                self._add(self._stems, [stem(word) for word in term.replace("-", " ").split()], (group, value))
+                self._add(self._stems, [stem(word) for word in term.replace("-", " ").split()], group, value)
         for value, name in _read_names("names_en"):
             words = name.replace(".", "").replace("-", " ").split()
-            self._add(self._forms, [word.removesuffix("'s") for word in words], (-1, value))
-        for words, mark in exact:
-            self._add(self._forms, words, mark)
+            self._add(self._forms, [word.removesuffix("'s") for word in words], -1, value)
+        for words, group, value in exact:
+            self._add(self._forms, words, group, value)
 
-    def _add(self, phrases: dict[str, Marks], words: list[str], mark: tuple[int, int]) -> None:
+    def _add(self, phrases: dict[str, Marks], words: list[str], group: int, value: int) -> None:
         phrase = " ".join(words)
+        mark = (group, value, group in self._complementary)
         marks = phrases.get(phrase, ())
         if mark not in marks:
             phrases[phrase] = (*marks, mark)
-        for beginning in (words[0], " ".join(words[:2])):
+        for beginning in (words[0], tuple(words[:2])):
             self._longest[beginning] = max(len(words), self._longest.get(beginning, 0))
 
     def find(self, words: Sequence[Token]) -> list[Hit]:
@@ -77,35 +76,43 @@ class EnglishLexicon:
         """
         found: list[Hit] = []
         covered: dict[int, int] = {}
-        longest = self._longest
         for start, word in enumerate(words):
-            if word.bare not in longest and word.stem not in longest:
+            known = word.known
+            if known is None:
+                known = word.known = self._known(word)
+            if not known.longest:
                 continue
-            for length in range(self._longest_at(words, start), 0, -1):
-                form, root = (word.bare, word.stem) if length == 1 else _joined(words[start : start + length])
-                marks = self._stems.get(root, ()) + self._forms.get(form, ())
-                if not marks:
-                    continue
-                end = start + length
-                for group, value in marks:
-                    if end > covered.get(group, 0):
-                        found.append(Hit(group, value, form, start, group in self._complementary))
-                for group, _ in marks:
-                    covered[group] = max(end, covered.get(group, 0))
+            if known.longest > 1:
+                for length in range(self._longest_at(words, start), 1, -1):
+                    form, marks = self._phrase(words, start, length)
+                    end = start + length
+                    for group, value, complementary in marks:
+                        if end > covered.get(group, 0):
+                            found.append(Hit(group, value, form, start, complementary))
+                    for group, _, _ in marks:
+                        covered[group] = max(end, covered.get(group, 0))
+            for group, value, complementary in known.marks:
+                if start >= covered.get(group, 0):
+                    found.append(Hit(group, value, word.bare, start, complementary))
         return found
 
+    def _known(self, word: Token) -> Known:
+        longest = max(self._longest.get(word.bare, 0), self._longest.get(word.stem, 0))
+        return Known(self._stems.get(word.stem, ()) + self._forms.get(word.bare, ()), longest)
+
+    def _phrase(self, words: Sequence[Token], start: int, length: int) -> tuple[str, Marks]:
+        """Return the phrase of some words, and what it is."""
+        phrase = words[start : start + length]
+        form, root = " ".join([word.bare for word in phrase]), " ".join([word.stem for word in phrase])
+        return form, self._stems.get(root, ()) + self._forms.get(form, ())
+
     def _longest_at(self, words: Sequence[Token], start: int) -> int:
-        """Return how many words from a known one on may be a phrase."""
-        longest, word = self._longest, words[start]
-        if longest.get(word.bare, 1) == longest.get(word.stem, 1) == 1 or start + 1 == len(words):
+        """Return how many words from one on may be a phrase, by the first two."""
+        if start + 1 == len(words):
             return 1
-        form, root = _joined(words[start : start + 2])
-        return min(max(longest.get(form, 1), longest.get(root, 1)), len(words) - start)
-
-
-def _joined(words: Sequence[Token]) -> tuple[str, str]:
-    """Return a phrase by its forms, and by its stems."""
-    return " ".join([word.bare for word in words]), " ".join([word.stem for word in words])
+        one, two = words[start], words[start + 1]
+        longest = max(self._longest.get((one.bare, two.bare), 1), self._longest.get((one.stem, two.stem), 1))
+        return min(longest, len(words) - start)
 
 
 class ChineseLexicon:

@@ -9,12 +9,13 @@ from agentprod.caching.guards.contract import Side
 from agentprod.caching.guards.numerals_en import read_english
 from agentprod.caching.guards.numerals_zh import read_chinese
 from agentprod.caching.guards.sentence import Sentence
+from agentprod.caching.guards.tokens import NUMBER
 
 __all__ = ["NumberGuard"]
 
 _DATE = re.compile(r"(?<![\d./-])(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})(?![\d./-]*\d)")
 
-_DATE_SIGNS = frozenset("./-")
+_DATE_SIGNS = tuple("./-")
 
 
 class NumberGuard:
@@ -32,7 +33,7 @@ class NumberGuard:
         quantities = read_chinese(sentence.bare_chinese) if sentence.chinese else read_english(sentence)
         items = [f"{q.value}={q.unit}{'?' if q.optional else ''}" for q in quantities]
         # Of a date in figures the order counts, too: 3/4/2021 is not 4/3/2021.
-        if sentence.numbered and not _DATE_SIGNS.isdisjoint(sentence.characters):
+        if sentence.traits & NUMBER and any(sign in sentence.plain for sign in _DATE_SIGNS):
             items += [f"{'/'.join(part.lstrip('0') for part in match)}=" for match in _DATE.findall(sentence.plain)]
         return " ".join(sorted(items))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from agentprod.caching.guards.quantity import Quantity, plain_number
 from agentprod.caching.guards.sentence import Sentence
-from agentprod.caching.guards.tokens import Token
+from agentprod.caching.guards.tokens import NUMBER, Token
 
 __all__ = ["read_english"]
 
@@ -78,7 +78,7 @@ _POINT = re.compile(r"(\d{1,2})\.([0-5]\d)")
 def read_english(sentence: Sentence) -> list[Quantity]:
     """Return the quantities of a text that is not mainly Chinese, in order."""
     found: list[Quantity] = []
-    if not sentence.numbered and _BEGINNINGS.isdisjoint(sentence.vocabulary):
+    if not sentence.traits & NUMBER and _BEGINNINGS.isdisjoint(sentence.vocabulary):
         return found
     tokens = sentence.tokens
     index = 0

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from agentprod.caching.guards.contract import Side
 from agentprod.caching.guards.sentence import Sentence
-from agentprod.caching.guards.tokens import CJK, Token
+from agentprod.caching.guards.tokens import CAPITAL, CJK, SINGLE, Token
 from agentprod.caching.guards.words_en import FUNCTION_WORDS, ROLE_WORDS, stem
 from agentprod.caching.guards.words_zh import STOP_CHARS
 
@@ -52,6 +52,7 @@ _PARTS = {
 }
 """What a word may be besides an argument; for a word of several parts the last one holds."""
 
+_LETTER = SINGLE | CAPITAL
 _BE = frozenset("is are was were be been being get gets got".split())
 _UNINFLECTED = frozenset("cut put set hit shut read let hurt cost split spread cast made built sent paid held".split())
 _PRELUDE = re.compile(
@@ -191,7 +192,9 @@ def _words(sentence: Sentence) -> list[str]:
     """Return the words in small letters, and a single letter that names something unlike the article `a`."""
     tokens = sentence.tokens
     words = [
-        f"{token.lower}." if token.single and _names(token) else token.lower for token in tokens if token.kind != "sign"
+        f"{token.lower}." if token.traits & SINGLE and _names(token) else token.lower
+        for token in tokens
+        if token.kind != "sign"
     ]
     if tokens and _names(tokens[0]) and sentence.plain.startswith(tokens[0].surface):
         words[0] = tokens[0].lower
@@ -199,7 +202,8 @@ def _words(sentence: Sentence) -> list[str]:
 
 
 def _names(token: Token) -> bool:
-    return token.single and token.capital and token.surface != "I"
+    """Tell whether a token is a single capital letter other than I."""
+    return token.traits & _LETTER == _LETTER and token.surface != "I"
 
 
 def _active(sentence: Sentence) -> list[str]:

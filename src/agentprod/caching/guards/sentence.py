@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Generic, TypeVar
 
 from agentprod.caching.guards.lexicon import Hit, chinese_lexicon, english_lexicon
-from agentprod.caching.guards.tokens import CJK, Token, take_apart
+from agentprod.caching.guards.tokens import CJK, SIGN, Token, take_apart
 from agentprod.caching.guards.vocabulary import lines
 from agentprod.caching.guards.words_en import NEGATIONS
 
@@ -85,21 +85,25 @@ class Sentence:
         self.plain = plain
         self.lower = plain.lower()
         """The text in small letters."""
-        self.characters = frozenset(plain)
-        """The different characters of the text."""
-        self.tokens = take_apart(plain)
-        words = [token for token in self.tokens if token.kind == "word"]
-        self.words = [word.lower for word in words]
+        tokens = self.tokens = take_apart(plain)
+        traits = 0
+        for token in tokens:
+            traits |= token.traits
+        self.traits = traits
+        """Traits that one token or another has."""
+        self.words = [token.lower for token in tokens if token.kind == "word"]
         """Latin words in small letters."""
-        self.stems = [word.stem for word in words]
-        """The stems of `words`."""
         self.vocabulary = frozenset(self.words)
         """The different `words`."""
-        self.numbered = "number" in [token.kind for token in self.tokens]
-        """Whether the text has a number in digits."""
-        self.chinese = not plain.isascii() and _mainly_chinese(self.tokens, len(words))
+        self.signs = frozenset([token.surface for token in tokens if token.kind == "sign"] if traits & SIGN else ())
+        """What is neither a word nor a number."""
+        self.chinese = not plain.isascii() and _mainly_chinese(tokens, len(self.words))
         """Whether the text is mainly Chinese."""
-        self._words = words
+
+    @_Once
+    def stems(self) -> list[str]:
+        """The stems of `words`."""
+        return [token.stem for token in self.tokens if token.kind == "word"]
 
     @_Once
     def places(self) -> list[int]:
@@ -131,7 +135,7 @@ class Sentence:
         """Known words and names of the text's language, in order."""
         if self.chinese:
             return chinese_lexicon().find([*self.known_words, *self.words])
-        return english_lexicon().find(self._words)
+        return english_lexicon().find([token for token in self.tokens if token.kind == "word"])
 
     @_Once
     def negated(self) -> frozenset[int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from agentprod.caching.guards.contract import Side
 from agentprod.caching.guards.sentence import Sentence
+from agentprod.caching.guards.tokens import PAST
 from agentprod.caching.guards.words_en import is_past
 
 __all__ = ["TenseGuard"]
@@ -61,7 +62,7 @@ def _apart(mine: set[str], theirs: set[str]) -> bool:
 def _read_english(sentence: Sentence) -> Iterator[str]:
     words = sentence.words
     marked = not _MARKED.isdisjoint(sentence.vocabulary) or "'ll" in sentence.lower
-    if not marked and True not in [token.past for token in sentence.tokens]:
+    if not marked and not sentence.traits & PAST:
         return
     for index, word in enumerate(words):
         if word in _WILL or word.endswith("'ll") or (word == "going" and words[index + 1 : index + 2] == ["to"]):

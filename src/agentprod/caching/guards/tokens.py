@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from agentprod.caching.guards.words_en import NEGATIONS, is_past, stem
 
-__all__ = ["CJK", "Token", "take_apart"]
+__all__ = [
+    "CAPITAL",
+    "CJK",
+    "HUMPED",
+    "NUMBER",
+    "PAST",
+    "PREFIXED",
+    "SIGN",
+    "SINGLE",
+    "Known",
+    "Marks",
+    "Token",
+    "take_apart",
+]
 
 CJK = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
 """Character class of Chinese ideographs, to stand between square brackets of a pattern."""
@@ -21,6 +35,29 @@ _MOST_KNOWN = 8_000
 _LONGEST_KNOWN = 24
 
 
+NUMBER, SIGN, CAPITAL, HUMPED, SINGLE, PAST, PREFIXED = (1 << bit for bit in range(7))
+"""Traits of a token: it is a number in digits, or a sign; a word with a capital letter in it; with one behind a small
+letter, as in `getUser`; of a single letter; a verb's past form or participle; with a prefix that may negate."""
+
+_TRAIT_OF_KIND = {"number": NUMBER, "sign": SIGN}
+
+Marks = tuple[tuple[int, int, bool], ...]
+"""Which values of which contrast sets a phrase is, and whether the set is complementary."""
+
+
+class Known(NamedTuple):
+    """What the English lexicon knows of a word.
+
+    Args:
+        marks: what the word is by itself.
+
+        longest: words in the longest phrase that begins with it; 0 when there is none, not even the word itself.
+    """
+
+    marks: Marks
+    longest: int
+
+
 class Token:
     """A piece of a text, and what the guards want to know of it; texts share the tokens of words.
 
@@ -28,7 +65,7 @@ class Token:
         surface: the piece as it stands in the text.
     """
 
-    __slots__ = ("bare", "capital", "humped", "kind", "lower", "past", "prefixed", "single", "stem", "surface")
+    __slots__ = ("bare", "kind", "known", "lower", "stem", "surface", "traits")
 
     def __init__(self, surface: str) -> None:
         match = _KIND.match(surface)
@@ -42,19 +79,24 @@ class Token:
         """Without the ending of a genitive."""
         self.stem = stem(lower) if word else lower
         """Shared by the inflections of a word."""
-        self.capital = word and any(map(str.isupper, surface))
-        """Whether there is a capital letter in it."""
-        self.humped = self.capital and _HUMP.search(surface) is not None
-        """Whether a capital letter follows a small one, as in `getUser`."""
-        self.single = word and len(surface) == 1
-        """Whether it is a single letter."""
-        self.past = word and is_past(lower)
-        """Whether it is a verb's past form or participle."""
-        self.prefixed = word and lower not in NEGATIONS and _PREFIXED.match(lower) is not None
-        """Whether it begins with what may turn a word into its opposite."""
+        self.traits = _traits(surface, lower) if word else _TRAIT_OF_KIND.get(self.kind, 0)
+        """Some of `NUMBER`, `CAPITAL` … together."""
+        self.known: Known | None = None
+        """Kept here by the lexicon once it has looked the word up."""
 
 
-class _Known(dict[str, Token]):
+def _traits(surface: str, lower: str) -> int:
+    traits = PAST if is_past(lower) else 0
+    if any(map(str.isupper, surface)):
+        traits |= CAPITAL | (HUMPED if _HUMP.search(surface) else 0)
+    if len(surface) == 1:
+        traits |= SINGLE
+    if lower not in NEGATIONS and _PREFIXED.match(lower):
+        traits |= PREFIXED
+    return traits
+
+
+class _Tokens(dict[str, Token]):
     """Tokens of the words met lately: texts are made of the same words again and again."""
 
     def __missing__(self, surface: str) -> Token:
@@ -66,7 +108,7 @@ class _Known(dict[str, Token]):
         return token
 
 
-_token_of = _Known().__getitem__
+_token_of = _Tokens().__getitem__
 
 
 def take_apart(text: str) -> list[Token]:
