@@ -13,7 +13,8 @@ from agentprod.telemetry.forks import renew_after_fork
 __all__ = ["Later", "later"]
 
 _TOGETHER = 16
-"""Jobs that can wait are done when there are so many: one after another each takes half as long as on its own."""
+"""Jobs that can wait are done when there are so many: enough to wake a thread for, few enough that one that comes back
+from its provider meanwhile waits no longer than two milliseconds for the interpreter."""
 _PATIENCE = 0.1
 """Seconds that the first of them waits at most."""
 
@@ -52,10 +53,10 @@ class Later:
             return False
         self._waiting.append(job)
         # Only now, and most often without the lock: the thread has not seen the queue empty since there were others.
-        count = len(self._waiting)
-        if count == 1 or not can_wait or count >= _TOGETHER:
+        waiting = len(self._waiting)
+        if waiting == 1 or not can_wait or waiting >= _TOGETHER:
             with self._changed:
-                self._pressing = self._pressing or not can_wait or count >= _TOGETHER
+                self._pressing = self._pressing or not can_wait or waiting >= _TOGETHER
                 self._changed.notify_all()
         return True
 
