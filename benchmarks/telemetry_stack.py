@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx2
 import openai
-from telemetry import MESSAGES, WHOLE, client, collecting, metering
+from telemetry import MESSAGES, TOGETHER, WHOLE, client, collecting, described, metering
 from timing import blocks, table
 
 import agentprod as ap
@@ -77,16 +77,6 @@ def slow() -> openai.OpenAI:
     return openai.OpenAI(api_key="k", http_client=httpx2.Client(transport=httpx2.MockTransport(answer)))
 
 
-def several(call: Work, count: int) -> Work:
-    """Return what makes so many calls."""
-
-    def work() -> None:
-        for _ in range(count):
-            call()
-
-    return work
-
-
 def told(work: Work) -> Work:
     """Return work while log, monitor and alerts listen, as they do in a process that has them."""
     monitor, alerts = ap.Monitor(listen=False), ap.Alerts(listen=False)
@@ -124,7 +114,7 @@ def measure(folder: Path) -> str:
 
     def ways(made: openai.OpenAI, count: int) -> dict[str, Work]:
         def stacked(*telemetry: Any) -> Work:
-            return several(create(ap.Stack(*telemetry, *layers(folder)).wrap(made)), count)
+            return described(create(ap.Stack(*telemetry, *layers(folder)).wrap(made)), count)
 
         return {
             "off": stacked(),
@@ -134,7 +124,7 @@ def measure(folder: Path) -> str:
         }
 
     made = client()
-    cpu = blocks({"bare": several(create(made), 8), **ways(made, 8)}, calls=1, rounds=40)
+    cpu = blocks({"bare": described(create(made), 8), **ways(made, 8)}, calls=1, rounds=40)
     cpu = {name: taken / 8 for name, taken in cpu.items()}
     clock = wall(ways(slow(), 1))
     audit.close()
