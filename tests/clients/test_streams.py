@@ -577,3 +577,43 @@ def test_on_a_hit_only_callers_who_asked_see_the_usage(
 
     assert run(scenario()) == [first, second]
     assert len(provider.requests) == 1
+
+
+class SlowEnd:
+    """A layer whose settling gives others a turn, as a store that is asked over a socket does."""
+
+    def __init__(self) -> None:
+        self.settled: list[str] = []
+
+    async def handle(self, call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        """Settle at the end."""
+        reply = await call_next(call)
+
+        async def settle(end: ap.End) -> None:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            self.settled.append(end.outcome)
+
+        reply.on_settle(settle)
+        return reply
+
+
+def test_settling_a_stream_is_not_cut_off_by_the_sdks_own_time_limit(
+    sdk: str, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenAI's client reads behind the end marker within a limit, here none at all: hooks still run to their end."""
+    cleanup = pytest.importorskip("openai._streaming_cleanup", reason="this version of openai does not read on")
+    monkeypatch.setattr(cleanup, "_DRAIN_TIMEOUT", 0.0)
+    slow = SlowEnd()
+
+    async def read() -> list[str]:
+        bare = make_client(sdk, "async", provider)
+        try:
+            wrapped = ap.Stack(slow).wrap(bare)
+            return ["".join(await Reading(await open_stream(wrapped, sdk)).all()) for _ in range(2)]
+        finally:
+            await shut(bare)
+
+    provider.script([b.ok(chunks=TEXT)] * 2)
+    assert asyncio.run(read()) == ["".join(TEXT)] * 2
+    assert slow.settled == ["complete", "complete"]

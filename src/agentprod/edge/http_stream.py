@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from agentprod.stream import EventStream
 
 __all__ = ["AsyncHttpSource", "HttpSource", "http_module", "stream_response", "whole_response"]
+
+_log = logging.getLogger("agentprod")
 
 
 class HttpSource:
@@ -128,17 +131,34 @@ class SyncBody(Body):
 class AsyncBody(Body):
     """Read by an asynchronous client."""
 
+    _marked = False
+    """Whether the end marker was delivered."""
+
     def __aiter__(self) -> AsyncBody:
         return self
 
     async def __anext__(self) -> bytes:
+        if self._marked:
+            # OpenAI's SDK reads on behind the marker for a tenth of a second, so that the connection can be kept, and
+            # then closes. What runs at the end of a call is left to the close, where no limit cuts it off.
+            await self._drain()
+            raise StopAsyncIteration
         batch = await self._stream.pull()
         if batch is not None:
-            return self._bytes(batch)
+            made = self._bytes(batch)
+            self._marked = self._stream.reader.sealed and made.rstrip().endswith(b"[DONE]")
+            return made
         last = self._last()
         if not last:
             raise StopAsyncIteration
         return last
+
+    async def _drain(self) -> None:
+        try:
+            while not self._stream.closed and await self._stream.source.read():
+                pass
+        except Exception as problem:  # the reply is complete, whatever its connection does
+            _log.debug("reading to the end of a response failed: %s", type(problem).__name__)
 
     async def aclose(self) -> None:
         """Leave the stream."""
