@@ -193,6 +193,24 @@ def test_who_listens_is_told_at_once(batches: Batches, waiting: list[bool]) -> N
     monitor.close()
 
 
+def test_a_call_is_priced_once_for_all_who_tell_of_it(served: Provider) -> None:
+    """Span, metrics and record show one price, asked for once."""
+    asked: list[str] = []
+
+    def price(provider: str, model: str | None, usage: ap.Usage) -> Decimal:
+        asked.append(provider)
+        return Decimal("0.5")
+
+    batches = Batches(served, prices=price)
+    with ap.record() as calls:
+        batches.ask()
+    (operation,) = [span for span in batches.spans() if span.name == f"chat {MODEL}"]
+    assert operation.attributes
+    assert (calls.cost, operation.attributes["agentprod.cost.usd"], asked) == (Decimal("0.5"), 0.5, ["openai"])
+    assert calls[0].usage is not None
+    batches.close()
+
+
 def test_a_failure_is_described_at_once(served: Provider, waiting: list[bool]) -> None:
     """An error is not kept, with all its frames, beyond the call that raised it."""
 

@@ -19,6 +19,9 @@ TRACED = "agentprod.traced"
 FACTS = "agentprod.facts"
 """Key in `call.state` of what the call's span says, for whoever describes the call elsewhere."""
 
+BILL = "agentprod.bill"
+"""Key in `call.state` of the call's usage and its cost, for whoever describes the call elsewhere: priced once."""
+
 LATER = "agentprod.later"
 """Key in `call.state` of a call whose span is described on another thread."""
 

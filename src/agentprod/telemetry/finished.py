@@ -53,8 +53,9 @@ class Finished:
 
     def record(self) -> CallRecord:
         """Return the record of the call."""
-        ledger = self._call.ledger
-        return finished_call(self._ending, self._call.state.get(name.FACTS) or {}, ledger.usage, ledger.cost)
+        ledger, state = self._call.ledger, self._call.state
+        usage, cost = state.get(name.BILL) or (ledger.usage, ledger.cost)
+        return finished_call(self._ending, state.get(name.FACTS) or {}, usage, cost)
 
 
 def finished_call(ending: Ending, facts: dict[str, Any], usage: Usage | None, cost: Decimal | None) -> CallRecord:
@@ -211,13 +212,11 @@ def stream_labels(call: Call) -> CallRecord:
 
 def _redactions(ledger: Ledger) -> tuple[tuple[str, str, int], ...]:
     """Return `(direction, type, count)` of what a scrubber took out."""
-    return tuple(
-        ("input", kind, count)
-        for note in ledger.notes
-        if note.layer == "ScrubPII" and note.event == "scrubbed"
-        for kind, count in note.data.items()
-        if isinstance(count, int)
-    )
+    found: list[tuple[str, str, int]] = []
+    for note in ledger.notes:
+        if note.layer == "ScrubPII" and note.event == "scrubbed":
+            found += [("input", kind, count) for kind, count in note.data.items() if isinstance(count, int)]
+    return tuple(found)
 
 
 def _ids(span: SpanContext | None) -> tuple[str | None, str | None]:

@@ -272,8 +272,10 @@ class Operation:
         if self._watch is not None:
             found.update(stream_facts(ending, self._watch, usage))
         found.update(response_facts(said))
-        if sinks.wanted() or self._call.ledger.listeners:
+        if sinks.wanted() or ledger.listeners:
             self._call.state[name.FACTS] = found
+            if usage is not None and self._shared is None:
+                self._call.state[name.BILL] = (usage, cost)
         if self.recording:
             self._show(ending, found, usage, reply)
         if self._instruments is not None:
