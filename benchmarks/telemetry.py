@@ -1,5 +1,7 @@
 """What tracing costs: `python benchmarks/telemetry.py` prints ratios measured in one run.
 
+With `--page PAGE` it writes those of a whole call between the markers of a page, too.
+
 Measured against OpenTelemetry's own `start_as_current_span` where nobody collects spans, and where a batch processor
 does against a bare `chat.completions.create` of OpenAI's client on `httpx2.MockTransport`: 3.6 kB of prompt, a reply
 of 480 characters with counts, parsed by the SDK as always; the exporter throws away. Where they are installed, these
@@ -22,6 +24,7 @@ that are read as bytes, where it is not lost in the noise of decoding, and held 
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import importlib.util
 import json
@@ -32,6 +35,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ.update(
@@ -44,6 +48,7 @@ os.environ.update(
 import httpx2
 import openai
 from opentelemetry import trace
+from page import fill
 from timing import Row, blocks, table
 
 import agentprod as ap
@@ -323,8 +328,8 @@ def in_a_loop(meters: MeterProvider) -> dict[str, float]:
     return {name: (time - times["empty"]) / TOGETHER for name, time in times.items()}
 
 
-def somebody_collects() -> list[Row]:
-    """Return the cost of spans and metrics per call of a real client."""
+def somebody_collects() -> tuple[list[Row], list[tuple[str, float]]]:
+    """Return the cost of spans and metrics per call of a real client, and of that what a page tells."""
     meters = metering()
     made = client()
     ways: dict[str, openai.OpenAI] = {
@@ -343,12 +348,17 @@ def somebody_collects() -> list[Row]:
         "empty": ap.Stack(Empty()).wrap(client(at_once=True)),
         "spans": ap.Stack(Tracer(tracer_provider=collecting())).wrap(client(at_once=True)),
     }
-    bursts = blocks({name: described(read_bytes(way), 1) for name, way in burst.items()}, calls=2, rounds=25)
+    bursts = blocks({name: described(read_bytes(way), 4) for name, way in burst.items()}, calls=1, rounds=25)
     meters.shutdown()
     bare = whole["bare"]
     once, sdk = whole["spans"] - whole["empty"], whole["floor"] - whole["empty"]
     callers = own["metrics"] - own["empty"]
-    of_many = (bursts["spans"] - bursts["empty"]) / CHUNKS
+    of_many = (bursts["spans"] - bursts["empty"]) / 4 / CHUNKS
+    told = [
+        ("OpenTelemetry's SDK alone, for as many spans and metrics", sdk / bare),
+        ("`Tracer`: all threads together", (whole["metrics"] - whole["empty"]) / bare),
+        ("`Tracer`: what the call itself waits for", callers / bare),
+    ]
     return [
         ("bare SDK call, µs", bare, ""),
         ("tracer: two spans, as a multiple of it", once / bare, ""),
@@ -368,11 +378,14 @@ def somebody_collects() -> list[Row]:
         ("bare SDK chunk, µs", chunk, ""),
         ("tracer: one chunk in a read of its own, as a multiple of it", chunk_traced / chunk, "≤ 0.01"),
         ("tracer: one of the chunks of one read, its stream's spans included", of_many / chunk, "≤ 0.01"),
-    ]
+    ], told
 
 
-def peer(name: str) -> list[Row]:
-    """Return what another instrumentation costs; it patches the SDK for good: in a process of its own."""
+def peer(name: str) -> tuple[list[Row], float]:
+    """Return what another instrumentation costs, and as a multiple of a bare call.
+
+    It patches the SDK for good: in a process of its own.
+    """
     made, meters = client(), metering()
     tracer = Tracer(tracer_provider=collecting(), meter_provider=meters)
     ways = {
@@ -421,7 +434,7 @@ def peer(name: str) -> list[Row]:
         (f"{name}: one chunk, as a multiple of the bare one", their_chunk / bare_chunk, ""),
         ("tracer with metrics: the same", our_chunk / bare_chunk, "≤ 0.01"),
         (f"{name}: one chunk, as a multiple of the tracer's", their_chunk / max(our_chunk, 1e-2), "≥ 30"),
-    ]
+    ], theirs
 
 
 def instrument(name: str) -> tuple[Any, Callable[[], Any], Callable[[openai.OpenAI], openai.OpenAI]]:
@@ -485,25 +498,35 @@ def call_nobody() -> None:
 
 
 def main() -> None:
-    """Print all tables, or one peer's."""
+    """Print all tables, and write a page when one is named."""
     if sys.argv[1:] == ["unreachable"]:
         call_nobody()
         return
-    if len(sys.argv) > 1:
-        print(table(sys.argv[1], peer(sys.argv[1])))
+    if sys.argv[1:2] == ["peer"]:
+        sys.stdout.write(json.dumps(peer(sys.argv[2])))
         return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--page", type=Path, help="a page to write the figures of a whole call into")
+    options = parser.parse_args()
     print(table("Import", imports()), end="\n\n")
     print(table("Nobody collects spans", nobody_collects()), end="\n\n")
-    print(table("A batch processor collects them", somebody_collects()), end="\n\n", flush=True)
+    rows, told = somebody_collects()
+    print(table("A batch processor collects them", rows), end="\n\n", flush=True)
     if installed("opentelemetry.exporter.otlp.proto.http"):
         print(unreachable(), end="\n\n", flush=True)
     else:
         print("opentelemetry-exporter-otlp-proto-http is not installed: nothing to find unreachable", end="\n\n")
     for name, module in PEERS.items():
-        if installed(module):
-            subprocess.run([sys.executable, __file__, name], check=False)
-        else:
+        if not installed(module):
             print(f"{name} is not installed")
+            continue
+        done = subprocess.run([sys.executable, __file__, "peer", name], stdout=subprocess.PIPE, text=True, check=True)
+        rows, theirs = json.loads(done.stdout.splitlines()[-1])
+        print(table(name, rows), end="\n\n", flush=True)
+        told.append((f"{name}, one span: the call waits for all of it", theirs))
+    if options.page is not None:
+        lines = ["| | of a bare call |", "|---|---|", *(f"| {what} | {figure:.2f} |" for what, figure in told)]
+        fill(options.page, "costs", "\n".join(lines))
 
 
 def installed(module: str) -> bool:
