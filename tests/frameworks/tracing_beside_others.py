@@ -57,11 +57,11 @@ def check(which: str) -> int:
     warnings.simplefilter("ignore")
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
     provider, exporter = TracerProvider(), InMemorySpanExporter()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.add_span_processor(BatchSpanProcessor(exporter))  # as in production
     trace.set_tracer_provider(provider)
     instrument(INSTRUMENTATIONS[which])
 
@@ -75,7 +75,8 @@ def check(which: str) -> int:
         for name, call in calls(server, native=which != "none").items():
             exporter.clear()
             call()
-            later.flush()
+            later.flush(60)
+            provider.force_flush()
             found = [
                 span.attributes[key]
                 for span in exporter.get_finished_spans()
