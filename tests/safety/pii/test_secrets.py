@@ -77,9 +77,18 @@ def test_a_private_key_cut_off_is_found_as_far_as_it_goes() -> None:
     assert found("-----BEGIN CERTIFICATE-----\nMIIE") == []
 
 
-def test_a_word_of_many_names_is_read_a_bounded_number_of_times() -> None:
-    """Sixteen names inside one word are enough to decide about it."""
+def test_a_value_of_many_names_is_read_a_bounded_number_of_times() -> None:
+    """The first names inside a value are enough to decide about it."""
     assert entities("token=a" * 400 + "token=a1b2c3d4e5f6x") <= {"SECRET"}
+
+
+@pytest.mark.parametrize("between", [",", "&", ";"])
+def test_every_value_of_a_long_word_is_found(between: str) -> None:
+    """A document without spaces is one word; the last of its keys is found like the first."""
+    values = [f"Zq8{number:02d}xW4mRt6vKp2yB" for number in range(40)]
+    pair = '"api_key":"{}"' if between == "," else "token={}"
+    text = "answer: {" + between.join(map(pair.format, values)) + "}"
+    assert [value for entity, value in found(text) if entity == "SECRET"] == values
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,9 @@ def test_scrubbing_and_restoring_streams_compose(parts: list[str]) -> None:
         "出生日期theMarch 3, 1985IP138 1234 5678",
         "March 3, 1985出生日期March 3, 1985",
         "to=ann%40example.org&tel=+44%2020%207946%200958 ok",
+        "找元%40333abc.com 李%E5%BC%A0@333abc.com。",
+        "password office </b>@(978) 645-9740元MIIE",
+        "https://u:ppassword@密码1出生%40-----",
     ],
 )
 def test_what_once_came_out_otherwise_is_the_same(text: str) -> None:
@@ -103,6 +106,27 @@ def test_where_only_secrets_are_looked_for_numbers_are_not_held() -> None:
     assert "".join(held.feed(char) for char in "Call 138 1234 5678 on 3 March 19") == "Call 138 1234 5678 on 3 March "
     assert held.feed("85, password: hunt") == "1985, password: "
     assert held.feed("er2!") + held.flush() == "[SECRET]!"
+
+
+def test_what_stands_before_a_word_leaves_as_soon_as_the_word_shows_what_it_is() -> None:
+    """A number, a name, an IBAN that broke off do not wait for the end of the word behind them."""
+    for text, first in (
+        ("23032919680325 v", "23032919680325 "),
+        ("付张三1", "付张三"),
+        ("GB82 WEST,x", "GB82 "),
+    ):
+        stream = PLAIN.stream()
+        assert "".join(map(stream.feed, text)) == first
+        assert stream.held == len(text) - len(first)
+
+
+@pytest.mark.parametrize("sign", ['"', "<", ">", "`"])
+def test_no_value_reaches_over_a_quotation_mark_or_a_tag(sign: str) -> None:
+    """What stands before one is final, also inside a word."""
+    stream = PLAIN.stream()
+    assert stream.feed(f"note={sign}") == f"note={sign}"
+    assert stream.feed(f"138 1234 5678{sign}") == f"[[PHONE_1]]{sign}"
+    assert stream.held == 0
 
 
 def test_a_value_is_held_until_it_is_whole() -> None:
@@ -185,10 +209,10 @@ def test_little_is_held_back_by_default() -> None:
     for lang in ("zh", "en"):
         for made in (generator.positives(3, 60, lang=lang), generator.negatives(3, 60, lang=lang)):
             for row in made:
-                stream, shown = scrubber.stream(), 0
-                for place, char in enumerate(row["text"], 1):
-                    shown += len(stream.feed(char))
-                    held.append(place - shown)
+                stream = scrubber.stream()
+                for char in row["text"]:
+                    stream.feed(char)
+                    held.append(stream.held)
     held.sort()
     assert sum(held) / len(held) <= 8
     assert held[int(len(held) * 0.95)] <= 32
@@ -196,22 +220,19 @@ def test_little_is_held_back_by_default() -> None:
 
 
 def held_back(texts: Iterable[str]) -> list[int]:
-    """Return how many characters wait after each character, up to the first value of each text, in order of size."""
+    """Return how many characters wait after each character, in order of size."""
     scrubber = Scrubber(output="redact")
     held: list[int] = []
     for text in texts:
-        shown = 0
         stream = scrubber.stream()
-        for place, char in enumerate(text, 1):
-            shown += len(stream.feed(char))
-            if stream.counts:
-                break
-            held.append(place - shown)
+        for char in text:
+            stream.feed(char)
+            held.append(stream.held)
     return sorted(held)
 
 
 def test_little_is_held_back_on_average() -> None:
-    """Where all entities are looked for in short rows full of them: mean at most 10, 95 in 100 at most 32, 99 64."""
+    """All entities, in rows made of them: 3 more than the beginnings of values; 95 in 100 at most 32, 99 at most 64."""
     rows = [
         row["text"]
         for lang in ("zh", "en")
@@ -219,7 +240,8 @@ def test_little_is_held_back_on_average() -> None:
         for row in made
     ]
     held = held_back(rows)
-    assert sum(held) / len(held) < 10
+    least = sum(sum(range(1, span.end - span.start)) for row in rows for span in PLAIN.find(row))
+    assert sum(held) <= least + 3 * len(held)
     assert held[int(len(held) * 0.95)] <= 32
     assert held[int(len(held) * 0.99)] <= 64
 

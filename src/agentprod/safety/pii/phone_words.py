@@ -49,6 +49,7 @@ EXTENSION = re.compile(
 """The extension behind a number."""
 
 UNIT = re.compile(
-    r"[ ]?(?:bytes?|[kmgt]i?b|ms|us|ns|secs?|seconds?|usd|eur|cny|rmb|%|[元万亿个条次米字毫秒])(?![a-z])", re.IGNORECASE
+    r"[ ]?(?:(?:bytes?|[kmgt]i?b|ms|us|ns|secs?|seconds?|usd|eur|cny|rmb|%)(?![a-z])|[元万亿个条次米字毫秒])",
+    re.IGNORECASE,
 )
 """A unit right behind a number."""

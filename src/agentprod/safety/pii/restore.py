@@ -85,6 +85,11 @@ class RestoreStream:
         self.unknown = 0
         """How many placeholders of a known entity had a number that was never given out."""
 
+    @property
+    def held(self) -> int:
+        """How many characters of what came in wait: they may be the beginning of a placeholder."""
+        return len(self._text) - self._done
+
     def feed(self, text: str, /) -> str:
         """Take the next piece and return what is final by now."""
         self._text += text

@@ -93,9 +93,9 @@ def open_private_key(text: str, start: int) -> int:
 
 
 _URL_PASSWORD = re.compile(
-    r"://[!#-&(-.0-9;=?A-Z\\\^-~]{0,64}:([!#-&(-.0-9;=?-~]{2,128}?)@"
+    r"://[!#-&(-.0-9;=?A-Z\\\^_a-~]{0,64}:([!#-&(-.0-9;=?-_a-~]{2,128}?)@"
     # A password may hold an unescaped @; what follows the last one is a host.
-    r"(?=[\w\[][\w.\-\]]{0,253}(?![\w.\-@!$*+=^~]))"
+    r"(?=[A-Za-z0-9_\[][A-Za-z0-9_.\-\]]{0,253}(?![A-Za-z0-9_.\-@!$*+=^~])|[^\W!-~])"
 )
 
 
@@ -106,7 +106,9 @@ def url_passwords(text: str, start: int = 0) -> Iterator[Span]:
             yield Span(match.start(1), match.end(1), "SECRET", 0.9)
 
 
-_CURL_USER = re.compile(r"\bcurl\b[^\n]{0,100}?[ ](?:-u|--user)[ =]?[\"']?[!#-&(-9;-~]{1,64}:([!#-&(-~]{3,128})")
+_CURL_USER = re.compile(
+    r"\bcurl\b[^\n]{0,100}?[ ](?:-u|--user)[ =]?[\"']?[!#-&(-9;=?-_a-~]{1,64}:([!#-&(-;=?-_a-~]{3,128})"
+)
 
 
 def curl_passwords(text: str, start: int = 0) -> Iterator[Span]:
@@ -124,8 +126,10 @@ _STEMS = Keywords(
     "app_id app-id appid".split(),
     whole="pass auth salt bearer basic".split(),
 )
-_MOST_TRIES = 16
-_WORD = re.compile("[!-~]*")
+_MOST_TRIES = 8
+_JUDGED = 512
+"""Characters of a value that are looked at: what the rest of it holds changes nothing."""
+
 _PASSWORDS = frozenset(("passw", "pwd", "passphrase", "pasw", "pass_wd", "pass", "密码", "口令"))
 _SCHEMES = frozenset(("bearer", "basic", "auth"))
 _STRONG = frozenset(("secret", "token", "credential", "密钥", "令牌", "私钥", "秘钥"))
@@ -187,16 +191,15 @@ def assigned_secrets(text: str, start: int = 0) -> Iterator[Span]:
     Values with spaces are not found. References (`${TOKEN}`, `os.environ[…]`), words and examples are left alone.
     """
     done = start
-    word_end = tries = 0
+    shared_end = tries = 0
     for end_of_stem, at, stem in _STEMS.find(lower(text)):
-        match = _VALUE.match(text, end_of_stem) if at >= word_end or tries < _MOST_TRIES else None
+        match = _VALUE.match(text, end_of_stem) if at >= shared_end or tries < _MOST_TRIES else None
         if not match:
             continue
         begin, end = match.span("value")
-        # Values inside one word share their end: without a limit, a word of many names would be read many times over.
-        if at >= word_end:
-            word = _WORD.match(text, end)
-            word_end, tries = word.end() if word else end, 0
+        # Values inside a value share its end: without a limit, a word of many names would be read many times over.
+        if at >= shared_end:
+            shared_end, tries = end, 0
         tries += 1
         if not match["quote"]:
             end -= len(match["value"]) - len(match["value"].rstrip(".:!?。，；！？、）】"))
@@ -214,7 +217,8 @@ def _is_secret(text: str, stem: str, at: int, match: re.Match[str], end: int) ->
         strong = bool(_STRONG_KEY.search(before))
         if not strong and not _WEAK_KEY.search(before):
             return False
-    value = text[match.start("value") : end]
+    begin = match.start("value")
+    value = text[begin : min(end, begin + _JUDGED)]
     if _NOT_SECRET_SUFFIX.search(match["suffix"]) or value.lower() in _WORDS or _is_reference(value):
         return False
     quoted = match["quote"] is not None

@@ -28,15 +28,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ScrubStream", "safe_cut"]
 
+# All printable ASCII but the four signs that no value holds: quotation marks, angle brackets, the back-tick.
+_PRINTABLE = "!#-;=?-_a-~"
 _TOKEN = (
-    f"!-~\u00c0-\u024f{SPACED_SCRIPTS}（）：·•・∙‧挂学警港澳试超领使分机号转轉年月日出生"
+    f"{_PRINTABLE}\u00c0-\u024f{SPACED_SCRIPTS}（）：·•・∙‧挂学警港澳试超领使分机号转轉年月日出生"
     "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 )
 _TOKEN_RUN = re.compile(f"[{_TOKEN}]*")
-_ASCII_RUN = re.compile("[!-~：]*")
+_ASCII_RUN = re.compile(f"[{_PRINTABLE}：]*")
 _PROVINCE = re.compile("[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼]")
 _ONLY_TOKEN = re.compile(f"[{_TOKEN}]+")
-_ONLY_ASCII = re.compile("[!-~：]+")
+_ONLY_ASCII = re.compile(f"[{_PRINTABLE}：]+")
 _LAST_WORD = re.compile("(?:[0-9](?:st|nd|rd|th)|(?<![A-Za-z])[A-Za-z]+)\\Z", re.IGNORECASE)
 _FIRST_WORD = re.compile("[A-Za-z]+")
 _OTHER_SCRIPT = re.compile(f"[{SPACED_SCRIPTS}]")
@@ -47,23 +49,35 @@ _JOINING = frozenset(
         *"byte bytes kb mb gb tb kib mib gib b ms us ns sec secs second seconds usd eur cny rmb wj".split(),
     )
 )
-_EDGES = ".,;:!?()（）：-/#'\"[]"
+_CUT_OFF = re.compile(
+    "%(?:[0-9A-F]?|[CD][0-9A-F](?:%[89AB]?)?|E[0-9A-F](?:%[89AB][0-9A-F])?(?:%[89AB]?)?"
+    "|F[0-4](?:%[89AB][0-9A-F]){0,2}(?:%[89AB]?)?)\\Z",
+    re.IGNORECASE,
+)
+"""A percent-encoded character (RFC 3986, UTF-8) without its last digits."""
+
+_EDGES = ".,;:!?()（）：-/#'[]"
 _CONTEXT = 192
 """Characters of the past that decisions look at."""
 _CHAIN = 320
 _LONGEST_NUMBER = 160
+_LONGEST_CHAIN = 512
+"""Characters; what holds back more than a few words is a private key."""
 _LONGEST_TOKEN = 24_576
 
 
 def _joins_right(token: str) -> bool:
     """Tell whether a value may go on behind the space that follows this token."""
     core = token.rstrip(_EDGES)
-    if not core or core[-1].isdigit():
-        return True
-    if not (core[-1].isascii() and core[-1].isalpha()):
-        return not _OTHER_SCRIPT.match(core[-1])
+    if not core or not (core[-1].isascii() and core[-1].isalpha()):
+        return _is_open(core[-1:])
     word = _LAST_WORD.search(core)
     return word is not None and (word[0][0].isdigit() or word[0].lower() in _JOINING)
+
+
+def _is_open(char: str) -> bool:
+    """Tell whether a value may hold a space beside this character, which is no ASCII letter."""
+    return char in "0123456789+%" if char.isascii() else not _OTHER_SCRIPT.match(char)
 
 
 def _joins_left(token: str, *, partial: bool) -> bool:
@@ -71,7 +85,7 @@ def _joins_left(token: str, *, partial: bool) -> bool:
     core = token.lstrip(_EDGES)
     word = _FIRST_WORD.match(core)
     if not word:
-        return not _OTHER_SCRIPT.match(core)
+        return _is_open(core[:1])
     lowered = word[0].lower()
     if lowered in _JOINING:
         return True
@@ -148,6 +162,8 @@ class ScrubStream:
         self._done = len(before)
         self._waiting: list[str] = []
         self._waiting_size = 0
+        self._word = _ONLY_TOKEN if self._spaced else _ONLY_ASCII
+        self._inside_word = True
         self.counts: dict[str, int] = {}
         """How many values were found so far, by entity."""
 
@@ -158,12 +174,19 @@ class ScrubStream:
         if self._whole:
             return ""
         # Inside a word nothing becomes final: a word of any length costs one scan, not one per piece.
-        held = len(self._text) - self._done + self._waiting_size
-        inside = _ONLY_TOKEN if self._spaced else _ONLY_ASCII
-        if not self._window and held < _LONGEST_TOKEN and inside.fullmatch(text):
+        if self._inside_word and self.held < _LONGEST_TOKEN and self._word.fullmatch(text):
             return ""
         self._collect()
-        return self._advance(last=False)
+        out = self._advance(last=False)
+        self._inside_word = not self._window and (
+            self.held > _LONGEST_CHAIN or self._word.fullmatch(self._text, self._done) is not None
+        )
+        return out
+
+    @property
+    def held(self) -> int:
+        """How many characters of what came in wait: they are, or may become, part of a value."""
+        return len(self._text) - self._done + self._waiting_size
 
     def flush(self) -> str:
         """Return the rest; the text ends here."""
@@ -211,6 +234,7 @@ class ScrubStream:
 
     def _part(self, end: int) -> int:
         """Return the last offset up to `end` at which the text may be parted."""
+        end = _before_cut_off(self._text, self._done, end)
         if end <= self._done:
             return self._done
         folded = fold(self._text[:end])
@@ -226,6 +250,13 @@ class ScrubStream:
                 keep = max(0, keep - _CONTEXT)
             self._text = self._text[keep:]
             self._done -= keep
+
+
+def _before_cut_off(text: str, start: int, end: int) -> int:
+    """Return where a percent-encoded character begins that goes on behind `end`, or `end`."""
+    tail = text[max(start, end - 11) : end]
+    part = _CUT_OFF.search(tail) if "%" in tail else None
+    return end - len(tail) + part.start() if part else end
 
 
 def _outside(cut: int, done: int, spans: list[Span]) -> int:
