@@ -45,7 +45,7 @@ class Block:
         self.count = 0
 
     def append(self, vector: Array, directions: Array | None) -> None:
-        """Add a row; `directions` is (heads, dims) once they are known."""
+        """Add a row; `directions` are `principal_directions` once they are known."""
         if self.count == len(self._scales):
             self._resize(min(self._limit, self.count + self.count // 4 + 1))
         self.count += 1
@@ -60,7 +60,7 @@ class Block:
         self._scales[row] = scale
         if directions is not None:
             if self._bounds is None:
-                self._bounds = np.empty((len(self._scales), len(directions) + 1), dtype=np.float32)
+                self._bounds = np.empty((len(self._scales), len(directions)), dtype=np.float32)
             self._bounds[row] = bound_of(vector, directions)
 
     def copy(self, row: int, source: Block, place: int) -> None:
@@ -89,10 +89,10 @@ class Block:
         """Compute the bounds of all rows for new directions."""
         import numpy as np
 
-        self._bounds = np.empty((len(self._scales), len(directions) + 1), dtype=np.float32)
+        self._bounds = np.empty((len(self._scales), len(directions)), dtype=np.float32)
         vectors, bounds = self.vectors(), self._bounds[: self.count]
-        bounds[:, :-1] = heads = vectors @ directions.T
-        bounds[:, -1] = np.sqrt(np.maximum(_squares(vectors) - _squares(heads), 0) + _CANCELLED)
+        bounds[:] = vectors @ directions.T
+        bounds[:, -1] = np.sqrt(np.maximum(_squares(vectors) - _squares(bounds), 0) + _CANCELLED)
 
     def bounds(self, query: Array) -> Array:
         """Return what no cosine of a row with a vector exceeds, but for rounding, float32, (count,).
@@ -143,7 +143,7 @@ def principal_directions(vectors: Sequence[Array], count: int) -> Array:
         count: how many directions.
 
     Returns:
-        float32, (count, dims).
+        float32, (count + 1, dims); the last row is zero, and makes room for the rest of a vector in `bound_of`.
     """
     import numpy as np
 
@@ -153,7 +153,7 @@ def principal_directions(vectors: Sequence[Array], count: int) -> Array:
     )
     for _ in range(_POWER_STEPS):
         basis = np.linalg.qr(sum((rows.T @ (rows @ basis) for rows in vectors), np.zeros_like(basis)))[0]
-    return np.ascontiguousarray(basis[:, :count].T)
+    return np.concatenate([basis[:, :count].T, np.zeros((1, dims), dtype=np.float32)])
 
 
 def bound_of(vector: Array, directions: Array) -> Array:
@@ -162,17 +162,13 @@ def bound_of(vector: Array, directions: Array) -> Array:
     Args:
         vector: float32, (dims,).
 
-        directions: float32, (heads, dims).
+        directions: `principal_directions`, float32, (heads + 1, dims).
 
     Returns:
         float32, (heads + 1,).
     """
-    import numpy as np
-
-    bound = np.empty(len(directions) + 1, dtype=np.float32)
-    heads = directions.dot(vector)
-    bound[:-1] = heads
-    bound[-1] = math.sqrt(max(float(vector.dot(vector) - heads.dot(heads)), 0.0) + _CANCELLED)
+    bound: Array = directions.dot(vector)
+    bound[-1] = math.sqrt(max(float(vector.dot(vector) - bound.dot(bound)), 0.0) + _CANCELLED)
     return bound
 
 

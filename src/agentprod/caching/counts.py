@@ -114,5 +114,6 @@ class Counts:
         with self._lock:
             more: dict[str, Any] = {"bypassed": dict(self._bypassed), "refused": dict(self._refused)}
             more |= {"evicted": kept.evicted, "expired": kept.expired, "decided": dict(self._decided)}
+            more["similar"] = self._decided["similar"]
             more |= {"entries": None if shared else len(kept), "bytes": None if shared else kept.bytes}
             return CacheStats(**{**self._numbers, **more})

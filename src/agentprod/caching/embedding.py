@@ -67,8 +67,7 @@ class Embedding:
 
     async def read(self, call: Call, text: str) -> Reading | None:
         """Return the text ready for matching; `None` when it could not be read at all."""
-        with self._lock:
-            known = self._read.get(text)
+        known = self._read.get(text)
         if known is not None:
             return known
         reading = await self._new(call, text)

@@ -195,10 +195,8 @@ class PrunedIndex(Generic[T]):
         Raises:
             ValueError: the vector has another shape or length.
         """
-        import numpy as np
-
         self._check(vector)
-        vector = np.ascontiguousarray(vector, dtype=np.float32)
+        vector = vector.astype("float32", copy=False)
         with self._lock:
             bounds = self._bounds(vector)
             if bounds and k == 1:

@@ -271,7 +271,6 @@ class SemanticCache(Stock, Layer):
             self._missed(call, **why)
             return None
         self._counts.decide("similar")
-        self._counts.add("similar")
         self._decided(call, decision)
         call.ledger.state[Asked] = ticket._replace(key=entry.key)
         return reply

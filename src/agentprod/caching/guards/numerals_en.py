@@ -81,28 +81,24 @@ def read_english(sentence: Sentence) -> list[Quantity]:
     if not sentence.traits & NUMBER and _BEGINNINGS.isdisjoint(sentence.vocabulary):
         return found
     tokens = sentence.tokens
-    index = 0
-    while index < len(tokens):
+    end = 0
+    for index in [place for place, token in enumerate(tokens) if token.kind == "number" or token.lower in _BEGINNINGS]:
+        if index < end:
+            continue  # it was read with the number before it
         token = tokens[index]
-        if token.kind != "number" and token.lower not in _BEGINNINGS:
-            index += 1
-        elif token.kind == "number":
-            quantity, index = _read_digits(sentence, index)
+        if token.kind == "number":
+            quantity, end = _read_digits(sentence, index)
             found.append(quantity)
         elif token.lower in ("noon", "midday", "midnight"):
             found.append(Quantity("0:00" if token.lower == "midnight" else "12"))
-            index += 1
         elif (fraction := _fraction(tokens, index)) is not None:
             found.append(Quantity(fraction))
-            index += 1
         elif token.lower in _ROMAN and not (index and tokens[index - 1].kind == "number"):
             found.append(Quantity(str(_ROMAN[token.lower])))
-            index += 1
-        elif (end := _spelled_end(tokens, index)) > index:
-            found += _read_spelled(tokens, index, end)
-            index = end
         else:
-            index += 1
+            end = _spelled_end(tokens, index)
+            if end > index:
+                found += _read_spelled(tokens, index, end)
     return found
 
 

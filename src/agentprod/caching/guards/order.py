@@ -78,11 +78,12 @@ class OrderGuard:
     def read(self, sentence: Sentence) -> str:
         """Return content words and prepositions in order; `&` stands for `and`, `^` behind a passive verb."""
         words = _active(sentence)
+        passives = not _BE.isdisjoint(words)
         pieces: list[str] = []
         for index, word in enumerate(words[:_MAX_WORDS]):
             part = _PARTS.get(word)
             if part is None or (part == "calendar" and index and words[index - 1] in _BOUNDS):
-                passive = index and words[index - 1] in _BE and _is_participle(word)
+                passive = passives and index and words[index - 1] in _BE and _is_participle(word)
                 pieces.append(f"{_root(word)}^" if passive else _root(word))
             elif part == "role" or (part == "verb" and _stands_between(words, index)):
                 pieces.append(word)

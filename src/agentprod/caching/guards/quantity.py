@@ -36,7 +36,7 @@ def plain_number(digits: str, *, money: bool = False) -> str:
 
         money: an amount, not a version.
     """
-    if _THOUSANDS.fullmatch(digits):
+    if "," in digits and _THOUSANDS.fullmatch(digits):
         digits = digits.replace(",", "")
     whole, point, fraction = digits.partition(".")
     if point and (not fraction.strip("0") or money) and "." not in fraction:
