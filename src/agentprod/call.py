@@ -162,37 +162,26 @@ class Call:
         "variant",
     )
 
-    def __init__(
-        self,
-        streaming: bool,
-        dialect: Dialect,
-        target: Target,
-        request: Mapping[str, Any],
-        context: Context,
-        deadline: float | None,
-        ledger: Ledger,
-        runtime: Runtime,
-        origin: Any = None,
-    ) -> None:
-        self.streaming = streaming
-        self.dialect = dialect
-        self.target = self.home = target
-        self.request = request
-        self.context = context
-        self.deadline = deadline
-        self.ledger = ledger
-        self.runtime = runtime
-        self.origin = origin
-        """What the caller's own edge needs to send this call and to hand its reply back."""
-        self.limits = NO_LIMITS
-        self.gates: tuple[Gate, ...] = ()
-        self.observers: tuple[Callable[..., None], ...] = ()
-        self.followers: tuple[Callable[..., None], ...] = ()
-        """Those of the observers that are told of every event of a stream."""
-        self.safe_request: Mapping[str, Any] | None = None
-        self.variant: str | None = None
-        self.choice: Choice | None = None
-        """The places that may answer this call equally well, when a layer chose among such."""
+    streaming: bool
+    dialect: Dialect
+    target: Target
+    home: Target
+    request: Mapping[str, Any]
+    context: Context
+    deadline: float | None
+    ledger: Ledger
+    runtime: Runtime
+    origin: Any
+    """What the caller's own edge needs to send this call and to hand its reply back."""
+    limits: Limits
+    gates: tuple[Gate, ...]
+    observers: tuple[Callable[..., None], ...]
+    followers: tuple[Callable[..., None], ...]
+    """Those of the observers that are told of every event of a stream."""
+    safe_request: Mapping[str, Any] | None
+    variant: str | None
+    choice: Choice | None
+    """The places that may answer this call equally well, when a layer chose among such."""
 
     @property
     def id(self) -> str:

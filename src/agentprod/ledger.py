@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agentprod.runtime.runtime import Runtime
     from agentprod.stream import EventStream
 
-__all__ = ["Attempt", "Environment", "Estimator", "Ledger", "Note", "Pricer"]
+__all__ = ["Attempt", "Environment", "Estimator", "Ledger", "Note", "Pricer", "begin_attempt"]
 
 Pricer = Callable[[str, "str | None", Usage], "Decimal | None"]
 """`(provider, model, usage) -> USD`, or `None` when the price is unknown."""
@@ -34,6 +34,12 @@ _log = logging.getLogger("agentprod")
 class Attempt:
     """One physical try at a provider. Times are seconds."""
 
+    number: int
+    target: Target
+    started: float
+    """Monotonic time at which the request was sent."""
+    backoff: float
+    """How long the call waited before this attempt."""
     # Defaults stand in the class: making one of these is on the way of every call.
     duration: float | None = None
     ttft: float | None = None
@@ -53,14 +59,6 @@ class Attempt:
     uncounted: tuple[Estimator, Mapping[str, Any], str | None, Sequence[str]] | None = None
     """What a stream's counts are estimated from when somebody asks for them."""
     _usage: Usage | None = None
-
-    def __init__(self, number: int, target: Target, started: float, backoff: float = 0.0) -> None:
-        self.number = number
-        self.target = target
-        self.started = started
-        """Monotonic time at which the request was sent."""
-        self.backoff = backoff
-        """How long the call waited before this attempt."""
 
     @property
     def provider(self) -> str:
@@ -102,6 +100,16 @@ class Attempt:
     def __repr__(self) -> str:
         told = self.fault.value if self.fault is not None else self.outcome
         return f"Attempt({self.number}, {self.target}, {told})"
+
+
+def begin_attempt(number: int, target: Target, started: float, backoff: float = 0.0) -> Attempt:
+    """Return an attempt that is under way."""
+    attempt = Attempt()
+    attempt.number = number
+    attempt.target = target
+    attempt.started = started
+    attempt.backoff = backoff
+    return attempt
 
 
 def _read_usage(dialect: Dialect, load: Callable[[Any], Any] | None, native: Any) -> Usage | None:
@@ -156,6 +164,14 @@ class Environment:
 class Ledger:
     """The account of one logical call; every layer reads and writes the same one."""
 
+    started: float
+    """Monotonic time at which the call entered its outermost stack."""
+    environment: Environment
+    context: Context
+    listeners: tuple[Callable[..., None], ...]
+    attempts: list[Attempt]
+    backoff: float
+    """Wait to be written on the next attempt."""
     notes: Sequence[Note] = ()
     cache: Literal["hit_exact", "hit_semantic", "stale", "miss", "bypass"] | None = None
     similarity: float | None = None
@@ -175,18 +191,6 @@ class Ledger:
     """Streams that attempts opened."""
     _id: str | None = None
     _state: dict[Any, Any] | None = None
-
-    def __init__(
-        self, started: float, environment: Environment, context: Context, listeners: tuple[Callable[..., None], ...]
-    ) -> None:
-        self.started = started
-        """Monotonic time at which the call entered its outermost stack."""
-        self.environment = environment
-        self.context = context
-        self.listeners = listeners
-        self.attempts: list[Attempt] = []
-        self.backoff = 0.0
-        """Wait to be written on the next attempt."""
 
     def __deepcopy__(self, memo: Any) -> Ledger:
         return self  # a deep copy of a result speaks of the same call

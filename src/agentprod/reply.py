@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agentprod.parts import MakeEditor
     from agentprod.stream import EventStream
 
-__all__ = ["End", "Outcome", "Reply"]
+__all__ = ["End", "Outcome", "Reply", "make_reply"]
 
 Outcome = Literal["complete", "failed", "abandoned", "discarded"]
 
@@ -85,33 +85,23 @@ class Reply:
         "stream",
     )
 
-    def __init__(
-        self,
-        call: Call,
-        native: Any = None,
-        load: Callable[[Any], Any] | None = None,
-        body: Any = None,
-        stream: EventStream | None = None,
-    ) -> None:
-        self.call = call
-        self.dialect = call.dialect
-        self.native = native
-        self.stream = stream
-        self.attempt: Attempt | None = None
-        self.safe: Any = None
-        self.ended = False
-        """Whether the hooks have run."""
-        self.edited = False
-        self.accounts: tuple[Dialect, Callable[[Any], Any] | None, Any] | None = None
-        """What the token counts stand in, when that is not to be `native`: of which dialect, how to load it, and it."""
-        self.load = load
-        self._body = body
-        self.hooks: Sequence[tuple[bool, Any, Callable[[], str]]] = ()
-        if stream is not None:
-            stream.reply = self
+    call: Call
+    dialect: Dialect
+    native: Any
+    load: Callable[[Any], Any] | None
+    stream: EventStream | None
+    attempt: Attempt | None
+    safe: Any
+    ended: bool
+    """Whether the hooks have run."""
+    edited: bool
+    accounts: tuple[Dialect, Callable[[Any], Any] | None, Any] | None
+    """What the token counts stand in, when that is not to be `native`: of which dialect, how to load it, and it."""
+    hooks: Sequence[tuple[bool, Any, Callable[[], str]]]
+    _body: Any
 
-    @classmethod
-    def local(cls, call: Call, body: Any, events: list[Any] | None = None) -> Reply:
+    @staticmethod
+    def local(call: Call, body: Any, events: list[Any] | None = None) -> Reply:
         """Make a reply that no provider sent: from a body, or for a stream from its events.
 
         Args:
@@ -122,10 +112,10 @@ class Reply:
             events: the stream's events as wire JSON; made from `body` when absent.
         """
         if not call.streaming:
-            return cls(call, body=body)
+            return make_reply(call, body=body)
         from agentprod.stream import EventStream, Recorded
 
-        return cls(
+        return make_reply(
             call,
             body=body,
             stream=EventStream(Recorded(call.dialect.split(body) if events is None else events), call),
@@ -254,3 +244,41 @@ class Reply:
             await self.stream.close("discarded")
         else:
             await self.finish("discarded")
+
+
+def make_reply(
+    call: Call,
+    native: Any = None,
+    load: Callable[[Any], Any] | None = None,
+    body: Any = None,
+    stream: EventStream | None = None,
+) -> Reply:
+    """Return a reply to a call.
+
+    Args:
+        call: as it was sent.
+
+        native: what the edge got.
+
+        load: reads the body out of `native`.
+
+        body: the whole reply as JSON-able data, where there is no `native`.
+
+        stream: of a streaming reply.
+    """
+    reply = Reply()  # without an `__init__`, like a call
+    reply.call = call
+    reply.dialect = call.dialect
+    reply.native = native
+    reply.load = load
+    reply.stream = stream
+    reply.attempt = None
+    reply.safe = None
+    reply.ended = False
+    reply.edited = False
+    reply.accounts = None
+    reply.hooks = ()
+    reply._body = body
+    if stream is not None:
+        stream.reply = reply
+    return reply

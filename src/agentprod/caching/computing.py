@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from agentprod.ambient import Ambient
 from agentprod.board import Board
 from agentprod.call import Call, Target
 from agentprod.context import current_context
 from agentprod.dialects.function import FUNCTION, to_json
 from agentprod.errors import ConfigError
 from agentprod.identity import make_context
-from agentprod.ledger import Environment, Ledger
-from agentprod.reply import Reply
+from agentprod.ledger import Environment
+from agentprod.opening import opening
+from agentprod.reply import Reply, make_reply
 
 if TYPE_CHECKING:
     from agentprod.ledger import Attempt
@@ -45,10 +47,8 @@ def computed(runtime: Runtime, key: Any, who: Mapping[str, Any]) -> Call:
     if who:
         context = make_context(who).over(context)
     target = Target("function", "get_or_compute", None, Computation(), "", "get_or_compute", runtime.kind)
-    ledger = Ledger(runtime.now(), Environment(runtime, Board()), context, ())
-    left = context.time_left()
-    deadline = None if left is None else runtime.now() + left
-    return Call(False, FUNCTION, target, {"key": key}, context, deadline, ledger, runtime)
+    open_call = opening(Environment(runtime, Board()))
+    return open_call(Ambient(context), False, FUNCTION, target, {"key": key}, None)
 
 
 async def compute(call: Call, fn: Callable[[], Any]) -> Reply:
@@ -59,13 +59,13 @@ async def compute(call: Call, fn: Callable[[], Any]) -> Reply:
         if callable(close):
             close()
         raise ConfigError("get_or_compute was given an async function; use aget_or_compute")
-    return Reply(call, value, to_json)
+    return make_reply(call, value, to_json)
 
 
 async def acompute(call: Call, fn: Callable[[], Any | Awaitable[Any]]) -> Reply:
     """Return the reply of a function that may be async."""
     value = fn()
-    return Reply(call, await value if hasattr(value, "__await__") else value, to_json)
+    return make_reply(call, await value if hasattr(value, "__await__") else value, to_json)
 
 
 def value_of(reply: Reply) -> Any:

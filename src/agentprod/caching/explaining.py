@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agentprod.ambient import Ambient
 from agentprod.board import Board
 from agentprod.call import Call
 from agentprod.context import current_context
-from agentprod.ledger import Environment, Ledger
+from agentprod.ledger import Environment
+from agentprod.opening import opening
 
 if TYPE_CHECKING:
     from agentprod.caching.partition import Partition
@@ -91,6 +93,5 @@ def _call(request: Mapping[str, Any], dialect: Dialect, target: Target, runtime:
     model = dialect.model(request)
     if model is not None and dialect.operation != "function":
         target = target.with_model(model)
-    context = current_context()
-    ledger = Ledger(runtime.now(), Environment(runtime, Board()), context, ())
-    return Call(False, dialect, target, request, context, None, ledger, runtime)
+    open_call = opening(Environment(runtime, Board()))
+    return open_call(Ambient(current_context()), False, dialect, target, request, None)

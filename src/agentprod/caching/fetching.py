@@ -9,7 +9,7 @@ from agentprod.caching.shared_stream import Joined, SharedStream
 from agentprod.caching.single_flight import Flight, Flights, Landing, fresh_copy
 from agentprod.errors import DeadlineExceeded
 from agentprod.ledger import Ledger
-from agentprod.reply import Reply
+from agentprod.reply import Reply, make_reply
 from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class Fetcher:
             return None
         finally:
             await source.close()
-        return Reply(call, body=call.dialect.join(events))
+        return make_reply(call, body=call.dialect.join(events))
 
     def _view(self, call: Call, shared: SharedStream, *, leads: bool) -> Reply:
         source = Joined(shared, call, leads=leads, copies=is_function(call) and not leads)
@@ -226,7 +226,7 @@ class Fetcher:
         if leads:
             # They have seen the events pass by on the way into the shared stream.
             stream.observers = stream.followers = ()
-        reply = Reply(call, shared.reply.native if leads else None, stream=stream)
+        reply = make_reply(call, shared.reply.native if leads else None, stream=stream)
         source.outer = reply
         return reply
 

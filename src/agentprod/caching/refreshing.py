@@ -6,8 +6,9 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from agentprod.ambient import Ambient
 from agentprod.call import NO_LIMITS
-from agentprod.ledger import Ledger
+from agentprod.opening import opening
 
 if TYPE_CHECKING:
     from agentprod.caching.counts import Counts
@@ -46,7 +47,8 @@ class Refresher:
             if now - self._running.get(here, -REFRESH_SECONDS) < REFRESH_SECONDS:
                 return
             self._running[here] = now
-        ledger = Ledger(now, call.ledger.environment, call.context, call.ledger.listeners)
+        open_call, around = opening(call.ledger.environment), Ambient(call.context, call.ledger.listeners)
+        ledger = open_call(around, call.streaming, call.dialect, call.target, call.request, call.origin).ledger
         ledger.note("Cache", "refresh")
         # Nobody waits for it, and the span of the call it belongs to will have ended.
         anew = call.replace(ledger=ledger, deadline=None, limits=NO_LIMITS, observers=(), followers=())

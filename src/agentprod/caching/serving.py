@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agentprod.caching.recording import Replay
 from agentprod.call import Target
 from agentprod.dialects.function import from_json
-from agentprod.reply import Reply
+from agentprod.reply import Reply, make_reply
 from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ def rebuild(call: Call, entry: Entry, classes: Classes) -> Reply | None:
     data = entry.data()
     if not call.streaming:
         body = data if entry.form == "body" else call.dialect.join(data)
-        return Reply(call, from_json(body, kind) if is_function(call) else None, body=body)
+        return make_reply(call, from_json(body, kind) if is_function(call) else None, body=body)
     events = data if entry.form == "events" else call.dialect.split(data)
     natives = None if kind is None else [from_json(item, kind) for item in events]
-    return Reply(call, stream=EventStream(Replay(events, natives), call))
+    return make_reply(call, stream=EventStream(Replay(events, natives), call))
 
 
 class Server:

@@ -13,7 +13,17 @@ from agentprod.dialects.paths import leaves
 from agentprod.dialects.values import from_json, to_json
 from agentprod.parts import Part
 
-__all__ = ["CHAT_FUNCTION", "FUNCTION", "Arguments", "ChatFunction", "Function", "call_with", "from_json", "to_json"]
+__all__ = [
+    "CHAT_FUNCTION",
+    "FUNCTION",
+    "Arguments",
+    "ChatFunction",
+    "Function",
+    "arguments_of",
+    "call_with",
+    "from_json",
+    "to_json",
+]
 
 
 class Arguments(Mapping[str, Any]):
@@ -24,11 +34,10 @@ class Arguments(Mapping[str, Any]):
 
     __slots__ = ("_bound", "_signature", "args", "kwargs")
 
-    def __init__(self, signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._signature = signature
-        self.args = args
-        self.kwargs = kwargs
-        self._bound: dict[str, Any] | None = None
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    _signature: inspect.Signature | None
+    _bound: dict[str, Any] | None
 
     def bound(self) -> dict[str, Any]:
         """Return the arguments by name, defaults left out.
@@ -64,6 +73,16 @@ class Arguments(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"Arguments({', '.join(self.bound())})"
+
+
+def arguments_of(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+    """Return the arguments of one call of a function that has this signature."""
+    arguments = Arguments()
+    arguments._signature = signature
+    arguments.args = args
+    arguments.kwargs = kwargs
+    arguments._bound = None
+    return arguments
 
 
 def call_with(

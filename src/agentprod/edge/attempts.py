@@ -8,7 +8,7 @@ from agentprod.dialects.function import FUNCTION
 from agentprod.errors import DeadlineExceeded
 from agentprod.faults import Fault, classify
 from agentprod.lateness import late
-from agentprod.ledger import Attempt
+from agentprod.ledger import begin_attempt
 from agentprod.reply import Reply
 from agentprod.stream import notify
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from agentprod.call import Call, Gate
+    from agentprod.ledger import Attempt
     from agentprod.reply import End
 
 __all__ = ["answer", "send_attempt"]
@@ -34,7 +35,7 @@ async def send_attempt(call: Call) -> Reply:
         raise late("deadline", target, call.limits, "before an attempt could start") from _last_error(ledger.attempts)
     admitted = await _admit(call) if call.gates else None
     attempts = ledger.attempts
-    attempt = Attempt(len(attempts) + 1, target, started, ledger.backoff)
+    attempt = begin_attempt(len(attempts) + 1, target, started, ledger.backoff)
     attempts.append(attempt)
     ledger.backoff = 0.0
     observers = call.observers
@@ -110,7 +111,7 @@ async def _admit(call: Call) -> list[tuple[Gate, Any]]:
             admitted.append((gate, await gate[0](call)))
         except BaseException:
             # What the gates before it hold is given back: an attempt that never was.
-            never = Attempt(0, call.target, call.runtime.now())
+            never = begin_attempt(0, call.target, call.runtime.now())
             never.outcome = "abandoned"
             await _settle(admitted, never)
             raise

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agentprod import draining, listeners
-from agentprod.ambient import Ambient
-from agentprod.call import Call, Handler, Limits, Target
+from agentprod.call import Call, Handler
 from agentprod.draining import blocking, tasks
 from agentprod.faults import Fault
 from agentprod.identity import Context
-from agentprod.ledger import Environment, Ledger
+from agentprod.ledger import Environment
 from agentprod.meta import attach, remember
+from agentprod.opening import opening
 from agentprod.reply import End, Reply
 
 if TYPE_CHECKING:
     from agentprod.dialects.base import Dialect
 
-__all__ = ["Entry", "Opening"]
-
-Opening = Callable[[Ambient, bool, "Dialect", Target, Any, Any], Call]
-"""`(what is in force, streaming, dialect, target, request, origin) -> Call`"""
+__all__ = ["Entry"]
 
 _log = logging.getLogger("agentprod")
 
@@ -71,9 +67,9 @@ class Entry:
         self.stack_id = sync.stack_id
         self.needs_usage = needs_usage
         self.bound = bound
-        self.open_sync = _opening(sync, bound)
+        self.open_sync = opening(sync, bound)
         """Opens the account of one synchronous call, with the context in force around it."""
-        self.open_async = _opening(asynchronous, bound)
+        self.open_async = opening(asynchronous, bound)
 
     def bind(self, context: Context) -> Entry:
         """Return this entry speaking for `context` as well."""
@@ -163,25 +159,6 @@ class Entry:
                 f"agentprod: {len(attempts)} attempts in {call.ledger.duration:.2f} s ({tried}); "
                 f"call {call.ledger.id}; ap.meta(error) tells more"
             )
-
-
-def _opening(environment: Environment, bound: Context | None) -> Opening:
-    """Return what opens calls of one mode; what they have in common is looked up once, not at every call."""
-    runtime = environment.runtime
-    now = runtime.now
-
-    def open_call(here: Ambient, streaming: bool, dialect: Dialect, target: Target, request: Any, origin: Any) -> Call:
-        started = now()
-        context = here.context if bound is None else bound.over(here.context)
-        ledger = Ledger(started, environment, context, here.listeners)
-        if context.deadline is None:
-            return Call(streaming, dialect, target, request, context, None, ledger, runtime, origin)
-        deadline = started + (context.time_left() or 0.0)
-        call = Call(streaming, dialect, target, request, context, deadline, ledger, runtime, origin)
-        call.limits = Limits(stream_until=deadline)
-        return call
-
-    return open_call
 
 
 class _Closing:

@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentprod.call import Call, Target
-from agentprod.dialects.function import CHAT_FUNCTION, FUNCTION, Arguments, call_with, from_json, to_json
+from agentprod.dialects.function import CHAT_FUNCTION, FUNCTION, Arguments, arguments_of, call_with, from_json, to_json
 from agentprod.edge.iterators import AsyncItems, AsyncIteratorSource, Items, IteratorSource
 from agentprod.edge.limits import MOST_TARGETS, first_limit
 from agentprod.errors import ConfigError
 from agentprod.lateness import late
 from agentprod.meta import attach
-from agentprod.reply import Reply
+from agentprod.reply import Reply, make_reply
 from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
@@ -107,10 +107,10 @@ class FunctionEdge:
         signature, dialect, streams, target = self._signature, self.dialect, self.streams, self.target
 
         def enter_plain(here: Ambient, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-            return open_call(here, streams, dialect, target, Arguments(signature, args, kwargs), self)
+            return open_call(here, streams, dialect, target, arguments_of(signature, args, kwargs), self)
 
         def enter_chat(here: Ambient, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-            request = Arguments(signature, args, kwargs).bound()
+            request = arguments_of(signature, args, kwargs).bound()
             place = self._target(self._model or dialect.model(request))
             return open_call(here, streams or request.get("stream") is True, dialect, place, request, self)
 
@@ -135,7 +135,7 @@ class FunctionEdge:
             if hasattr(value, "__await__") or isinstance(value, _GENERATORS):
                 raise self._other_kind(value)
             return _told(call, value)
-        return Reply(call, value, to_json)
+        return make_reply(call, value, to_json)
 
     async def _send_async(self, call: Call, attempt: Attempt) -> Reply:
         args, kwargs = self._arguments(call)
@@ -146,7 +146,7 @@ class FunctionEdge:
             if isinstance(value, _GENERATORS):
                 raise self._other_kind(value)
             return _told(call, value)
-        return Reply(call, value, to_json)
+        return make_reply(call, value, to_json)
 
     def _other_kind(self, value: Any) -> ConfigError:
         """Return the error for a function that turned out to be of another kind than it looked."""
@@ -211,7 +211,7 @@ class FunctionEdge:
         guarded = until is not None or call.limits.idle is not None or call.limits.stream_until is not None
         stream = EventStream(self.source(call, iterator), call, alarm=call.runtime.alarm() if guarded else None)
         stream.attempt = attempt
-        reply = Reply(call, iterator, stream=stream)
+        reply = make_reply(call, iterator, stream=stream)
         try:
             await stream.open(until, phase, whole=call.ledger.environment.buffer)
         except GeneratorExit:  # nothing may be awaited any more
@@ -268,7 +268,7 @@ def _annotated(fn: Callable[..., Any]) -> Any:
 
 def _told(call: Call, value: Any) -> Reply:
     """Return the reply that is an object, with the account of the call on it."""
-    reply = Reply(call, value, to_json)
+    reply = make_reply(call, value, to_json)
     # Not the object itself, which leads to the account: the two would keep each other alive.
     counts = {} if call.dialect is FUNCTION else {"usage": to_json(getattr(value, "usage", None))}
     reply.accounts = (call.dialect, None, counts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentprod.dialects.function import ChatFunction
 from agentprod.errors import AgentprodError
 from agentprod.events import Event
-from agentprod.reply import Reply
+from agentprod.reply import Reply, make_reply
 
 if TYPE_CHECKING:
     from agentprod.call import Call
@@ -35,7 +35,7 @@ def retold_reply(reply: Reply, call: Call) -> Reply:
         made = call.dialect.text(made)
     for name in neutral.lost:
         call.ledger.drop(name)
-    retold = Reply(call, body=made)
+    retold = make_reply(call, body=made)
     # Counts are read where the provider wrote them: the caller's format may not have words for all of them.
     retold.accounts = (reply.dialect, None, body)
     return retold

@@ -22,7 +22,7 @@ from agentprod.edge.usage_event import HideUsage
 from agentprod.edge.watched import watched
 from agentprod.lateness import late
 from agentprod.meta import attach
-from agentprod.reply import Reply
+from agentprod.reply import Reply, make_reply
 from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class SdkEdge:
                 call.ledger.flag("usage_not_offered")
                 injected, request = False, call.request
         if not isinstance(carrier, Undecoded):
-            return Reply(call, carrier, plain)
+            return make_reply(call, carrier, plain)
         if _is_to_be_read(call, carrier):
             await self._read(carrier.response)
         response = carrier.response
@@ -140,10 +140,10 @@ class SdkEdge:
         if call.streaming:
             return await self._open(call, carrier, until, phase, attempt)
         if call.dialect.operation == "other":
-            reply = Reply(call, carrier, _json_if_any)
+            reply = make_reply(call, carrier, _json_if_any)
             reply.accounts = _NO_COUNTS
         else:
-            reply = Reply(call, carrier, _json)
+            reply = make_reply(call, carrier, _json)
             # The bytes alone: an account that held the response would keep all of it alive beside the result.
             reply.accounts = (call.dialect, json.loads, response.content)
         return reply
@@ -231,7 +231,7 @@ class SdkEdge:
             source, call = retell(source)
         stream = EventStream(source, call, alarm=alarm)
         stream.attempt = attempt
-        reply = Reply(call, carrier if retell is None else None, stream=stream)
+        reply = make_reply(call, carrier if retell is None else None, stream=stream)
         try:
             await stream.open(until, phase, whole=call.ledger.environment.buffer)
         except GeneratorExit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentprod.events import Event, Recorded
-from agentprod.reply import Reply
+from agentprod.reply import Reply, make_reply
 from agentprod.stream import EventStream
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ async def hold(reply: Reply, call: Call) -> tuple[Reply, Any]:
         batches.append(batch)
     body = call.dialect.join([event.data for batch in batches for event in batch if event.data is not None])
     # Observers have seen these events when they came.
-    replay = Reply(reply.call, stream=EventStream(_Held(batches), call.replace(observers=(), followers=())))
+    replay = make_reply(reply.call, stream=EventStream(_Held(batches), call.replace(observers=(), followers=())))
     replay.attempt = reply.attempt
     replay.safe = reply.safe
     return replay, body
