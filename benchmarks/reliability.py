@@ -63,7 +63,7 @@ def interlocked(name: str) -> Any:
 
 
 def retries() -> list[Row]:
-    """A call that succeeds at once, through a retry."""
+    """A call that succeeds at once, through a retry; what an onion costs that does nothing is told beside it."""
     policy = redress.RetryPolicy(
         classifier=redress.default_classifier, strategy=redress.strategies.decorrelated_jitter()
     )
@@ -71,6 +71,7 @@ def retries() -> list[Row]:
         {
             "bare": work,
             "ours": ap.Stack(ap.Retry())(work),
+            "onion": ap.Stack(Nothing())(work),
             "tenacity": tenacious(work),
             "stamina": stamina.retry(on=OSError)(work),
             "redress": lambda: policy.call(work),
@@ -82,6 +83,7 @@ def retries() -> list[Row]:
         {
             "bare": awork,
             "ours": ap.Stack(ap.Retry())(awork),
+            "onion": ap.Stack(Nothing())(awork),
             "tenacity": tenacious(awork),
             "stamina": stamina.retry(on=OSError)(awork),
         },
@@ -93,9 +95,12 @@ def retries() -> list[Row]:
         ("sync / tenacity", ratio(sync, "ours", "tenacity"), "≤ 0.15"),
         ("sync / stamina", ratio(sync, "ours", "stamina"), ""),
         ("sync / redress", ratio(sync, "ours", "redress"), "≤ 0.5"),
+        ("sync, a layer that does nothing / tenacity", ratio(sync, "onion", "tenacity"), ""),
+        ("sync, a layer that does nothing / redress", ratio(sync, "onion", "redress"), ""),
         ("async, us", over(tasks, "ours"), ""),
         ("async / tenacity", ratio(tasks, "ours", "tenacity"), "≤ 0.10"),
         ("async / stamina", ratio(tasks, "ours", "stamina"), ""),
+        ("async, a layer that does nothing / tenacity", ratio(tasks, "onion", "tenacity"), ""),
     ]
 
 
@@ -142,11 +147,20 @@ class Nothing:
         return await call_next(call)
 
 
+class Refusing:
+    """A layer that raises the error of an open circuit and does nothing else."""
+
+    async def handle(self, call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        """Refuse."""
+        raise ap.CircuitOpen("The circuit is open.", layer="Refusing", target="work", retry_after=1.0)
+
+
 def refusals() -> list[Row]:
-    """A call that an open circuit refuses, its exception included."""
+    """A call that an open circuit refuses, its exception included; the bare error through the onion beside it."""
     breaker = ap.CircuitBreaker(open_for=1e6, max_open_for=1e6)
     subjects = {
         "ours": parts.quiet(ap.Stack(breaker, classify=lambda error: ap.Fault.SERVER)(parts.fail)),
+        "raised": parts.quiet(ap.Stack(Refusing())(parts.fail)),
         "interlock": parts.quiet(interlocked("open too")(parts.fail)),
         "pybreaker": parts.quiet(pybreaker.CircuitBreaker(reset_timeout=1e6)(parts.fail)),
     }
@@ -159,6 +173,7 @@ def refusals() -> list[Row]:
         ("refusal, us", figures["ours"], ""),
         ("refusal / interlock", figures["ours"] / figures["interlock"], "≤ 0.5"),
         ("refusal / pybreaker", figures["ours"] / figures["pybreaker"], ""),
+        ("a layer that only raises the error / interlock", figures["raised"] / figures["interlock"], ""),
     ]
 
 
@@ -344,6 +359,15 @@ def streams() -> list[Row]:
         except StopAsyncIteration:
             pass
 
+    async def looked_at(stream: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        finished = usage = None
+        async for chunk in stream:
+            usage = chunk.get("usage") or usage
+            for choice in chunk["choices"]:
+                finished = choice.get("finish_reason") or finished
+            yield chunk
+        assert finished
+
     async def with_wait_for(stream: AsyncIterator[Any]) -> None:
         try:
             while True:
@@ -355,6 +379,7 @@ def streams() -> list[Row]:
         {
             "bare": lambda: read(completion("m", MESSAGES)),
             "ours": lambda: read(ours("m", MESSAGES)),
+            "looked at": lambda: read(looked_at(completion("m", MESSAGES))),
             "timeout": lambda: with_timeout(completion("m", MESSAGES)),
             "wait_for": lambda: with_wait_for(completion("m", MESSAGES)),
         },
@@ -365,6 +390,11 @@ def streams() -> list[Row]:
         ("per chunk, us", over(figures, "ours") / CHUNKS, "≤ 1.2"),
         ("per chunk / asyncio.timeout", ratio(figures, "ours", "timeout"), "≤ 0.15"),
         ("per chunk / asyncio.wait_for", ratio(figures, "ours", "wait_for"), "≤ 0.04"),
+        (
+            "a generator that looks for finish and usage, no more / asyncio.timeout",
+            ratio(figures, "looked at", "timeout"),
+            "",
+        ),
     ]
 
 
