@@ -334,6 +334,24 @@ def test_jobs_run_in_order_and_their_failures_are_counted() -> None:
     assert drops.snapshot()["later"] == before + 1
 
 
+def test_a_job_that_can_wait_is_done_soon_however_long_the_thread_had_nothing_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While it looks by itself, and when it has to be woken."""
+    monkeypatch.setattr("agentprod.telemetry.later._LOOKS", 1)
+    monkeypatch.setattr("agentprod.telemetry.later._PATIENCE", 0.01)
+    import threading
+
+    queue = Later()
+    for _ in range(3):
+        done = threading.Event()
+        assert queue.submit(done.set, can_wait=True)
+        assert done.wait(5)
+        assert queue.flush(5)
+        while not queue._asleep:
+            assert not threading.Event().wait(0.005)
+
+
 def test_no_more_jobs_wait_than_may() -> None:
     """Beyond the capacity a job is refused, not queued."""
     import threading

@@ -17,6 +17,8 @@ _TOGETHER = 16
 from its provider meanwhile waits no longer than two milliseconds for the interpreter."""
 _PATIENCE = 0.1
 """Seconds that the first of them waits at most."""
+_LOOKS = 20
+"""Times that the thread looks for jobs after the last one, before it has to be woken: less often is dear to callers."""
 
 
 class Later:
@@ -38,7 +40,7 @@ class Later:
         self._changed = threading.Condition()
         self._waiting: deque[Callable[[], object]] = deque()
         self._pressing = False
-        self._busy = False
+        self._busy = self._asleep = False
         self._thread: threading.Thread | None = None
 
     def submit(self, job: Callable[[], object], *, can_wait: bool = False) -> bool:
@@ -52,9 +54,9 @@ class Later:
         if len(self._waiting) >= self._capacity or not (self._thread is not None or self._start()):
             return False
         self._waiting.append(job)
-        # Only now, and most often without the lock: the thread has not seen the queue empty since there were others.
+        # Most often without the lock, and without a signal: both take longer than all else here.
         waiting = len(self._waiting)
-        if waiting == 1 or not can_wait or waiting >= _TOGETHER:
+        if self._asleep or not can_wait or waiting >= _TOGETHER:
             with self._changed:
                 self._pressing = self._pressing or not can_wait or waiting >= _TOGETHER
                 self._changed.notify_all()
@@ -99,10 +101,19 @@ class Later:
             if not self._waiting:
                 self._pressing = False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._waiting)
-                self._changed.wait_for(lambda: self._pressing, _PATIENCE)
+                self._watch()
             self._busy = True
             return self._waiting.popleft()
+
+    def _watch(self) -> None:
+        """Wait for jobs, looking by itself for a while."""
+        for _ in range(_LOOKS):
+            if self._changed.wait_for(lambda: self._pressing, _PATIENCE) or self._waiting:
+                return
+        self._asleep = True
+        self._changed.wait_for(lambda: self._waiting)
+        self._asleep = False
+        self._changed.wait_for(lambda: self._pressing, _PATIENCE)
 
 
 later = Later()
