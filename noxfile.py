@@ -158,7 +158,10 @@ def bench(session: nox.Session) -> None:
     if session.posargs:
         script, *arguments = session.posargs
         name = Path(script).stem
-        session.run("python", f"benchmarks/{name}.py", *arguments, env=beside(session, name))
+        env: dict[str, str] = {}
+        for measured in arguments if name == "report" else [name]:  # which runs the scripts it is given
+            env |= beside(session, measured)
+        session.run("python", f"benchmarks/{name}.py", *arguments, env=env)
         return
     for name in MEASURING:
         session.run("python", f"benchmarks/{name}.py", env=beside(session, name))
