@@ -172,7 +172,9 @@ class RateLimit(Layer):
             raise
         attempt = reply.attempt
         if attempt is not None and attempt.headers and self.sync_headers:
-            await self._learn(call, account, attempt, token, open_stream=reply.stream is not None)
+            news = rate_limit_resets(attempt.headers, call.runtime.wall)
+            if news:
+                await self._learn(call, account, attempt, token, news, open_stream=reply.stream is not None)
         alone = attempt is not None and len(made) == begun + 1 and made[begun] is attempt
         if alone and self._counts_requests and reply.stream is None and type(account) is LocalAccount:
             # What most calls are, without what the others need.
@@ -236,8 +238,8 @@ class RateLimit(Layer):
     ) -> None:
         await self._settle(call, account, token, costs, attempts)
         for attempt in attempts:
-            if self.sync_headers:
-                await self._learn(call, account, attempt, None)
+            if attempt.headers and self.sync_headers:
+                await self._learn(call, account, attempt, None, rate_limit_resets(attempt.headers, call.runtime.wall))
 
     async def _settle(
         self,
@@ -283,13 +285,13 @@ class RateLimit(Layer):
         account: LocalAccount | SharedAccount,
         attempt: Attempt,
         token: Any,
+        news: Sequence[tuple[str, int | None, float]],
         *,
         open_stream: bool = False,
     ) -> None:
-        headers = attempt.headers
-        if not headers:
-            return
-        for found, remaining, reset in rate_limit_resets(headers, call.runtime.wall):
+        """Take in what the headers of a response say, as `rate_limit_resets` reads them."""
+        headers = attempt.headers or {}
+        for found, remaining, reset in news:
             dimension = found.replace("-", "_")
             if self._follows and dimension in self._names:
                 # At the start of a stream Anthropic has not counted its tokens; OpenAI counts all when it admits.
