@@ -32,7 +32,7 @@ def test_issued_keys_are_found_by_their_form(value: str) -> None:
         ("<password>s3cr3t9</password>", "s3cr3t9"), ("mysql://root:pa55word@db/x", "pa55word"), ("--api-key a1b2c3d4e5f6", "a1b2c3d4e5f6"), ("ENV API_KEY a1b2c3d4e5f6", "a1b2c3d4e5f6"),
         (r"{\"client_secret\": \"a1b2c3d4e5f6\"}", "a1b2c3d4e5f6"), ('$tokens["x"] = "a1b2c3d4e5f6"', "a1b2c3d4e5f6"), ("pwd=123456;", "123456"), ("https://h.io/?token=a1b2c3d4e5f6&q=1", "a1b2c3d4e5f6"),
         ('signing_key = "QwErTyUiOpAsDfGhJkLzXcVb"', "QwErTyUiOpAsDfGhJkLzXcVb"), ("api_token = '1234567890123456'", "1234567890123456"),
-        ("password: token: abc12345xyz", "abc12345xyz"), ("curl -s https://h.io -u ann:pa55word", "pa55word"), ("wifi密码abc12345", "abc12345"), ("密码 abc12345", "abc12345"),
+        ("password: token: abc12345xyz", "abc12345xyz"), ("curl -s https://h.io -u ann:pa55word", "pa55word"), ("wifi密码abc12345", "abc12345"), ("用户名 admin 密码 admin888", "admin888"), ("密码 abc12345", "abc12345"),
         ('<add key="ClearTextPassword" value="pa55word"/>', "pa55word"), ("api-key: oJfrRaDHhOxYmNyHkHvRoKLq", "oJfrRaDHhOxYmNyHkHvRoKLq"),
         ("mongodb+srv://app:f5PE-U!zF5#kV$A@db.internal/x", "f5PE-U!zF5#kV$A"), ("mysql://app:$L3t#mRM!@db/x", "$L3t#mRM!"), ("access_token=/iVJ4gYCxIh+0cO4SgAmm9LV4NZi", "/iVJ4gYCxIh+0cO4SgAmm9LV4NZi"),
     ],
@@ -46,7 +46,7 @@ def test_assigned_values_are_found(text: str, value: str) -> None:
     "text",
     [
         'password = os.environ["DB_PASSWORD"]', "password: ${DB_PASSWORD}", '"password": "string"', 'api_key = config.get("api_key")', 'api_key = "YOUR_API_KEY"', "max_tokens=4096",
-        "tokens: 128000", "token_type: bearer", "The secret of success is hard work.", "password is required", 'key = "user.profile.name"', "if password == confirm_password:",
+        "tokens: 128000", "token_type: bearer", "password_hash_algorithm=bcrypt12345", "max_token=a1b2c3d4e5f6g7h8", "The secret of success is hard work.", "password is required", 'key = "user.profile.name"', "if password == confirm_password:",
         "密码长度为8-16位", "令牌桶算法 速率为1000", "private_key_path: ~/.ssh/id_rsa", "secret_name: my-app-database-credentials", 'next_page_token = "abcdef1234567890"', "token = next(tokens)",
         "AKIAIOSFODNN7EXAMPLE", "sk-" + "x" * 32, 'monkey = "banana123456789"', "https://user:password@host/", "https://user:${PW}@host/", 'token = "InputTokensWithStreamingResponse"',
         'api_token = "1234567"', "password=密码password", "passwd: Optional[str]", "--password next", "arn:aws:secretsmanager:us-west-2:1:secret:MySecret-a1b2c3", "-us1", "_mmk", "a:AA",

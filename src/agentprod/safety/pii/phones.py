@@ -35,8 +35,8 @@ _TWO_BRACKETS = re.compile("[0-9]+[)）][(（]")
 _OPENERS = frozenset("(（+")
 _BRACKETS = ("((", "（(", "(（", "（（")
 _RUNS_ON = re.compile(r"(?!x[0-9]|ext)[0-9A-Za-z_]")
-# An extension may touch the number: `833.719.3994x1887`.
-_ENDS = r"(?!(?!x[0-9]|ext)[0-9A-Za-z]|[\-./,:][0-9]|[ ]?%)"
+# An extension may touch the number: `833.719.3994x1887`; so may another number: `010-62781234/62785678`.
+_ENDS = r"(?!(?!x[0-9]|ext)[0-9A-Za-z]|[\-.:][0-9]|[/,][0-9](?![0-9]{6})|[ ]?%)"
 
 _CN_MOBILE = re.compile(
     r"(?:86[ \-]?)?1[3-9][0-9](?:([ .\-]?)[0-9]{4}\1[0-9]{4}|[0-9]([ \-])(?:[0-9]{3}\2[0-9]{4}|[0-9]{4}\2[0-9]{3})"
@@ -46,6 +46,9 @@ _SHAPES = re.compile(
     r"(?:"
     # North America, and the many plans written 3-3-4.
     r"(?:1[ .\-]{1,2})?[0-9]{3}([ .\-])[0-9]{3}\1[0-9]{4}"
+    r"|[2-9][0-9]{2}/[2-9][0-9]{2}\-[0-9]{4}"
+    # China with its country code, but without the plus sign.
+    r"|(?:[(（]86[)）][ \-]?|[(（]?86\-)0?(?:10|2[0-9]|[3-9][0-9]{2})(?:[)）][ \-]?|[ \-])[2-8][0-9]{2,3}[ \-]?[0-9]{4}"
     # Area code in brackets.
     r"|[(（](?!(?:19|20)[0-9]{2}[)）])[0-9]{2,5}[)）][ .\-]{0,2}[0-9]{2,5}(?:[ .\-][0-9]{2,5}){1,3}"
     r"|[(（]0[0-9]{1,4}[)）][ .\-]{0,2}[0-9]{6,8}"
@@ -203,7 +206,7 @@ def _shaped(text: str, begin: int, at: int) -> Span | None:
         or _SIX_PAIRS.fullmatch(value)
     ):
         return None
-    if value[0] == "0" and " " in value and _LONGER.search(text, max(0, match.start() - 10), match.start()):
+    if _FOURS.match(value) and _LONGER.search(text, max(0, match.start() - 5), match.start()):
         return None
     if match.start() > 1 and text[match.start() - 1] == ":" and text[match.start() - 2].isdigit():
         # Seconds of a time, with their fraction.
@@ -279,7 +282,8 @@ _SIX_PAIRS = re.compile(r"[0-9]{2}(?:[ .\-][0-9]{2}){5}")
 # A number in the path of a web address is a key, unless the path says otherwise.
 _IN_PATH = re.compile(r"[0-9A-Za-z](?<!tel)(?<!phone)(?<!mobile)/\Z", re.IGNORECASE)
 # Groups of four before it: the end of a longer number.
-_LONGER = re.compile(r"[0-9]{4} [0-9]{4} \Z")
+_LONGER = re.compile(r"[0-9]{4} \Z")
+_FOURS = re.compile(r"[0-9]{4} [0-9]{4}")
 
 
 def _is_filler(value: str, digits: str) -> bool:

@@ -148,16 +148,19 @@ _VALUE = re.compile(
     re.IGNORECASE,
 )
 _NOT_SECRET_SUFFIX = re.compile(
-    r"(?:count|type|name|length|len|size|limit|path|file|url|uri|expir|ttl|prefix|field|label|hint|policy|izer|ization|ized|"
+    r"(?:count|type|name|algo|length|len|size|limit|path|file|url|uri|expir|ttl|prefix|field|label|hint|policy|izer|ization|ized|"
     r"usage|rate|budget|version|format|class|method|status|error|valid|confirm|reset|rotat|page|index|header|manager|store|"
     r"required|enabled|arn|ref|param|column|space|word_?manager|board|note|map|set|frame|vault|provider|ids?\Z)",
     re.IGNORECASE,
 )
 _NOT_SECRET_PREFIXES = tuple(
-    "next page paging continuation sync lock eos bos pad unk stop max min total num input output prompt completion "
-    "public publickey public_key public-key foreign primary partition sort cache object row dict registry hot "
-    "idempotency shortcut group lookup sub".split()
+    "next page paging continuation sync lock stop total input output prompt completion "
+    "public publickey public_key public-key foreign primary partition sort cache object dict registry "
+    "idempotency shortcut group lookup".split()
 )
+_SHORT_PREFIX = re.compile(r"(?<![a-z])(?:max|min|num|eos|bos|pad|unk|sub|row|hot)\Z")
+"""These end other words too, such as `admin`."""
+
 _IN_ARN = re.compile(r"arn:[^\s\"']*\Z", re.IGNORECASE)
 # A space assigns behind a command line flag, in a Dockerfile, and after `Bearer`.
 _NEXT_PAIR = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*=[^=]")
@@ -230,7 +233,7 @@ def _is_secret(text: str, stem: str, at: int, match: re.Match[str], end: int) ->
         return False
     if match["assign"] in (",", "->", "<=") and not (quoted and any(map(str.isdigit, value))):
         return False
-    if _names_no_secret(before) or text[end : end + 1] in ("(", "["):
+    if (stem.isascii() and _names_no_secret(before)) or text[end : end + 1] in ("(", "["):
         return False
     if stem in _PASSWORDS:
         return _is_password(value, quoted=quoted, prose=match["assign"].strip(" :：") == "is")
@@ -241,7 +244,9 @@ def _names_no_secret(before: str) -> bool:
     """Tell whether the name that goes on behind this is of something else, such as `next_page_token`."""
     lowered = before.lower()
     stem = lowered[:-1] if lowered[-1:] in ("_", "-", ".", " ") else lowered
-    return stem.endswith(_NOT_SECRET_PREFIXES) or ("arn:" in lowered and _IN_ARN.search(before) is not None)
+    if stem.endswith(_NOT_SECRET_PREFIXES) or _SHORT_PREFIX.search(stem):
+        return True
+    return "arn:" in lowered and _IN_ARN.search(before) is not None
 
 
 def _is_password(value: str, *, quoted: bool, prose: bool) -> bool:
