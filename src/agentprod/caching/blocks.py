@@ -18,12 +18,21 @@ _LARGEST = 32767
 _CANCELLED = 1e-6
 """More than float32 can lose in the difference of two squares below 1; it only makes a bound a little higher."""
 
+_MANY = 256
+"""Rows from which on a block has room for all it may hold."""
+
+_AT_ONCE = 256
+"""Rows that are worked on together: what many take for a moment, the process keeps for good."""
+
 _POWER_STEPS = 4
 _OVERSAMPLING = 8
 
 
 class Block:
     """Up to `limit` vectors; room grows with them, so that a block of one vector is small.
+
+    From some hundred on there is room for all: what is not written to yet takes no memory, and what growing leaves
+    behind would be an eighth of a large index.
 
     Args:
         dims: length of a vector.
@@ -33,7 +42,7 @@ class Block:
         room: rows to begin with.
     """
 
-    __slots__ = ("_bounds", "_codes", "_limit", "_scales", "count")
+    __slots__ = ("_bounds", "_codes", "_limit", "_most", "_scales", "count")
 
     def __init__(self, dims: int, limit: int, room: int = 1) -> None:
         import numpy as np
@@ -42,13 +51,16 @@ class Block:
         self._codes: NDArray[np.int16] = np.empty((room, dims), dtype=np.int16)
         self._scales: Array = np.empty(room, dtype=np.float32)
         self._bounds: Array | None = None
+        self._most = 0
+        """Rows written to since the room last changed."""
         self.count = 0
 
     def append(self, vector: Array, directions: Array | None) -> None:
         """Add a row; `directions` are `principal_directions` once they are known."""
         if self.count == len(self._scales):
-            self._resize(min(self._limit, self.count + self.count // 4 + 1))
+            self._resize(self._limit if self.count >= _MANY else min(self._limit, self.count + self.count // 4 + 1))
         self.count += 1
+        self._most = max(self._most, self.count)
         self.write(self.count - 1, vector, directions)
 
     def write(self, row: int, vector: Array, directions: Array | None) -> None:
@@ -73,7 +85,7 @@ class Block:
     def shrink(self) -> None:
         """Drop the last row, and room for more than twice of what is left."""
         self.count -= 1
-        if 8 < self.count < len(self._scales) // 2:
+        if 8 < self.count < self._most // 2:
             self._resize(self.count)
 
     def vector(self, row: int) -> Array:
@@ -81,18 +93,21 @@ class Block:
         found: Array = self._codes[row] * self._scales[row]
         return found
 
-    def vectors(self) -> Array:
-        """Return the rows as float32, (count, dims)."""
-        return self._codes[: self.count] * self._scales[: self.count, None]
+    def vectors(self, rows: slice) -> Array:
+        """Return some of the rows as float32, (rows, dims)."""
+        found: Array = self._codes[: self.count][rows] * self._scales[: self.count][rows, None]
+        return found
 
     def bound(self, directions: Array) -> None:
         """Compute the bounds of all rows for new directions."""
         import numpy as np
 
         self._bounds = np.empty((len(self._scales), len(directions)), dtype=np.float32)
-        vectors, bounds = self.vectors(), self._bounds[: self.count]
-        bounds[:] = vectors @ directions.T
-        bounds[:, -1] = np.sqrt(np.maximum(_squares(vectors) - _squares(bounds), 0) + _CANCELLED)
+        for start in range(0, self.count, _AT_ONCE):
+            rows = slice(start, min(start + _AT_ONCE, self.count))
+            vectors, bounds = self.vectors(rows), self._bounds[rows]
+            bounds[:] = vectors @ directions.T
+            bounds[:, -1] = np.sqrt(np.maximum(_squares(vectors) - _squares(bounds), 0) + _CANCELLED)
 
     def bounds(self, query: Array) -> Array:
         """Return what no cosine of a row with a vector exceeds, but for rounding, float32, (count,).
@@ -128,6 +143,7 @@ class Block:
 
         self._codes = resized(self._codes)  # type: ignore[assignment, arg-type]
         self._scales = resized(self._scales)
+        self._most = self.count
         self._bounds = None if self._bounds is None else resized(self._bounds)
 
 

@@ -2,7 +2,7 @@
 
 A cache asks a threshold question, and that can be pruned: for any orthonormal directions R, with h(x) = x R and the
 rest of x having length r(x), the Cauchy-Schwarz inequality gives cos(q, x) <= h(q) h(x) + r(q) r(x). One product over
-36 numbers per row finds the few rows whose bound reaches the threshold; only those are scored in full. The answer is
+32 numbers per row finds the few rows whose bound reaches the threshold; only those are scored in full. The answer is
 exact for every R; principal directions of the stored vectors only make the bound tight.
 """
 
@@ -28,8 +28,11 @@ _FIRST_FIT = 256
 """Below this many rows all are scored: converting them costs less than a bound saves."""
 
 _REFIT_FACTOR = 8
+_SAMPLE = 1024
+"""About so many rows tell the principal directions of all."""
+
 _ROUNDING = 1e-5
-"""More than float32 can take from a bound: 36 products below 1, each off by 6e-8 at most."""
+"""More than float32 can take from a bound: 32 products below 1, each off by 6e-8 at most."""
 
 
 _Scored = tuple[float, int]
@@ -79,7 +82,7 @@ class PrunedIndex(Generic[T]):
     """An exact index in numpy, thread-safe, for up to some millions of vectors.
 
     Vectors are kept as 16-bit integers with one scale each, which is off by 2e-6 in a cosine (float16: 4e-5);
-    similarities are exact for the vectors so kept. 384 dimensions take 916 bytes per item, besides its key and the
+    similarities are exact for the vectors so kept. 384 dimensions take 900 bytes per item, besides its key and the
     item itself.
 
     Args:
@@ -92,7 +95,7 @@ class PrunedIndex(Generic[T]):
 
     def __init__(self, dims: int) -> None:
         self._dims = dims
-        self._heads = min(35, dims // 8)
+        self._heads = min(31, dims // 8)
         self._slack = _ROUNDING + math.sqrt(dims) / 65_534  # the integers are off by half of 1/32,767 each
         self._directions: NDArray[np.float32] | None = None
         self._next_fit = _FIRST_FIT
@@ -134,8 +137,6 @@ class PrunedIndex(Generic[T]):
                 replaced, self._items[row] = self._items[row], item
                 return replaced
             if not self._blocks or self._blocks[-1].count == _BLOCK_ROWS:
-                # Only the first one grows by and by: what growing leaves behind is an eighth of a large index, and
-                # room that is not written to yet takes no memory.
                 self._blocks.append(Block(self._dims, _BLOCK_ROWS, room=_BLOCK_ROWS if self._blocks else 1))
             self._blocks[-1].append(vector, self._directions)
             self._rows[key] = len(self._items)
@@ -242,8 +243,9 @@ class PrunedIndex(Generic[T]):
 
     def _fit(self) -> None:
         """Take new principal directions; the index has grown enough that they may have changed."""
-        sample = self._blocks if len(self._blocks) <= 2 else [self._blocks[0], self._blocks[-1]]
-        self._directions = principal_directions([block.vectors() for block in sample], self._heads)
+        step = max(1, len(self._items) // _SAMPLE)
+        sample = [block.vectors(slice(0, None, step)) for block in self._blocks]
+        self._directions = principal_directions(sample, self._heads)
         for block in self._blocks:
             block.bound(self._directions)
         self._next_fit = len(self._items) * _REFIT_FACTOR
