@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agentprod.call import Call
     from agentprod.ledger import Ledger
     from agentprod.reply import End, Reply
-    from agentprod.telemetry.stream_watch import StreamWatch
+    from agentprod.telemetry.stream_watch import Watched
     from agentprod.usage import Usage
 
 __all__ = ["Ending", "StreamOutcome", "billed", "operation_facts", "stream_facts", "stream_outcome"]
@@ -142,20 +142,20 @@ def billed(usage: Usage, found: dict[str, Any]) -> None:
         found[name.REASONING_TOKENS] = usage.reasoning_tokens
 
 
-def stream_facts(ending: Ending, watch: StreamWatch, usage: Usage | None) -> dict[str, Any]:
+def stream_facts(ending: Ending, watched: Watched, usage: Usage | None) -> dict[str, Any]:
     """Return outcome, chunks, gaps and speed of a stream.
 
     Args:
         ending: how it ended.
 
-        watch: what followed it.
+        watched: what came of it.
 
         usage: tokens of all attempts, when known.
     """
-    found: dict[str, Any] = {name.STREAM_OUTCOME: ending.stream, name.STREAM_CHUNKS: watch.count}
-    if watch.longest >= 0:
-        found[name.STREAM_MAX_GAP] = watch.longest
-    first = watch.first_content - ending.call.ledger.started
+    found: dict[str, Any] = {name.STREAM_OUTCOME: ending.stream, name.STREAM_CHUNKS: watched.chunks}
+    if watched.longest >= 0:
+        found[name.STREAM_MAX_GAP] = watched.longest
+    first = watched.first_content - ending.call.ledger.started
     found[name.TIME_TO_FIRST_CHUNK] = first
     if usage is not None and usage.output_tokens and ending.duration > first:
         found[name.STREAM_SPEED] = usage.output_tokens / (ending.duration - first)

@@ -20,7 +20,7 @@ from agentprod.telemetry.drops import drops
 from agentprod.telemetry.finished import counted_call, stream_labels
 from agentprod.telemetry.later import later
 from agentprod.telemetry.operation_facts import Ending, billed, operation_facts, stream_facts, stream_outcome
-from agentprod.telemetry.stream_watch import KeptEvents, StreamWatch, detach
+from agentprod.telemetry.stream_watch import KeptEvents, StreamWatch, Watched, detach
 from agentprod.telemetry.wire_facts import identity, parameters, response_facts
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
     from agentprod.call import Call
+    from agentprod.dialects.base import Dialect
     from agentprod.ledger import Attempt
     from agentprod.reply import End, Reply
     from agentprod.telemetry.capture import CaptureMode
@@ -70,8 +71,9 @@ class Operation:
     _below: Below | None = None
     _above = False
     _token: Token[Context] | None = None
-    _read: Callable[[], Any] | None = None
-    """Reads what a whole reply says, where that need not be done at once."""
+    _unread: _Unread | None = None
+    """What a whole reply says, where that need not be read at once."""
+    _watched: Watched | None = None
 
     def __init__(
         self,
@@ -186,21 +188,14 @@ class Operation:
             if not self._counts:
                 attempt.unread = None
             elif outermost and not reply.hooks and load is not None and attempt.unread is reply.accounts:
-                self._read = partial(load, native)  # bytes that nobody changes: whenever they are wanted
+                self._unread = _Unread(attempt, reply.dialect, partial(load, native))  # bytes that nobody changes
             else:
-                attempt.unread = (reply.dialect, None, self._body(reply))  # now, while the reply is nobody else's
+                attempt.unread = (reply.dialect, None, _body(reply))  # now, while the reply is nobody else's
         if reply.hooks and outermost:
             reply.on_end(_End(self, reply))  # layers within settle first, and may have something to say of it
         else:
             # A layer outside may raise yet; then nobody would end the span.
             self._finish(reply, None, None)
-
-    def _body(self, reply: Reply) -> Any:
-        """Return what a whole reply says; `None` where it cannot be read, as a gateway's page in HTML."""
-        try:
-            return reply.body if self._read is None else self._read()
-        except Exception:
-            return None
 
     def _count_gaps(self, reply: Reply) -> Callable[[float], None] | None:
         if not self._gaps or self._instruments is None:
@@ -224,9 +219,13 @@ class Operation:
             return
         ending, ended_at = Ending(self._call, error, stream), time.time_ns()
         slow = self._takes_time()
+        if self._watch is not None:
+            self._watched = self._watch.watched()
         if slow or (error is None and self._can_wait()):
             self._call.state[name.LATER] = True
             context = copy_context()
+            if not slow and (self._watched is not None or self._unread is not None or not self._counts):
+                reply = self._watch = None  # its parts are freed where they were made, which costs less
             if later.submit(lambda: context.run(self._end, ending, reply, ended_at), can_wait=not slow):
                 return
         self._end(ending, reply, ended_at)
@@ -269,8 +268,8 @@ class Operation:
         ledger, usage = self._call.ledger, self._usage()
         cost = ledger.cost if usage is not None or not ledger.attempts else None
         found = operation_facts(ending, usage, cost)
-        if self._watch is not None:
-            found.update(stream_facts(ending, self._watch, usage))
+        if self._watched is not None:
+            found.update(stream_facts(ending, self._watched, usage))
         found.update(response_facts(said))
         if sinks.wanted() or ledger.listeners:
             self._call.state[name.FACTS] = found
@@ -283,14 +282,13 @@ class Operation:
 
     def _said(self, reply: Reply | None) -> Sequence[Any]:
         """Return what a reply says of itself: all of a whole one, the first and the last events of a stream."""
-        if reply is None or not self._counts:
+        if not self._counts:
             return ()
-        if self._watch is not None:
-            return self._watch.seen()
-        body = self._body(reply)
-        if self._read is not None and reply.attempt is not None:
-            reply.attempt.unread = (reply.dialect, None, body)  # read once, for the counts as for all else
-        return (body,)
+        if self._watched is not None:
+            return self._watched.seen
+        if self._unread is not None:
+            return (self._unread.read(),)
+        return () if reply is None else (_body(reply),)
 
     def _show(self, ending: Ending, facts: dict[str, Any], usage: Usage | None, reply: Reply | None) -> None:
         """Write the facts on the span."""
@@ -343,6 +341,33 @@ class Operation:
         # Counts that were asked for on our behalf are hidden from the caller again.
         seen = self._watch is not None and self._watch.count > 0 and reply.stream.reader.usage is not None
         return seen and self._call.dialect.asks_usage(self._call.request)
+
+
+class _Unread:
+    """A whole reply that is still to be read, once: for its counts as for all else it says of itself."""
+
+    __slots__ = ("_attempt", "_dialect", "_load")
+
+    def __init__(self, attempt: Attempt, dialect: Dialect, load: Callable[[], Any]) -> None:
+        self._attempt = attempt
+        self._dialect = dialect
+        self._load = load
+
+    def read(self) -> Any:
+        """Return what it says, `None` where that cannot be read, as a gateway's page in HTML."""
+        try:
+            body = self._load()
+        except Exception:
+            body = None
+        self._attempt.unread = (self._dialect, None, body)
+        return body
+
+
+def _body(reply: Reply) -> Any:
+    try:
+        return reply.body
+    except Exception:
+        return None
 
 
 class _End:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any
+from itertools import islice, repeat
+from operator import attrgetter, is_not
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.context import attach
 
@@ -14,13 +16,15 @@ if TYPE_CHECKING:
 
     from agentprod.events import Event, Source
 
-__all__ = ["KeptEvents", "StreamWatch", "detach"]
+__all__ = ["KeptEvents", "StreamWatch", "Watched", "detach"]
 
 _LAST_EVENTS = 8
 """So many last events are kept: the finish reasons of several choices, then the usage."""
 
 _MOST_EVENTS = 20_000
 """Of a longer stream the rest is not recorded, where its text is recorded at all."""
+
+_data = attrgetter("data")
 
 
 def detach(token: Token[Any]) -> None:
@@ -37,6 +41,19 @@ def _variable(context: Context) -> ContextVar[Context]:
     token = attach(context)
     detach(token)
     return token.var
+
+
+class Watched(NamedTuple):
+    """What is told of a stream that has ended."""
+
+    chunks: int
+    """Events that came, the closing marker aside."""
+    longest: float
+    """The longest wait for the provider between two chunks, in seconds; below 0 before the first."""
+    first_content: float
+    """Monotonic time at which the stream was open."""
+    seen: list[Any]
+    """The first event and the last ones; of a short stream the first is among both."""
 
 
 class StreamWatch:
@@ -102,12 +119,15 @@ class StreamWatch:
 
     def unread(self, left: Sequence[Event]) -> None:
         """Take back what was read ahead and never reached the consumer, and the marker that closes a stream."""
-        self.count -= _chunks(left) + sum(event.data is None for batch in self._last for event in batch)
+        self.count -= _chunks(left) + sum(len(batch) - _chunks(batch) for batch in self._last)
 
-    def seen(self) -> list[Any]:
-        """Return the first event and the last ones; of a short stream the first is among both."""
-        found = [event.data for batch in (self._first, *self._last) for event in batch if event.data is not None]
-        return [*found[:1], *found[-_LAST_EVENTS:]]
+    def watched(self) -> Watched:
+        """Return what came of the stream, without a hold on it."""
+        batches = (self._first, *self._last)
+        first = (event.data for batch in batches for event in batch if event.data is not None)
+        last = (event.data for batch in reversed(batches) for event in reversed(batch) if event.data is not None)
+        seen = [*islice(first, 1), *reversed(list(islice(last, _LAST_EVENTS)))]
+        return Watched(self.count, self.longest, self.first_content, seen)
 
     async def read(self) -> list[Event] | None:
         """Read with the attempt's span current where anybody would see it."""
@@ -163,7 +183,8 @@ class StreamWatch:
 
 
 def _chunks(events: Sequence[Event]) -> int:
-    return sum(event.data is not None for event in events)
+    # Without a step of the interpreter for each: all of a short reply may come in one read.
+    return sum(map(is_not, map(_data, events), repeat(None)))
 
 
 class KeptEvents:
