@@ -2,11 +2,12 @@
 
 An alarm guards the waits of one attempt, one after the other: the answer, then each piece of a
 stream. Moving its time forward is an assignment; the timer behind it is only set again when it
-fires too early.
+fires too early. The end of a wait is an assignment, too: `alarm.when = NEVER`.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Callable
@@ -18,11 +19,23 @@ from agentprod.runtime.loop_timers import timers_of
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Alarm", "AsyncAlarm", "SyncAlarm"]
+__all__ = ["NEVER", "Alarm", "AsyncAlarm", "SyncAlarm"]
+
+NEVER = math.inf
+"""When a wait must have ended that may take for ever, or that nobody waits."""
 
 
 class Alarm(Protocol):
     """Guards one wait at a time."""
+
+    when: float
+    """When the wait must have ended (monotonic seconds); `NEVER` while nobody waits."""
+
+    until: float
+    """When the last of the waits that `ask` begins must have ended."""
+
+    idle: float
+    """Seconds that each of them may take."""
 
     fired: bool
     """Whether a guarded wait was ended."""
@@ -32,6 +45,10 @@ class Alarm(Protocol):
 
     def enter(self, when: float | None) -> None:
         """Begin a wait that must end by `when` (monotonic seconds)."""
+        ...
+
+    def ask(self) -> None:
+        """Begin one wait of many, which must end by `until` and within `idle` seconds."""
         ...
 
     def leave(self) -> None:
@@ -50,47 +67,50 @@ class Alarm(Protocol):
 class SyncAlarm:
     """Ends a blocking wait by calling `abort` from the timer thread."""
 
-    __slots__ = ("_clock", "_lock", "_timer", "_timer_at", "_when", "abort", "fired")
+    __slots__ = ("_clock", "_lock", "_now", "_rings", "_timer", "abort", "fired", "idle", "until", "when")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._now = clock.monotonic
         self._lock = threading.Lock()
-        self._when: float | None = None
         self._timer: Timer | None = None
-        self._timer_at = 0.0
+        self._rings = NEVER  # when the timer does
+        self.when = self.until = self.idle = NEVER
         self.abort: Callable[[], None] | None = None
         self.fired = False
 
     def enter(self, when: float | None) -> None:
         """Begin a wait that must end by `when`."""
-        with self._lock:
-            self._when = when
-            if when is not None and (self._timer is None or when < self._timer_at):
-                self._schedule(when)
+        self.when = when = NEVER if when is None else when
+        if when < self._rings:
+            self._schedule()
 
-    def _schedule(self, when: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = when
-        self._timer = self._clock.call_at(when, self._ring)
+    def ask(self) -> None:
+        """Begin one wait of many."""
+        silent = self._now() + self.idle
+        self.when = when = silent if silent < self.until else self.until
+        if when < self._rings:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._rings = when = self.when
+            self._timer = None if when == NEVER else self._clock.call_at(when, self._ring)
 
     def _ring(self) -> None:
-        with self._lock:
-            self._timer = None
-            when = self._when
-            if when is None:
-                return
-            if when > self._clock.monotonic():
-                self._schedule(when)
-                return
-            self.fired = True
-            abort = self.abort
-        if abort is not None:
-            abort()
+        self._rings = NEVER  # before all else: a wait that begins from here on sets the timer itself
+        if self.when > self._now():
+            self._schedule()
+            return
+        self.fired = True
+        if self.abort is not None:
+            self.abort()
 
     def leave(self) -> None:
         """End the wait."""
-        self._when = None
+        self.when = NEVER
 
     def claims(self, error: BaseException) -> bool:
         """Whether this alarm broke the wait that `error` came out of."""
@@ -98,11 +118,9 @@ class SyncAlarm:
 
     def close(self) -> None:
         """Cancel the timer."""
-        with self._lock:
-            self._when = None
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+        self.when = NEVER
+        if self._timer is not None:
+            self._schedule()
 
 
 class AsyncAlarm:
@@ -113,38 +131,50 @@ class AsyncAlarm:
     """
 
     __slots__ = (
-        *("_cancelling", "_clock", "_current_task", "_loop", "_task", "_timer", "_timer_at", "_when"),
-        *("abort", "fired"),
+        *("_cancelling", "_clock", "_current_task", "_loop", "_now", "_rings", "_task", "_timer"),
+        *("abort", "fired", "idle", "until", "when"),
     )
 
     def __init__(self, clock: Clock) -> None:
         loaded: Any = sys.modules["asyncio"]  # a loop runs, so it is there; to import it once more takes its time
         self._clock = clock
+        self._now = clock.monotonic
         self._loop: asyncio.AbstractEventLoop = loaded.get_running_loop()
         self._current_task: Callable[..., asyncio.Task[object] | None] = loaded.current_task
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
-        self._when: float | None = None
         self._timer: Timer | None = None
-        self._timer_at = 0.0
+        self._rings = NEVER  # when the timer does
+        self.when = self.until = self.idle = NEVER
         self.abort: Callable[[], None] | None = None
         self.fired = False
 
     def enter(self, when: float | None) -> None:
         """Begin a wait of the current task that must end by `when`."""
-        self._when = when
-        if when is None:
-            return
+        self.when = when = NEVER if when is None else when
         self._task = task = self._current_task(self._loop)
-        self._cancelling = task.cancelling() if task is not None else 0
-        if self._timer is None or when < self._timer_at:
-            self._schedule(when)
+        if task is not None:
+            self._cancelling = task.cancelling()
+        if when < self._rings:
+            self._schedule()
 
-    def _schedule(self, when: float) -> None:
+    def ask(self) -> None:
+        """Begin one wait of many; it may be another task's than the last one was."""
+        silent = self._now() + self.idle
+        self.when = when = silent if silent < self.until else self.until
+        self._task = task = self._current_task(self._loop)
+        if task is not None:
+            self._cancelling = task.cancelling()
+        if when < self._rings:
+            self._schedule()
+
+    def _schedule(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = when
-        if type(self._clock) is SystemClock:
+        self._rings = when = self.when
+        if when == NEVER:
+            self._timer = None
+        elif type(self._clock) is SystemClock:
             self._timer = timers_of(self._loop).add(when, self._ring)
         else:
             self._timer = self._clock.call_at(when, self._ring_soon)
@@ -156,20 +186,16 @@ class AsyncAlarm:
             pass
 
     def _ring(self) -> None:
-        self._timer = None
-        when = self._when
-        if when is None or self._task is None:
-            return
-        if when > self._clock.monotonic():
-            self._schedule(when)
-            return
-        self._when = None
-        self.fired = True
-        self._task.cancel()
+        self._timer, self._rings = None, NEVER
+        if self.when > self._now():
+            self._schedule()
+        elif self._task is not None:
+            self.fired = True
+            self._task.cancel()
 
     def leave(self) -> None:
         """End the wait."""
-        self._when = None
+        self.when = NEVER
 
     def claims(self, error: BaseException) -> bool:
         """Whether `error` is this alarm's own cancellation; takes it back from the task if so."""
@@ -188,9 +214,8 @@ class AsyncAlarm:
 
     def close(self) -> None:
         """Cancel the timer."""
-        self._when = None
+        self.when = NEVER
         if self.fired and self._task is not None:
             self._uncancel()  # what was cancelled went on to its end all the same
         if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+            self._schedule()

@@ -1,7 +1,8 @@
 """The timers of one event loop, behind one timer of the loop.
 
-Nearly every limit on a wait is taken back before its time has come. A timer here is one entry of a heap, and taking it
-back only marks the entry; a timer of asyncio is a handle that holds the context, and one more callback of the loop.
+Nearly every limit on a wait is taken back before its time has come. A timer that was taken back stays in the heap and
+serves the next wait, which is mostly of the same length and so ends later: nothing is sorted and nothing is asked of
+the loop then, and at its time the timer finds out that it has to ring again.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from weakref import WeakKeyDictionary, ref
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["LoopTimers", "timers_of"]
+__all__ = ["LoopTimer", "LoopTimers", "timers_of"]
 
 _SPARE = 64
-"""So many entries that were taken back may lie in a heap, besides as many as there are others."""
+"""So many entries of timers that were moved may lie in a heap, besides as many as there are timers."""
 
 
 class LoopTimers:
@@ -39,21 +40,29 @@ class LoopTimers:
         self._now = now
         self.pending = 0
         """Timers that have not fired and were not taken back."""
-        self._heap: list[tuple[float, int, _Entry]] = []
+        self.spare: dict[LoopTimer, None] = {}
+        """Those that were taken back and stand in the heap still."""
+        self._heap: list[tuple[float, int, LoopTimer]] = []
         self._order = itertools.count()
         self._wakes = math.inf  # when the loop calls next
 
-    def add(self, when: float, fn: Callable[[], None]) -> _Entry:
+    def add(self, when: float, fn: Callable[[], None]) -> LoopTimer:
         """Call `fn` in the loop at `when` (monotonic seconds)."""
-        if len(self._heap) > 2 * self.pending + _SPARE:
-            self._heap = [timer for timer in self._heap if timer[2].fn is not None]
-            heapq.heapify(self._heap)
-        entry = _Entry(self, fn)
+        timer = self.spare.popitem()[0] if self.spare else LoopTimer(self)
+        timer.fn, timer.when = fn, when
         self.pending += 1
-        heapq.heappush(self._heap, (when, next(self._order), entry))
+        if when < timer.rings:
+            self._push(timer)
+        return timer
+
+    def _push(self, timer: LoopTimer) -> None:
+        timer.rings = when = timer.when
+        if len(self._heap) > 2 * (self.pending + len(self.spare)) + _SPARE:
+            self._heap[:] = [entry for entry in self._heap if entry[0] == entry[2].rings]
+            heapq.heapify(self._heap)
+        heapq.heappush(self._heap, (when, next(self._order), timer))
         if when < self._wakes:
             self._wake(when)
-        return entry
 
     def _wake(self, when: float) -> None:
         loop = self.loop()
@@ -67,22 +76,35 @@ class LoopTimers:
             return  # an earlier timer has come since the loop was asked for this
         loop = self.loop()
         assert loop is not None
-        self._wakes = math.inf
         heap, now = self._heap, self._now()
-        while heap and (heap[0][0] <= now or heap[0][2].fn is None):
-            entry = heapq.heappop(heap)[2]
-            if entry.fn is not None:
-                loop.call_soon(entry.fire)
+        while heap and heap[0][0] <= now:
+            rings, _, timer = heapq.heappop(heap)
+            if rings != timer.rings:
+                continue  # it was moved to an earlier time
+            timer.rings = math.inf
+            if timer.fn is None:
+                del self.spare[timer]
+            elif timer.when > rings:
+                self._push(timer)  # its time may have come all the same, after others'
+            else:
+                loop.call_soon(timer.fire)
+        self._wakes = math.inf
         if heap:
             self._wake(heap[0][0])
 
 
-class _Entry:
-    __slots__ = ("_timers", "fn")
+class LoopTimer:
+    """One call of a function at one time, and then, perhaps, another's."""
 
-    def __init__(self, timers: LoopTimers, fn: Callable[[], None]) -> None:
+    __slots__ = ("_timers", "fn", "rings", "when")
+
+    def __init__(self, timers: LoopTimers) -> None:
         self._timers = timers
-        self.fn: Callable[[], None] | None = fn
+        self.fn: Callable[[], None] | None = None
+        self.when = math.inf
+        """When the function is to be called."""
+        self.rings = math.inf
+        """When it is looked at next, which may be earlier."""
 
     def fire(self) -> None:
         """Call the function, unless the timer was taken back since it was due."""
@@ -92,10 +114,12 @@ class _Entry:
             fn()
 
     def cancel(self) -> None:
-        """Make sure the timer never fires from now on."""
+        """Make sure the function is not called from now on."""
         if self.fn is not None:
             self.fn = None
             self._timers.pending -= 1
+            if self.rings != math.inf:
+                self._timers.spare[self] = None
 
 
 _known: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopTimers] = WeakKeyDictionary()
