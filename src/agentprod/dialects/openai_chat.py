@@ -262,7 +262,29 @@ class ChatReader(Reader):
 
     def feed(self, event: Any) -> bool:
         """See `Reader.feed`."""
-        choices = event.get("choices") if type(event) is dict else None
+        if type(event) is not dict:
+            return self.other(event)
+        try:  # most chunks bring one more piece of the first choice's text, and nothing else
+            (choice,) = event["choices"]
+            delta = choice["delta"]
+            text = delta.get("content")
+            if (
+                type(text) is str
+                and len(delta) == 1
+                and self.texts
+                and choice.get("index", 0) == 0
+                and choice.get("finish_reason") is None
+                and not (event.get("usage") or event.get("error") or "x_groq" in event)
+            ):
+                self.texts.append(text)
+                return False
+        except (AttributeError, KeyError, TypeError, ValueError):  # of another form
+            pass
+        return self._look(event)
+
+    def _look(self, event: dict[str, Any]) -> bool:
+        """Look for everything a chunk may bring."""
+        choices = event.get("choices")
         if choices is None:
             return self.other(event)
         if event.get("error"):
@@ -271,17 +293,8 @@ class ChatReader(Reader):
             self.usage = openai_chat_usage(event) or self.usage
         for choice in choices:
             index = choice.get("index", 0)
-            delta = choice.get("delta")
-            if delta:
-                text = delta.get("content")
-                if text:
-                    self.content = True
-                    if index == 0 and type(text) is str:
-                        self.texts.append(text)
-                if not text or len(delta) > 1:  # most chunks bring one piece of text, and nothing else
-                    self._delta(index, delta)
-            if index not in self._seen:
-                self._seen.add(index)
+            self._delta(index, choice.get("delta") or {})
+            self._seen.add(index)
             if choice.get("finish_reason") is not None:
                 self._finished.add(index)
                 self.done = self._finished >= self._seen
@@ -296,7 +309,12 @@ class ChatReader(Reader):
         return bool(event.get("error"))
 
     def _delta(self, index: int, delta: dict[str, Any]) -> None:
-        """Look for what else than text a choice brings."""
+        """Look at what one choice brings."""
+        text = delta.get("content")
+        if text:
+            self.content = True
+            if index == 0 and type(text) is str:
+                self.texts.append(text)
         calls = delta.get("tool_calls")
         if calls:
             self.content = True
