@@ -34,6 +34,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "reply",
         "stream",
         "stream_end",
+        "stream_errors",
         "events",
         "identity",
         "ambient",

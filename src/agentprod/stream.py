@@ -2,6 +2,11 @@
 
 There is no loop and no task here. Whoever holds the caller's end pulls; one pull reads one batch
 from the source, runs it through the stages that layers added, and returns it.
+
+Between a function and its caller often nothing stands that looks at the items. Then whoever holds the
+caller's end may take them straight from the iterator, between the same `ask` and `took` that a pull has
+around its reading. What is not an item (an end, an error, a limit) is noted, and the next pull ends the
+stream by it.
 """
 
 from __future__ import annotations
@@ -11,12 +16,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from agentprod.errors import ShuttingDown, StreamInterrupted
-from agentprod.events import Event, Recorded, Source, Stage, Watch
-from agentprod.faults import classify
-from agentprod.interrupted import adopt, interrupted_class
-from agentprod.lateness import late
+from agentprod.errors import ShuttingDown
+from agentprod.events import ErrorEvent, Event, Recorded, Source, Stage, Watch
+from agentprod.runtime.alarm import NEVER
 from agentprod.stream_end import end_attempt, notify, release
+from agentprod.stream_errors import interrupted, overdue, truncated
 
 if TYPE_CHECKING:
     import asyncio
@@ -55,7 +59,10 @@ class EventStream:
         self.counts: Reader = getattr(source, "reader", None) or self.reader
         """Knows the token counts: of a stream that is translated, the reader of what the provider sends."""
         self.runtime = call.runtime
+        self._now = call.runtime.now
         self.alarm = alarm
+        self.ask = _nothing if alarm is None else alarm.ask
+        """Begins a wait for the source, within the limits."""
         self.limits = call.limits
         self.target = call.target
         self.ledger = call.ledger
@@ -67,14 +74,16 @@ class EventStream:
         self.committed = False
         self.left: Literal["closed", "abandoned", "cancelled"] | None = None
         """How the consumer left early: it closed the stream, dropped it unclosed, or was cancelled."""
-        self._opening: tuple[float, str] | None = None
+        self.opening: tuple[float, str] | None = None
+        """When the first content must have come, and which limit says so."""
         self._pending: list[Event] = []
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._stopped: Exception | None = None
         self._stages: list[Stage] = []
         self._texts: list[list[str]] = [self.reader.texts]
         self._exhausted = False
-        self._closed = False
+        self.closed = False
+        """Whether the stream has ended."""
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop it belongs to; a stream of a thread belongs to none."""
         if call.runtime.kind == "async":
@@ -100,7 +109,8 @@ class EventStream:
             StreamInterrupted: the stream ended without content and without its terminal marker.
             Exception: what the provider's SDK raises.
         """
-        self._opening = None if until is None else (until, phase)
+        self.opening = None if until is None else (until, phase)
+        self._set_limits()
         held: list[Event] = []
         while whole or (not self.reader.content and not self.reader.sealed):
             batch = await self._batch()
@@ -110,35 +120,23 @@ class EventStream:
             held += batch
             if whole or not self.reader.content:
                 self._raise_failure()  # after content it is delivered first, then the stream is interrupted
-            if not whole and (len(held) >= PREAMBLE_EVENTS or self.runtime.now() - self.started > PREAMBLE_SECONDS):
+            if not whole and (len(held) >= PREAMBLE_EVENTS or self._now() - self.started > PREAMBLE_SECONDS):
                 break
         if self._exhausted and not self.reader.done:
-            raise self._truncated()
+            raise truncated(self)
         self.committed = True
+        self._set_limits()
         self._pending = held
 
     async def _batch(self) -> list[Event] | None:
         """Read one batch within the limits, let the reader see it, and stop it short at an error event."""
-        alarm = self.alarm
-        if alarm is None:
-            try:
-                batch = await self.source.read()
-            except Exception as error:
-                self._raise_broken(error)
-        else:
-            alarm.enter(until := self._until())
-            try:
-                batch = await self.source.read()
-            except BaseException as error:
-                if alarm.claims(error):
-                    raise self._late(until) from self.source.late()
-                if isinstance(error, Exception):
-                    self._raise_broken(error)
-                raise
-            finally:
-                alarm.leave()
-            if alarm.fired or (until is not None and self.runtime.now() > until):
-                raise self._late(until) from self.source.late()
+        self.ask()
+        try:
+            batch = await self.source.read()
+        except BaseException as error:
+            raise self._meaning(error)  # noqa: B904 - what it means says itself what it comes from
+        if (failure := self._answered()) is not None:
+            raise failure
         if batch is None:
             return None
         feed, followers = self.reader.feed, self.followers
@@ -153,6 +151,68 @@ class EventStream:
                 self._tell(data)
         return batch
 
+    def _set_limits(self) -> None:
+        """Say how long the waits may take: until the first content otherwise than after it."""
+        alarm, limits = self.alarm, self.limits
+        if alarm is None:
+            return
+        alarm.until = NEVER if limits.stream_until is None else limits.stream_until
+        if self.opening is not None and not self.committed:
+            alarm.until = min(alarm.until, self.opening[0])
+        quiet_at_first = limits.first_token is not None and not self.committed
+        alarm.idle = NEVER if limits.idle is None or quiet_at_first else limits.idle
+
+    def _answered(self) -> Exception | None:
+        """End the wait for the source; return the error for an answer that comes too late."""
+        alarm = self.alarm
+        if alarm is None:
+            return None
+        failure = overdue(self) if alarm.fired or self._now() > alarm.when else None
+        alarm.when = NEVER
+        return failure
+
+    def _meaning(self, error: BaseException) -> BaseException:
+        """End the wait for the source with what it raised; return what the consumer is to get for it."""
+        alarm = self.alarm
+        if alarm is not None:
+            failure = overdue(self) if alarm.claims(error) else None
+            alarm.when = NEVER
+            if failure is not None:
+                return failure
+        if isinstance(error, Exception):
+            broken = self.source.broken(error)
+            if broken is not error:
+                broken.__cause__ = error
+            return broken
+        return error
+
+    @property
+    def direct(self) -> bool:
+        """Whether nothing looks at what the source gives, and nothing of it waits, so that it may be taken as it is."""
+        return not (self._stages or self.followers or self._pending or self._exhausted or self._failure)
+
+    def took(self, data: Any) -> bool:
+        """End the wait for the source with an item's JSON; return whether the caller may have it, or a pull raises."""
+        alarm = self.alarm
+        if alarm is not None:  # the same as `_answered`, without a call for every item
+            if alarm.fired or self._now() > alarm.when:
+                self._failure = self._answered()
+                return False
+            alarm.when = NEVER
+        if data is None:
+            self.reader.mark(None)
+        elif self.reader.feed(data):
+            self._failure = ErrorEvent(data)
+        return self._failure is None
+
+    def got(self, error: BaseException) -> None:
+        """End the wait for the source with what it raised instead of an item; the next pull ends the stream."""
+        if isinstance(error, StopIteration | StopAsyncIteration):
+            self._failure = self._answered()
+            self._exhausted = self._failure is None
+        else:
+            self._failure = self._meaning(error)
+
     def _exhaust(self) -> None:
         self._exhausted = True
         self.reader.end()
@@ -160,48 +220,6 @@ class EventStream:
     def _tell(self, data: Any) -> None:
         for follower in self.followers:
             notify(follower, "event", self.attempt, data)
-
-    def _raise_broken(self, error: Exception) -> NoReturn:
-        broken = self.source.broken(error)
-        if broken is error:
-            raise error
-        raise broken from error
-
-    def _until(self) -> float | None:
-        """Return when the next read must have ended."""
-        limits = self.limits
-        until = limits.stream_until
-        if limits.idle is not None and (self.committed or limits.first_token is None):
-            silent = self.runtime.now() + limits.idle
-            until = silent if until is None or silent < until else until
-        if not self.committed and self._opening is not None:
-            first = self._opening[0]
-            until = first if until is None or first < until else until
-        return until
-
-    def _late(self, until: float | None) -> Exception:
-        """Return the error for a read that went on after `until`."""
-        phase = "idle"
-        if until == self.limits.stream_until:
-            phase = "deadline"
-        elif not self.committed and self._opening is not None and until == self._opening[0]:
-            phase = self._opening[1]
-        return late(phase, self.target, self.limits, f"after {len(self.text())} characters of text")
-
-    def _truncated(self) -> StreamInterrupted:
-        return StreamInterrupted(
-            f"The stream from {self.target} ended without its terminal marker after {len(self.text())} characters "
-            f"of text{self._open_calls()}: the reply is not complete.",
-            partial=self.text(),
-            fault="truncated",
-            target=str(self.target),
-            open_tool_calls=self.reader.open_tool_calls(),
-            usage=self.counts.usage,
-        )
-
-    def _open_calls(self) -> str:
-        names = self.reader.open_tool_calls()
-        return f", inside the arguments of {', '.join(names)}" if names else ""
 
     # Layers' side
 
@@ -247,7 +265,7 @@ class EventStream:
             StreamInterrupted: the stream broke; also an instance of the SDK's error class when the
                 SDK has one for it.
         """
-        while not self._closed:
+        while not self.closed:
             batch: list[Event] | None
             if self._pending:
                 batch, self._pending = self._pending, []
@@ -287,9 +305,9 @@ class EventStream:
         Args:
             reason: why, for the message.
         """
-        if not self._closed:
+        if not self.closed:
             error = ShuttingDown(reason, target=str(self.target))
-            self._stopped = self._interrupted(error)
+            self._stopped = interrupted(self, error)
             self._stopped.__cause__ = error
             await self._end("failed", self._stopped)
 
@@ -297,7 +315,7 @@ class EventStream:
         """End the stream after its last event, and return what the stages kept back."""
         self._exhaust()
         if not self.reader.done:
-            await self._fail(self._truncated())
+            await self._fail(truncated(self))
         try:
             rest = self._flush()
         except Exception as error:
@@ -318,27 +336,11 @@ class EventStream:
         return rest
 
     async def _fail(self, error: Exception) -> NoReturn:
-        failure = self._interrupted(error)
+        failure = interrupted(self, error)
         if failure is not error:
             failure.__cause__ = error  # the hooks want to know it, too
         await self._end("failed", failure)
         raise failure
-
-    def _interrupted(self, error: Exception) -> Exception:
-        if isinstance(error, StreamInterrupted):
-            return error
-        fault = classify(error).fault
-        failure = interrupted_class(error)(
-            f"The stream from {self.target} broke ({type(error).__name__}) after {len(self.text())} characters of "
-            f"text{self._open_calls()}. What was delivered stays valid; nothing is replayed.",
-            partial=self.text(),
-            fault=fault.value,
-            target=str(self.target),
-            open_tool_calls=self.reader.open_tool_calls(),
-            usage=self.counts.usage,
-        )
-        adopt(failure, error)
-        return failure
 
     async def close(self, outcome: Outcome = "abandoned") -> None:
         """End the stream from the consumer's side.
@@ -351,15 +353,10 @@ class EventStream:
         await self._end(outcome)
 
     async def _end(self, outcome: Outcome, error: Exception | None = None) -> None:
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         await self.finish(outcome, error)
-
-    @property
-    def closed(self) -> bool:
-        """Whether the stream has ended."""
-        return self._closed
 
     async def finish(self, outcome: Outcome, error: Exception | None = None, *, dropped: bool = False) -> None:
         """Release the connection and run the hooks; whoever calls this has marked the stream as closed."""
@@ -382,12 +379,16 @@ class EventStream:
 
     def drop(self) -> None:
         """End a stream whose consumer is gone: called from a finalizer, on whatever thread it runs."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         self.left = self.left or "abandoned"
         outcome: Outcome = "complete" if self.reader.done else "abandoned"
         release(self, outcome)
+
+
+def _nothing() -> None:
+    """Begin a wait that nothing bounds."""
 
 
 _open: set[EventStream] = set()

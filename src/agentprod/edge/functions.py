@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from agentprod import switch
 from agentprod.ambient import ambient
+from agentprod.dialects.function import to_json
 from agentprod.edge.function_edge import FunctionEdge, Kind, Stopped, without_partials
-from agentprod.edge.iterators import NO_SEND, native
+from agentprod.edge.iterators import NO_SEND, AsyncIteratorSource, IteratorSource, direct, native
 from agentprod.errors import ConfigError
 from agentprod.runtime.drive import drive
 
@@ -115,9 +116,31 @@ def _generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
         here = ambient()
         if not switch.active or (here.inside and stack_id in here.inside):
             return (yield from fn(*args, **kwargs))
-        items = edge.leave(drive(carry(handler, enter(here, args, kwargs))))
+        reply = drive(carry(handler, enter(here, args, kwargs)))
+        items, stream = edge.leave(reply), reply.stream
+        assert stream is not None  # of what yields, every reply is one
+        ask, took = stream.ask, stream.took
         try:
-            return (yield from items)
+            while (batch := drive(stream.pull())) is not None:
+                for event in batch:
+                    if (yield native(event)) is not None:
+                        raise TypeError(NO_SEND)
+                source = direct(stream, IteratorSource)
+                while source is not None and not stream.closed:
+                    try:
+                        ask()
+                        item = source.next()
+                        passes = took(item if type(item) is dict else to_json(item))
+                    except BaseException as error:
+                        if isinstance(error, StopIteration):
+                            source.returned = error.value
+                        stream.got(error)
+                        break
+                    if not passes:
+                        break
+                    if (yield item) is not None:
+                        raise TypeError(NO_SEND)
+            return getattr(stream.origin, "returned", None)
         finally:
             items.close()
 
@@ -135,13 +158,26 @@ def _async_generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
                 yield item
             return
         reply = await carry(handler, enter(here, args, kwargs))
-        items = edge.leave(reply)
-        assert reply.stream is not None  # of what yields, every reply is one
-        pull = reply.stream.pull
+        items, stream = edge.leave(reply), reply.stream
+        assert stream is not None
+        ask, took = stream.ask, stream.took
         try:
-            while (batch := await pull()) is not None:
+            while (batch := await stream.pull()) is not None:
                 for event in batch:
                     if (yield native(event)) is not None:
+                        raise TypeError(NO_SEND)
+                source = direct(stream, AsyncIteratorSource)
+                while source is not None and not stream.closed:
+                    try:
+                        ask()
+                        item = await source.next()
+                        passes = took(item if type(item) is dict else to_json(item))
+                    except BaseException as error:
+                        stream.got(error)
+                        break
+                    if not passes:
+                        break
+                    if (yield item) is not None:
                         raise TypeError(NO_SEND)
         finally:
             await items.aclose()

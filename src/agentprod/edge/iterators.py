@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from agentprod.dialects.function import from_json, to_json
@@ -12,7 +12,7 @@ from agentprod.runtime.drive import drive
 if TYPE_CHECKING:
     from agentprod.stream import EventStream
 
-__all__ = ["AsyncItems", "AsyncIteratorSource", "Items", "IteratorSource", "native"]
+__all__ = ["AsyncItems", "AsyncIteratorSource", "Items", "IteratorSource", "direct", "native"]
 
 
 NO_SEND = (
@@ -29,11 +29,13 @@ class IteratorSource:
 
     def __init__(self, iterator: Iterator[Any]) -> None:
         self._iterator = iterator
+        self.next: Callable[[], Any] = iterator.__next__
+        """Returns the next item as it is, or what it is to be awaited from."""
 
     async def read(self) -> list[Event] | None:
         """Return the next item."""
         try:
-            item = next(self._iterator)
+            item = self.next()
         except StopIteration as stop:
             self.returned = stop.value
             return None
@@ -67,11 +69,12 @@ class AsyncIteratorSource(IteratorSource):
 
     def __init__(self, iterator: AsyncIterator[Any]) -> None:
         self._async_iterator = iterator
+        self.next = iterator.__anext__
 
     async def read(self) -> list[Event] | None:
         """Return the next item."""
         try:
-            return [_event(await self._async_iterator.__anext__())]
+            return [_event(await self.next())]
         except StopAsyncIteration:
             return None
 
@@ -166,6 +169,12 @@ class AsyncItems:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__.get("_native"), name)
+
+
+def direct(stream: EventStream, kind: type[IteratorSource]) -> IteratorSource | None:
+    """Return the source of a stream, if it is of this kind and its items may go straight to the consumer."""
+    source: Any = stream.source
+    return source if type(source) is kind and stream.direct else None
 
 
 def _event(item: Any) -> Event:
