@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextvars
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
@@ -122,6 +124,26 @@ def test_shutting_down_loses_nothing(served: Provider) -> None:
     batches.ask()
     batches.close()
     assert len(batches.exporter.get_finished_spans()) == 2
+
+
+def test_a_script_that_just_ends_loses_nothing() -> None:
+    """Calls right before the end of a process are exported, though nobody flushes."""
+    script = """
+import agentprod as ap
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+tracing = TracerProvider()
+tracing.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(formatter=lambda span: span.name + "\\n")))
+ask = ap.Stack(ap.Tracer(tracer_provider=tracing))(lambda: "x")
+ask()
+ask()
+"""
+    environment = {"PYTHONPATH": ":".join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, env=environment, timeout=60, capture_output=True, text=True
+    )
+    assert done.stdout.split().count("agentprod.attempt") == 2
+    assert len(done.stdout.splitlines()) == 4
 
 
 def test_whoever_collects_metrics_gets_the_calls_whose_spans_wait(batches: Batches) -> None:
