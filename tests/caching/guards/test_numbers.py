@@ -113,3 +113,9 @@ def test_first_as_an_adverb_may_be_missing() -> None:
     """`need to activate it first` says no number, `the first president` does."""
     assert judge("do I need to activate it first", "do I need to activate it", "number") is None
     assert judge("who was the first president", "who was the president", "number") == "number"
+
+
+@pytest.mark.parametrize("text", ["the 3.4.2021 hundred of them", "version 1.2.3 million", "3.4.2021万", "1.2.3亿元"])
+def test_a_version_before_a_scale_is_read_as_it_is(text: str) -> None:
+    """A number with several points has no value to multiply, and is compared as it is written."""
+    assert judge(text, text.replace(".2", ".5"), "number") == "number"

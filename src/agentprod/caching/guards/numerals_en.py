@@ -55,11 +55,16 @@ _UNITS = {
         "cm": "cm centimeter centimeters centimetre centimetres",
         "m": "m meter meters metre metres", "km": "km kilometer kilometers kilometre kilometres",
         "in": "inch inches", "ft": "ft foot feet", "yd": "yard yards", "mi": "mile miles mi",
+        "ug": "mcg ug microgram micrograms", "mg": "mg milligram milligrams",
         "g": "g gram grams", "kg": "kg kilogram kilograms kilo kilos", "lb": "lb lbs", "oz": "oz ounce ounces",
-        "l": "liter liters litre litres", "ml": "ml milliliter milliliters", "gal": "gallon gallons",
+        "l": "liter liters litre litres", "ml": "ml milliliter milliliters millilitre millilitres",
+        "iu": "iu", "cal": "cal calorie calories", "kcal": "kcal", "ms": "ms millisecond milliseconds",
+        "gal": "gallon gallons",
         "kb": "kb", "mb": "mb megabyte megabytes", "gb": "gb gigabyte gigabytes gig gigs",
         "tb": "tb terabyte terabytes",
-        "C": "celsius", "F": "fahrenheit", "mph": "mph", "kmh": "kmh kph", "w_": "watt watts", "v_": "volt volts",
+        "C": "celsius", "F": "fahrenheit", "mph": "mph", "kmh": "kmh kph",
+        "hz": "hz hertz", "khz": "khz", "mhz": "mhz", "ghz": "ghz", "kw": "kw kilowatt kilowatts", "kwh": "kwh",
+        "acre": "acre acres", "ha": "hectare hectares", "w_": "watt watts", "v_": "volt volts",
     }.items()
     for alias in aliases.split()
 }  # fmt: skip
@@ -120,7 +125,7 @@ def _read_digits(sentence: Sentence, index: int) -> tuple[Quantity, int]:
     if _lower(tokens, end) in _ORDINAL_ENDINGS:
         return Quantity(plain_number(number)), end + 1
     value = plain_number(number, money=bool(unit))
-    while (scale := _SCALES.get(_lower(tokens, end))) is not None:
+    while value.count(".") < 2 and (scale := _SCALES.get(_lower(tokens, end))) is not None:
         value, end = plain_number(f"{float(value.replace(',', '')) * scale:.6f}", money=True), end + 1
     return Quantity(("-" if negative else "") + value, unit or _unit(tokens, end)), end
 

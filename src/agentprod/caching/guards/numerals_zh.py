@@ -27,7 +27,10 @@ _UNITS = {
         "min": "分钟", "s": "秒 秒钟",
         "CNY": "元 块 块钱 圆 人民币", "USD": "美元 美金 刀", "EUR": "欧元", "JPY": "日元", "GBP": "英镑",
         "%": "%", "km": "公里 千米 km", "m": "米", "cm": "厘米 公分 cm", "mm": "毫米 mm",
-        "kg": "公斤 千克 kg", "jin": "斤", "g": "克", "t": "吨",
+        "ug": "微克 mcg", "mg": "毫克 mg", "kg": "公斤 千克 kg", "jin": "斤", "g": "克", "t": "吨",
+        "lb": "磅", "oz": "盎司", "in": "英寸 寸", "ft": "英尺", "mi": "英里", "m2": "平方米 平米 平方",
+        "mu": "亩",
+        "ms": "毫秒", "HKD": "港元 港币", "KRW": "韩元", "AUD": "澳元", "CAD": "加元",
         "l": "升", "ml": "毫升", "C": "度", "age": "岁 周岁", "gb": "g gb", "mb": "m mb", "tb": "t tb",
     }.items()
     for alias in aliases.split()
@@ -52,7 +55,7 @@ def read_chinese(text: str) -> list[Quantity]:
     for match in _QUANTITY.finditer(text):
         if match["digits"]:
             value = plain_number(match["digits"])
-            if match["scale"]:
+            if match["scale"] and value.count(".") < 2:
                 factor = reduce(lambda product, char: product * {**_SCALES, **_LARGE}[char], match["scale"], 1)
                 value = plain_number(f"{float(value.replace(',', '')) * factor:.6f}", money=True)
         else:

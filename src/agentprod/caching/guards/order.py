@@ -197,7 +197,7 @@ def _words(sentence: Sentence) -> list[str]:
         for token in tokens
         if token.kind != "sign"
     ]
-    if tokens and _names(tokens[0]) and sentence.plain.startswith(tokens[0].surface):
+    if tokens and _names(tokens[0]) and not sentence.chinese and sentence.plain.startswith(tokens[0].surface):
         words[0] = tokens[0].lower
     return words
 
