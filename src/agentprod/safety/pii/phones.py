@@ -33,7 +33,7 @@ _SHAPELESS = re.compile(
 """Digits with which nothing begins that is known by its shape: one or two, or all of a number that does not fit."""
 _TWO_BRACKETS = re.compile("[0-9]+[)）][(（]")
 _OPENERS = frozenset("(（+")
-_BRACKETS = ("((", "（(", "(（", "（（")
+_BRACKETS = frozenset(("((", "（(", "(（", "（（"))
 _RUNS_ON = re.compile(r"(?!x[0-9]|ext)[0-9A-Za-z_]")
 # An extension may touch the number: `833.719.3994x1887`; so may another number: `010-62781234/62785678`.
 _ENDS = r"(?!(?!x[0-9]|ext)[0-9A-Za-z]|[\-.:][0-9]|[/,][0-9](?![0-9]{6})|[ ]?%)"
@@ -78,6 +78,7 @@ def phones(text: str, runs: Sequence[Run]) -> Iterator[Span]:
         if rare:
             words = None
         stop = run.end
+        labelled: bool | None = None
         for at in run.starts:
             if at < done or not (text[at - 1 : at] in _OPENERS or starts_clean(text, at, GLUED)):
                 continue
@@ -88,7 +89,9 @@ def phones(text: str, runs: Sequence[Run]) -> Iterator[Span]:
             if not span:
                 if words is None:
                     words = _Words(text, max(0, run.start - 64) if rare else 0, stop if rare else len(text))
-                span = words.judge(at, stop)
+                if labelled is None:
+                    labelled = text[stop : stop + 1].isascii() and LABEL.match(text, stop) is not None
+                span = words.judge(at, labelled=labelled)
             if span:
                 extension = EXTENSION.match(text, span.end)
                 done = extension.end() if extension else span.end
@@ -104,11 +107,11 @@ def _strong(text: str, at: int) -> Span | None:
         # A plus sign or a bracket opens the number before its first digit.
         if not _SIX_DIGITS.match(text, at):
             return None
-        while begin and text[begin - 1] in "(（+" and at - begin < 2 and text[begin - 1 : begin + 1] not in _BRACKETS:
-            begin -= 1
+        two = text[at - 2 : at - 1] in _OPENERS and text[at - 2 : at] not in _BRACKETS
+        begin = at - 2 if two else at - 1
     span = None
     first = text[at]
-    plus = "+" in text[max(0, min(begin, at - 2)) : at]
+    plus = "+" in text[max(0, at - 2) : at]
     if begin < at or first == "0" or plus:
         if begin == at and not _SIX_DIGITS.match(text, at):
             return None
@@ -229,12 +232,14 @@ class _Words:
         self._words = [(end + start, at + start, word) for end, at, word in WORDS.find(lower(text[start:stop]))]
         self._ends = [word[0] for word in self._words]
 
-    def judge(self, at: int, stop: int) -> Span | None:
-        """Return the 6 to 13 digits at `at` when a word before, or a label right behind the run's end, names them."""
+    def judge(self, at: int, *, labelled: bool) -> Span | None:
+        """Return the 6 to 13 digits at `at` when a word before or a label right behind names them."""
+        if not self._ends and not labelled:
+            return None
         text = self._text
         near = bisect_right(self._ends, at)
         named = near > 0 and at - self._ends[near - 1] <= 40
-        if not named and not (text[stop : stop + 1].isascii() and LABEL.match(text, stop)):
+        if not named and not labelled:
             return None
         begin = at - 1 if at and text[at - 1] in _OPENERS else at
         candidate = _CANDIDATE.match(text, begin)
