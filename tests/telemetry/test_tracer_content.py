@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import openai
@@ -350,6 +351,41 @@ def test_a_job_that_can_wait_is_done_soon_however_long_the_thread_had_nothing_to
         assert queue.flush(5)
         while not queue._asleep:
             assert not threading.Event().wait(0.005)
+
+
+def test_pressing_late_stops_nothing() -> None:
+    """Who presses for a job that is done already leaves the thread waiting for the next one."""
+    done: list[int] = []
+    queue = Later()
+    assert queue.submit(lambda: None)
+    assert queue.flush(5)
+    with queue._changed:
+        queue._pressing = True
+        queue._changed.notify_all()
+    for number in range(2):
+        assert queue.submit(partial(done.append, number))
+        assert queue.flush(5)
+    assert done == [0, 1]
+
+
+def test_jobs_from_many_threads_are_all_done() -> None:
+    """Whatever comes while the thread is about to wait, it goes on."""
+    import threading
+
+    done: list[int] = []
+    queue = Later(capacity=10_000)
+
+    def hand_in(first: int) -> None:
+        for number in range(first, first + 100):
+            assert queue.submit(partial(done.append, number), can_wait=number % 2 == 0)
+
+    threads = [threading.Thread(target=hand_in, args=(first,)) for first in range(0, 400, 100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert queue.flush(10)
+    assert len(done) == 400
 
 
 def test_no_more_jobs_wait_than_may() -> None:

@@ -98,7 +98,7 @@ class Later:
     def _next(self) -> Callable[[], object]:
         with self._changed:
             self._busy = False
-            if not self._waiting:
+            while not self._waiting:  # whoever pressed may have come late, for a job that is done already
                 self._pressing = False
                 self._changed.notify_all()
                 self._watch()
