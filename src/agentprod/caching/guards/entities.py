@@ -17,6 +17,9 @@ _CALENDAR = frozenset(
     """monday tuesday wednesday thursday friday saturday sunday
     january february march april may june july august september october november december""".split()
 )
+_ALL_CAPITALS = 0.8
+"""Share of the words from which on their capitals are a way of writing."""
+
 _FREE_LETTERS = frozenset("aiurnkyxswm")
 """Single letters that are words, or stand for words in chats."""
 
@@ -35,6 +38,18 @@ _DOTTED_NAME = re.compile(rf"[{CJK}]{{1,8}}(?:·[{CJK}]{{1,8}})+")
 _COMMON_LATIN = frozenset("app ok vs pk diy ppt".split())
 _SHOUTED = frozenset("asap fyi btw aka faq eta diy rsvp tbh imo lol omg".split())
 """Capital letters that name nothing."""
+
+_SPELLED_OUT = {
+    "usd": ("dollar", "$"),
+    "eur": ("euro", "€"),
+    "gbp": ("pound", "sterling", "£"),
+    "jpy": ("yen", "¥"),
+    "cny": ("yuan", "rmb", "¥"),
+    "rmb": ("yuan", "cny", "¥"),
+    "inr": ("rupee", "₹"),
+    "krw": ("won", "₩"),
+}
+"""Under what other names a currency may stand in a text."""
 
 _NO_NAMES = _CALENDAR | _SHOUTED | FUNCTION_WORDS
 
@@ -102,7 +117,7 @@ def _capitalised(tokens: list[Token]) -> Iterator[str]:
     if not found:
         return
     words = [token for token in tokens[1:] if token.kind == "word" and len(token.surface) > 3]
-    if len(words) > 1 and sum(token.surface[0].isupper() for token in words) > 0.6 * len(words):
+    if len(words) > 1 and sum(token.surface[0].isupper() for token in words) > _ALL_CAPITALS * len(words):
         return
     for index in found:
         word = tokens[index].bare
@@ -119,7 +134,7 @@ def _letters(sentence: Sentence) -> Iterator[str]:
         before_number = index + 1 < len(tokens) and tokens[index + 1].kind == "number"
         if (
             letter.lower not in _FREE_LETTERS
-            or (index and letter.traits & CAPITAL and letter.surface != "I")
+            or ((index or sentence.chinese) and letter.traits & CAPITAL and letter.surface != "I")
             or (before_number and not sentence.apart(index + 1))
         ):
             yield letter.lower
@@ -152,6 +167,7 @@ def _missing(items: Iterable[str], text: str) -> bool:
         name not in words
         and stem(name) not in map(stem, words)
         and (len(name) < 3 or _JOINTS.sub("", name) not in joined)
+        and not any(alias in text for alias in _SPELLED_OUT.get(name, ()))
         for name in names
     )
 

@@ -32,7 +32,7 @@ _CALENDAR = frozenset(
     """today tonight tomorrow yesterday now morning afternoon evening night am pm week weekend month year
     monday tuesday wednesday thursday friday saturday sunday""".split()
 )
-"""Words that stand anywhere in a sentence, and are arguments only behind one of `_BOUNDS`."""
+"""Words that stand anywhere in a sentence, and are arguments only behind one of `_BOUNDS`, or when compared."""
 
 _BOUNDS = frozenset(("from", "to", "than", "before", "after"))
 _ADVERBS = frozenset(
@@ -79,10 +79,11 @@ class OrderGuard:
         """Return content words and prepositions in order; `&` stands for `and`, `^` behind a passive verb."""
         words = _active(sentence)
         passives = not _BE.isdisjoint(words)
+        compared = "than" in words
         pieces: list[str] = []
         for index, word in enumerate(words[:_MAX_WORDS]):
             part = _PARTS.get(word)
-            if part is None or (part == "calendar" and index and words[index - 1] in _BOUNDS):
+            if part is None or (part == "calendar" and index and (compared or words[index - 1] in _BOUNDS)):
                 passive = passives and index and words[index - 1] in _BE and _is_participle(word)
                 pieces.append(f"{_root(word)}^" if passive else _root(word))
             elif part == "role" or (part == "verb" and _stands_between(words, index)):
