@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -13,10 +14,11 @@ from agentprod.telemetry.forks import renew_after_fork
 __all__ = ["Later", "later"]
 
 _TOGETHER = 16
-"""Jobs that can wait are done when there are so many: enough to wake a thread for, few enough that one that comes back
-from its provider meanwhile waits no longer than two milliseconds for the interpreter."""
+"""So many jobs that can wait are done at once; whoever has one more while they wait does it itself."""
 _PATIENCE = 0.1
 """Seconds that the first of them waits at most."""
+_PAUSE = 0.0001
+"""Seconds between two jobs: a thread that comes back from its provider waits for the interpreter no longer than one."""
 _LOOKS = 20
 """Times that the thread looks for jobs after the last one, before it has to be woken: less often is dear to callers."""
 
@@ -41,6 +43,7 @@ class Later:
         self._waiting: deque[Callable[[], object]] = deque()
         self._pressing = False
         self._busy = self._asleep = False
+        self._awaited = 0
         self._thread: threading.Thread | None = None
 
     def submit(self, job: Callable[[], object], *, can_wait: bool = False) -> bool:
@@ -51,7 +54,8 @@ class Later:
 
             can_wait: whether it may wait up to 0.1 seconds for others of its kind.
         """
-        if len(self._waiting) >= self._capacity or not (self._thread is not None or self._start()):
+        most = _TOGETHER if can_wait else self._capacity
+        if len(self._waiting) >= most or not (self._thread is not None or self._start()):
             return False
         self._waiting.append(job)
         # Most often without the lock, and without a signal: both take longer than all else here.
@@ -70,7 +74,11 @@ class Later:
             if self._waiting and not self._pressing:
                 self._pressing = True
                 self._changed.notify_all()
-            return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout)
+            self._awaited += 1
+            try:
+                return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout)
+            finally:
+                self._awaited -= 1
 
     def _start(self) -> bool:
         with self._changed:
@@ -94,6 +102,8 @@ class Later:
             except Exception:
                 drops.count("later")
             del job  # it holds a call, and the next one may be long in coming
+            if not self._awaited:
+                time.sleep(_PAUSE)
 
     def _next(self) -> Callable[[], object]:
         with self._changed:
