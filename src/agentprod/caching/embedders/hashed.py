@@ -22,7 +22,6 @@ from agentprod.caching.embedders.phrasing import (
     plain_chinese,
     plain_english,
 )
-from agentprod.caching.guards.words_en import stem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,6 +127,8 @@ def _count(features: Features, key: int, weight: float) -> None:
 @lru_cache(maxsize=10_000)
 def _read_word(word: str, light: bool) -> tuple[int, tuple[int, ...]]:
     """Return the hash of a word's stem and those of its character n-grams."""
+    from agentprod.caching.guards.words_en import stem  # with all guards, which other embedders need not wait for
+
     root = word if light else stem(word)
     padded = f" {root} "
     grams = tuple(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from agentprod.errors import ConfigError
@@ -48,8 +49,8 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     Raises:
         ConfigError: a special token of BERT is missing.
     """
-    lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    vocabulary = {line.removesuffix("\r"): index for index, line in enumerate(lines)}
+    lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # which reads \r\n as \n
+    vocabulary = dict(zip(lines, range(len(lines)), strict=True))
     for special in ("[UNK]", "[CLS]", "[SEP]"):
         if special not in vocabulary:
             raise ConfigError(f"{path.name} has no {special}: not the vocabulary of a BERT model")
@@ -75,7 +76,6 @@ class WordPiece:
         self._strip_accents = lower_case if strip_accents is None else strip_accents
         self._unknown = vocabulary["[UNK]"]
         self._ends = (vocabulary["[CLS]"], vocabulary["[SEP]"])
-        self._reads_cjk = sum(len(piece) == 1 and is_cjk(piece) for piece in vocabulary) >= _CJK_COVERAGE
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, from `[CLS]` to `[SEP]`; nothing is cut off."""
@@ -102,12 +102,17 @@ class WordPiece:
             pieces = self._pieces(word)
             if not pieces:
                 return "unknown"
-            if not self._reads_cjk and is_cjk(word[0]):
+            if is_cjk(word[0]) and not self._reads_cjk:
                 return "script"
             if len(pieces) == len(word) >= 4 and not word.isascii():
                 return "script"
             count += len(pieces)
         return "window" if count > window else None
+
+    @cached_property
+    def _reads_cjk(self) -> bool:
+        """Whether the vocabulary was made for Chinese."""
+        return sum(len(piece) == 1 and is_cjk(piece) for piece in self._vocabulary) >= _CJK_COVERAGE
 
     def _split(self, text: str) -> Iterator[str]:
         text = "".join(map(_clean, text)) if not text.isascii() or not text.isprintable() else text
