@@ -30,6 +30,7 @@ from agentprod.telemetry.audit import AuditWriter, verify
 from agentprod.telemetry.calls import AttemptRecord, CallRecord
 from agentprod.telemetry.capture import Capture
 from agentprod.telemetry.card_html import html_card
+from agentprod.telemetry.later import later
 from agentprod.telemetry.logs import JsonFormatter, call_fields, log_call, logger
 from agentprod.telemetry.metrics import Instruments
 from agentprod.telemetry.monitor import Monitor
@@ -236,7 +237,7 @@ def figures() -> str:
     def export() -> None:
         for each in records[:100]:
             instruments.record(each)
-        instruments.settle()
+        later.flush(30)
 
     exported = blocks({"on": export}, calls=1, rounds=20)["on"] / 100
     unused = Instruments()

@@ -46,6 +46,11 @@ class Later:
         self._awaited = 0
         self._thread: threading.Thread | None = None
 
+    @property
+    def current(self) -> bool:
+        """Whether the thread that runs this is its thread."""
+        return threading.current_thread() is self._thread
+
     def submit(self, job: Callable[[], object], *, can_wait: bool = False) -> bool:
         """Take a job and return at once; `False` when too many wait.
 
@@ -68,7 +73,7 @@ class Later:
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Wait until every job was done, at most `timeout` seconds; return whether all were."""
-        if threading.current_thread() is self._thread:
+        if self.current:
             return False  # a job waits for nobody, least of all for itself
         with self._changed:
             if self._waiting and not self._pressing:

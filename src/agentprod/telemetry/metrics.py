@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -40,9 +39,6 @@ _UNNAMED = "unknown"
 _COUNTER_SETS = 200
 _MOST_KNOWN = 256
 """Destinations whose labels are kept; those of others are looked up anew."""
-_AT_ONCE = 16
-"""Calls counted in one go: one after another they take half as long as each in the midst of its call."""
-_MOST_WAITING = 1024
 _NAMED = ("agent", "breaker", "budget", "pii", "provider", "reason", "rule", "server", "step", "tool", "workflow")
 
 
@@ -53,7 +49,7 @@ class Instruments:
     closed: no ids, users or text, at most `max_models` model names, and per instrument a fixed number of label sets.
     So the size of a scrape is bounded, whatever names callers make up.
 
-    Calls wait until there are sixteen or somebody collects, and are then counted one after another.
+    Calls are counted on a thread soon after they end, and before anything is collected.
 
     Args:
         meter_provider: where the instruments live; the global provider by default.
@@ -95,7 +91,6 @@ class Instruments:
         self._lock = threading.RLock()
         self._made: dict[str, LabelSets[_Count]] = {}
         self._known: dict[tuple[Any, ...], _Names] = {}
-        self._waiting: deque[tuple[CallRecord | CountedCall, Context]] = deque()
         self._observes = False
         renew_after_fork(self)
 
@@ -103,23 +98,11 @@ class Instruments:
         """Count one finished call, soon; never raises."""
         try:
             if self._made or self.make():
-                # An exemplar shows the span that is current now.
-                self._waiting.append((record, get_current()))
-                waiting = len(self._waiting)
-                if waiting >= _MOST_WAITING or (waiting == _AT_ONCE and not later.submit(self.settle)):
-                    self.settle()
+                count = partial(self._record, record, get_current())  # an exemplar shows the span that is current now
+                if later.current or not later.submit(count, can_wait=True):
+                    count()
         except Exception:
             drops.count("metrics")
-
-    def settle(self) -> None:
-        """Count the calls that wait; never raises."""
-        while self._waiting:
-            try:
-                self._record(*self._waiting.popleft())
-            except IndexError:
-                return  # another thread took the last one
-            except Exception:
-                drops.count("metrics")
 
     def record_tool(self, record: ToolRecord) -> None:
         """Count one finished tool call; never raises."""
@@ -214,11 +197,16 @@ class Instruments:
         return count
 
     def after_fork(self) -> None:
-        """Take a new lock in a forked child, and leave to the parent what waits there."""
+        """Take a new lock in a forked child."""
         self._lock = threading.RLock()
-        self._waiting.clear()
 
     def _record(self, record: CallRecord | CountedCall, context: Context) -> None:
+        try:
+            self._count(record, context)
+        except Exception:
+            drops.count("metrics")
+
+    def _count(self, record: CallRecord | CountedCall, context: Context) -> None:
         names, emit = self._names_of(record), self._emit
         model, provider = names.model, names.provider
         emit("agentprod.requests", 1, model, provider, record.status)
@@ -342,14 +330,14 @@ class Instruments:
         about: dict[str, Any] = {"unit": metric.unit, "description": metric.help}
         if metric.kind == "counter":
             sums = Sums()
-            meter.create_observable_counter(metric.name, callbacks=[self._settled(sums)], **about)
+            meter.create_observable_counter(metric.name, callbacks=[self._flushed(sums)], **about)
             return sums.adder
         if metric.kind == "updown":
             counter = meter.create_up_down_counter(metric.name, **about)
             return lambda labels: partial(counter.add, attributes=labels)
         if metric.kind == "gauge":
             values = Sums()
-            meter.create_observable_gauge(metric.name, callbacks=[self._settled(values)], **about)
+            meter.create_observable_gauge(metric.name, callbacks=[self._flushed(values)], **about)
             return values.setter
         if metric.kind == "observed":
             meter.create_observable_counter(metric.name, callbacks=[_observe_drops], **about)
@@ -358,14 +346,13 @@ class Instruments:
         made = meter.create_histogram(metric.name, explicit_bucket_boundaries_advisory=borders, **about)
         return lambda labels: partial(made.record, attributes=labels)
 
-    def _settled(self, sums: Sums) -> Callable[[CallbackOptions], list[Observation]]:
-        """Return what observes sums, after the calls that wait; histograms are collected after all that is observed."""
+    def _flushed(self, sums: Sums) -> Callable[[CallbackOptions], list[Observation]]:
+        """Return what observes sums once all calls are counted; histograms are collected after all that is observed."""
         first, self._observes = not self._observes, True
 
         def observe(options: CallbackOptions) -> list[Observation]:
             if first:
-                later.flush()  # spans that are described there are counted with that
-            self.settle()
+                later.flush()
             return sums.observe(options)
 
         return observe
