@@ -32,7 +32,10 @@ def test_issued_keys_are_found_by_their_form(value: str) -> None:
         ("<password>s3cr3t9</password>", "s3cr3t9"), ("mysql://root:pa55word@db/x", "pa55word"), ("--api-key a1b2c3d4e5f6", "a1b2c3d4e5f6"), ("ENV API_KEY a1b2c3d4e5f6", "a1b2c3d4e5f6"),
         (r"{\"client_secret\": \"a1b2c3d4e5f6\"}", "a1b2c3d4e5f6"), ('$tokens["x"] = "a1b2c3d4e5f6"', "a1b2c3d4e5f6"), ("pwd=123456;", "123456"), ("https://h.io/?token=a1b2c3d4e5f6&q=1", "a1b2c3d4e5f6"),
         ('signing_key = "QwErTyUiOpAsDfGhJkLzXcVb"', "QwErTyUiOpAsDfGhJkLzXcVb"), ("api_token = '1234567890123456'", "1234567890123456"),
-        ("password: token: abc12345xyz", "abc12345xyz"), ("curl -s https://h.io -u ann:pa55word", "pa55word"), ("wifi密码abc12345", "abc12345"), ("用户名 admin 密码 admin888", "admin888"), ("密码 abc12345", "abc12345"),
+        ("password: token: abc12345xyz", "abc12345xyz"), ("curl -s https://h.io -u ann:pa55word", "pa55word"), ("wifi密码abc12345", "abc12345"), ("Authorization: Token a1b2c3d4e5f6g7h8", "a1b2c3d4e5f6g7h8"), ('.withToken("a1b2c3d4e5f6g7h8")', "a1b2c3d4e5f6g7h8"),
+        ('setPassword("letme1n99")', "letme1n99"), ('hmac_key = b"a1b2c3d4e5f6g7h8"', "a1b2c3d4e5f6g7h8"), ("- name: API_TOKEN\n  value: a1b2c3d4e5f6g7h8", "a1b2c3d4e5f6g7h8"),
+        ('{"name":"API_TOKEN","value":"a1b2c3d4e5f6g7h8"}', "a1b2c3d4e5f6g7h8"), ("mysql -u root -pTr0ub4dor db", "Tr0ub4dor"), ("sshpass -p letme1n99 ssh a@b", "letme1n99"),
+        ("redis-cli -h db -a letme1n99 ping", "letme1n99"), ("CREATE USER 'ann'@'%' IDENTIFIED BY 'Hello2World';", "Hello2World"), ("用户名 admin 密码 admin888", "admin888"), ("密码 abc12345", "abc12345"),
         ('<add key="ClearTextPassword" value="pa55word"/>', "pa55word"), ("api-key: oJfrRaDHhOxYmNyHkHvRoKLq", "oJfrRaDHhOxYmNyHkHvRoKLq"),
         ("mongodb+srv://app:f5PE-U!zF5#kV$A@db.internal/x", "f5PE-U!zF5#kV$A"), ("mysql://app:$L3t#mRM!@db/x", "$L3t#mRM!"), ("access_token=/iVJ4gYCxIh+0cO4SgAmm9LV4NZi", "/iVJ4gYCxIh+0cO4SgAmm9LV4NZi"),
     ],
@@ -51,7 +54,8 @@ def test_assigned_values_are_found(text: str, value: str) -> None:
         "AKIAIOSFODNN7EXAMPLE", "sk-" + "x" * 32, 'monkey = "banana123456789"', "https://user:password@host/", "https://user:${PW}@host/", 'token = "InputTokensWithStreamingResponse"',
         'api_token = "1234567"', "password=密码password", "passwd: Optional[str]", "--password next", "arn:aws:secretsmanager:us-west-2:1:secret:MySecret-a1b2c3", "-us1", "_mmk", "a:AA",
         'encrypted_key = urlsafe_b64decode(x)', "secret -> value", 'token = "aaaaaaaaaa11"', "the token 1234567890 was counted", 'PublicKeyToken="b03f5f7f11d50a3a"', "curl -u user:${PW} x", "--key-id 1234abcd-12ab-34cd-56ef-1234567890ab",
-        "curl -s https://h.io/a:b", "svc=auth contact_number=010-74448679 status=ok", "mysql://app:$DB_PASSWORD@db/x", "secret: /etc/app/Credentials/file2",
+        "curl -s https://h.io/a:b", "mysql -u root -p mydb", "mysql -h x -P3306 -protocol=tcp", "sshpass -p $PASS ssh h", "getPassword('abc12345')", "resetPassword('abc12345')",
+        "setPassword('password')", "patients identified by P12345 code", '{"name": "max_tokens", "value": "a1b2c3d4e5f6g7h8"}', "Authorization: Token required for access", "svc=auth contact_number=010-74448679 status=ok", "mysql://app:$DB_PASSWORD@db/x", "secret: /etc/app/Credentials/file2",
     ],
 )  # fmt: skip
 def test_references_words_and_examples_are_left_alone(text: str) -> None:

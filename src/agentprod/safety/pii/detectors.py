@@ -59,7 +59,7 @@ _BUILT_IN = tuple(
         ("SECRET", "", secrets.assigned_secrets),
         ("SECRET", "-----BEGIN", secrets.private_keys),
         ("SECRET", "://", secrets.url_passwords),
-        ("SECRET", ":", secrets.curl_passwords),
+        ("SECRET", "", secrets.command_passwords),
         ("PERSON", "", names.people),
         ("ADDRESS", "digit", names.addresses),
     )

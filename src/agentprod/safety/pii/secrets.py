@@ -15,7 +15,7 @@ from agentprod.safety.pii.spans import Span
 
 __all__ = [
     "assigned_secrets",
-    "curl_passwords",
+    "command_passwords",
     "issued_secrets",
     "open_private_key",
     "private_keys",
@@ -106,24 +106,34 @@ def url_passwords(text: str, start: int = 0) -> Iterator[Span]:
             yield Span(match.start(1), match.end(1), "SECRET", 0.9)
 
 
-_CURL_USER = re.compile(
-    r"\bcurl\b[^\n]{0,100}?[ ](?:-u|--user)[ =]?[\"']?[!#-&(-9;=?-_a-~]{1,64}:([!#-&(-;=?-_a-~]{3,128})"
-)
+_COMMANDS = {
+    command: re.compile(rf"(?<![0-9A-Za-z]){command}{options}[\"']?([!#-&(-;=?-_a-~]{{3,128}})")
+    for command, options in (
+        ("curl", r"\b[^\n]{0,100}?[ ](?:-u|--user)[ =]?[\"']?[!#-&(-9;=?-_a-~]{1,64}:"),
+        ("mysql", r"(?:dump|admin)?\b[^\n]{0,100}?[ ]-p(?!ass|ort|rot)"),
+        ("redis-cli", r"\b[^\n]{0,100}?[ ](?:-a|--pass)[ ]"),
+        ("sshpass", r"[ ]{1,2}-p[ ]?"),
+        ("IDENTIFIED BY", r"[ ](?=[\"'])"),
+    )
+}
 
 
-def curl_passwords(text: str, start: int = 0) -> Iterator[Span]:
-    """Yield the password in `curl -u user:password`."""
-    if "curl" not in text:
-        return
-    for match in _CURL_USER.finditer(text, max(0, start - 190)):
-        if match.start(1) >= start and not _is_reference(match[1]) and match[1].lower() not in _WORDS:
-            yield Span(match.start(1), match.end(1), "SECRET", 0.9)
+def command_passwords(text: str, start: int = 0) -> Iterator[Span]:
+    """Yield the password in `curl -u user:password`, `mysql -ppassword`, `sshpass -p`, `redis-cli -a`, and in SQL."""
+    for command, pattern in _COMMANDS.items():
+        at = text.find(command, max(0, start - 190))
+        while at >= 0:
+            match = pattern.match(text, at)
+            if match and match.start(1) >= start and not _is_reference(match[1]) and match[1].lower() not in _WORDS:
+                yield Span(match.start(1), match.end(1), "SECRET", 0.9)
+            at = text.find(command, at + len(command))
 
 
 _STEMS = Keywords(
-    "passw pwd passphrase pasw pass_wd 密码 口令 secret token credential 密钥 令牌 私钥 秘钥 key client_id "
-    "client-id clientid "
-    "app_id app-id appid".split(),
+    (
+        "passw|pwd|passphrase|pasw|pass_wd|密码|口令|secret|token|credential|密钥|令牌|私钥|秘钥|key"
+        "|client_id|client-id|clientid|app_id|app-id|appid"
+    ).split("|"),
     whole="pass auth salt bearer basic".split(),
 )
 _MOST_TRIES = 8
@@ -140,9 +150,11 @@ _VALUE = re.compile(
     r"(?P<suffix>(?:(?<![\u4e00-\u9fff])[A-Za-z0-9_.\-]{0,24}(?![A-Za-z0-9_]))?)"
     r"(?:\[[\"']?[A-Za-z0-9_\-]{1,30}[\"']?\])?"
     r"\\?[\"'`)\]]{0,2}[ \t]{0,6}(?::?[ ]?(?:string|str|&str|String)[ ]?(?==))?"
-    r"(?:[ ]value(?==))?"
-    r"(?P<assign>=>|:=|\?=|\|\|:|:{1,3}|={1,3}|：|<=|->|,|[ ]?\bis\b[:：]?|为|是|>|[ ]|(?<=[码令钥])(?=[!-~]))"
-    r"[ \t]{0,6}(?:[A-Za-z]{1,12}\()?(?:bearer |basic |token )?"
+    # The next attribute of a tag, or the next key of an entry: `{"name": "API_KEY", "value": "…"}`.
+    r"(?:,?\s{0,12}[\"']?value[\"']?(?=[=:]))?"
+    r"(?P<assign>=>|:=|\?=|\|\|:|:{1,3}|={1,3}|：|<=|->|,|[ ]?\bis\b[:：]?|为|是|>|\((?=[\"'])|[ ]"
+    r"|(?<=[码令钥])(?=[!-~]))"
+    r"[ \t]{0,6}(?:[A-Za-z]{1,12}\()?(?:bearer |basic |token |[bruf]{1,2}(?=[\"']))?"
     r"(?P<quote>\\?[\"'`]{1,3})?"
     r"(?P<value>(?(quote)[!#-&(-;=?-\[\]-_a-~]{4,4096}|[!#-%*+\--:=?-Z\^_a-z|~]{4,4096}))",
     re.IGNORECASE,
@@ -165,7 +177,13 @@ _IN_ARN = re.compile(r"arn:[^\s\"']*\Z", re.IGNORECASE)
 # A space assigns behind a command line flag, in a Dockerfile, and after `Bearer`.
 _NEXT_PAIR = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*=[^=]")
 # `svc=auth user=7`: what follows the space is not a value but the next name with its value.
-_SPACE_ASSIGNS = re.compile(r"(?:^|\s)(?:--?[A-Za-z0-9_\-]*|(?:ENV|ARG|set|setx|export) [A-Za-z0-9_\-]*)\Z")
+_SPACE_ASSIGNS = re.compile(
+    r"(?:^|\s)(?:--?[A-Za-z0-9_\-]*|(?:ENV|ARG|set|setx|export) [A-Za-z0-9_\-]*)\Z"
+    r"|[Aa]uthorization[\"']?[:=][ ]?[\"']?\Z"
+)
+_SETTER = re.compile(r"(?<![a-z])(?:set|with)_?[a-z_]{0,24}\Z", re.IGNORECASE)
+"""`setPassword("…")` gives a password away, `find_password("…")` names one."""
+
 _WORDS = frozenset(
     "password passwd pass secret token null none true false undefined required optional string str int bool text "
     "example "
@@ -228,6 +246,8 @@ def _is_secret(text: str, stem: str, at: int, match: re.Match[str], end: int) ->
     if match["assign"] == " " and stem.isascii() and stem not in _SCHEMES and not _SPACE_ASSIGNS.search(before):
         return False
     if match["assign"] == " " and _NEXT_PAIR.match(value):
+        return False
+    if match["assign"] == "(" and not _SETTER.search(before):
         return False
     if match["assign"] == "," and stem in _PASSWORDS:
         return False
