@@ -96,7 +96,7 @@ class Answer(stored.Entry["str | Answer"]):
 
             wall: POSIX time at the same moment.
         """
-        origin, terms = self.origin, self.terms
+        origin, terms, home = self.origin, self.terms, self._home
         assert self.expires is not None
         age = now - self.expires + terms.whole
         found = Entry(
@@ -115,7 +115,7 @@ class Answer(stored.Entry["str | Answer"]):
             dict(origin.tags),
             self.usage,
             origin.kind,
-            Question(self._home, self.text),
+            Question(home, self.text),
             now - age,
         )
         return found, age

@@ -225,7 +225,9 @@ class PrunedIndex(Generic[T]):
     ) -> list[_Scored]:
         """Score the row with the highest bound, then those that may be nearer still, which are few."""
         highest = [int(array.argmax()) for array in bounds]
-        likeliest = max(range(len(bounds)), key=lambda number: float(bounds[number][highest[number]]))
+        likeliest = 0
+        if len(bounds) > 1:
+            likeliest = max(range(len(bounds)), key=lambda number: float(bounds[number][highest[number]]))
         similarity = self._blocks[likeliest].similarity(vector, highest[likeliest])
         floor = max(threshold, similarity) - self._slack
         found: list[_Scored] = []

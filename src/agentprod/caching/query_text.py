@@ -19,6 +19,8 @@ def tidy(text: str) -> str:
 
     A text that is tidy comes back as the same object, so that those who keep it keep it once.
     """
+    if text.isascii() and text.isprintable() and "  " not in text and text == text.strip():
+        return text  # looked for in a third of the time that making it tidy takes
     tidied = " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
     return text if tidied == text else tidied
 

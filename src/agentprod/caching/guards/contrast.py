@@ -33,8 +33,9 @@ class AntonymGuard:
         items = []
         for hit in sentence.hits:
             if hit.group >= 0:
-                value = 1 - hit.value if hit.complementary and hit.place in sentence.negated else hit.value
-                items.append(f"{hit.group}.{value}:{hit.word}" if sentence.chinese else f"{hit.group}.{value}")
+                turned = hit.complementary and hit.place in sentence.negated
+                label = f"{hit.group}.{1 - hit.value}" if turned else hit.label
+                items.append(f"{label}:{hit.word}" if sentence.chinese else label)
         if not sentence.chinese:
             if sentence.traits & PREFIXED:
                 known = {hit.word for hit in sentence.hits}

@@ -90,7 +90,7 @@ class DateGuard:
         """Return the calendar words, in one spelling, sorted."""
         if sentence.chinese:
             found = _read_chinese(sentence.plain)
-        elif _CALENDAR.isdisjoint([token.bare for token in sentence.tokens]):
+        elif _CALENDAR.isdisjoint(sentence.vocabulary) and "'s" not in sentence.lower:
             return ""
         else:
             found = _read_english(sentence.tokens)

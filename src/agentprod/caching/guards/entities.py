@@ -90,7 +90,7 @@ class EntityGuard:
         if sentence.chinese:
             found |= set(_DOTTED_NAME.findall(sentence.plain))
             found |= {word for word in sentence.words if len(word) > 1 and word not in _COMMON_LATIN}
-        elif sentence.traits & CAPITAL:
+        elif sentence.inner_traits & CAPITAL:
             found |= set(_capitalised(sentence.tokens)) - {word for hit in names for word in hit.word.split()}
         if sentence.traits & SINGLE:
             found |= set(_letters(sentence))
@@ -134,7 +134,7 @@ def _letters(sentence: Sentence) -> Iterator[str]:
         before_number = index + 1 < len(tokens) and tokens[index + 1].kind == "number"
         if (
             letter.lower not in _FREE_LETTERS
-            or ((index or sentence.chinese) and letter.traits & CAPITAL and letter.surface != "I")
+            or ((index or sentence.chinese) and letter.traits & CAPITAL)
             or (before_number and not sentence.apart(index + 1))
         ):
             yield letter.lower

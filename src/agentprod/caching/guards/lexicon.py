@@ -29,6 +29,8 @@ class Hit(NamedTuple):
         place: index of its first word among the words of the text.
 
         complementary: the set has two values, and one is the negation of the other.
+
+        label: `group` and `value` as text.
     """
 
     group: int
@@ -36,6 +38,7 @@ class Hit(NamedTuple):
     word: str
     place: int
     complementary: bool
+    label: str
 
 
 class EnglishLexicon:
@@ -61,7 +64,7 @@ class EnglishLexicon:
 
     def _add(self, phrases: dict[str, Marks], words: list[str], group: int, value: int) -> None:
         phrase = " ".join(words)
-        mark = (group, value, group in self._complementary)
+        mark = (group, value, group in self._complementary, f"{group}.{value}")
         marks = phrases.get(phrase, ())
         if mark not in marks:
             phrases[phrase] = (*marks, mark)
@@ -86,14 +89,14 @@ class EnglishLexicon:
                 for length in range(self._longest_at(words, start), 1, -1):
                     form, marks = self._phrase(words, start, length)
                     end = start + length
-                    for group, value, complementary in marks:
+                    for group, value, complementary, label in marks:
                         if end > covered.get(group, 0):
-                            found.append(Hit(group, value, form, start, complementary))
-                    for group, _, _ in marks:
+                            found.append(Hit(group, value, form, start, complementary, label))
+                    for group, *_ in marks:
                         covered[group] = max(end, covered.get(group, 0))
-            for group, value, complementary in known.marks:
+            for group, value, complementary, label in known.marks:
                 if start >= covered.get(group, 0):
-                    found.append(Hit(group, value, word.bare, start, complementary))
+                    found.append(Hit(group, value, word.bare, start, complementary, label))
         return found
 
     def _known(self, word: Token) -> Known:
@@ -143,7 +146,7 @@ class ChineseLexicon:
         """Return the contrast words and names among the words of a text."""
         known = self._words
         return [
-            Hit(group, value, word, place, group in self._complementary)
+            Hit(group, value, word, place, group in self._complementary, f"{group}.{value}")
             for place, word in enumerate(words)
             if word in known
             for group, value in known[word]

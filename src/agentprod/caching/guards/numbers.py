@@ -15,8 +15,6 @@ __all__ = ["NumberGuard"]
 
 _DATE = re.compile(r"(?<![\d./-])(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})(?![\d./-]*\d)")
 
-_DATE_SIGNS = tuple("./-")
-
 
 class NumberGuard:
     """Blocks pairs whose numbers differ: digits, numerals in words (English, Chinese), ordinals, times of day.
@@ -33,7 +31,7 @@ class NumberGuard:
         quantities = read_chinese(sentence.bare_chinese) if sentence.chinese else read_english(sentence)
         items = [f"{q.value}={q.unit}{'?' if q.optional else ''}" for q in quantities]
         # Of a date in figures the order counts, too: 3/4/2021 is not 4/3/2021.
-        if sentence.traits & NUMBER and any(sign in sentence.plain for sign in _DATE_SIGNS):
+        if sentence.traits & NUMBER and _dated(sentence.plain):
             items += [f"{'/'.join(part.lstrip('0') for part in match)}=" for match in _DATE.findall(sentence.plain)]
         return " ".join(sorted(items))
 
@@ -43,6 +41,11 @@ class NumberGuard:
         if _differ(mine.values - theirs.values, theirs.optional) or _differ(theirs.values - mine.values, mine.optional):
             return True
         return any(_other_unit(mine.units.get(v), theirs.units.get(v)) for v in mine.units.keys() | theirs.units.keys())
+
+
+def _dated(text: str) -> bool:
+    """Tell whether a date in figures may stand in a text."""
+    return "." in text or "/" in text or "-" in text
 
 
 class _Numbers:

@@ -85,7 +85,9 @@ class OrderGuard:
             part = _PARTS.get(word)
             if part is None or (part == "calendar" and index and (compared or words[index - 1] in _BOUNDS)):
                 passive = passives and index and words[index - 1] in _BE and _is_participle(word)
-                pieces.append(f"{_root(word)}^" if passive else _root(word))
+                # A number, or a run of Chinese, is its own root, and not worth a place among those known.
+                root = stem(word) if word[-1] in ascii_lowercase else word
+                pieces.append(f"{root}^" if passive else root)
             elif part == "role" or (part == "verb" and _stands_between(words, index)):
                 pieces.append(word)
             elif part == "join":
@@ -109,11 +111,6 @@ class OrderGuard:
         if len(aligned) < 3 or len(aligned) < _SHARED * max(len(mine), len(theirs)):
             return False
         return _turned(_unite(aligned, here & there))
-
-
-def _root(word: str) -> str:
-    """Return the stem of a word; a number, or a run of Chinese, is its own, and not worth a place among those known."""
-    return stem(word) if word[-1] in ascii_lowercase else word
 
 
 def _stands_between(words: Sequence[str], index: int) -> bool:
@@ -205,7 +202,7 @@ def _words(sentence: Sentence) -> list[str]:
 
 def _names(token: Token) -> bool:
     """Tell whether a token is a single capital letter other than I."""
-    return token.traits & _LETTER == _LETTER and token.surface != "I"
+    return token.traits & _LETTER == _LETTER
 
 
 def _active(sentence: Sentence) -> list[str]:

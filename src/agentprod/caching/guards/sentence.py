@@ -86,10 +86,12 @@ class Sentence:
         self.lower = plain.lower()
         """The text in small letters."""
         tokens = self.tokens = take_apart(plain)
-        traits = 0
-        for token in tokens:
-            traits |= token.traits
-        self.traits = traits
+        inner = 0
+        for token in tokens[1:]:
+            inner |= token.traits
+        self.inner_traits = inner
+        """Traits that one token or another has, the first one aside."""
+        traits = self.traits = inner | tokens[0].traits if tokens else 0
         """Traits that one token or another has."""
         self.words = [token.lower for token in tokens if token.kind == "word"]
         """Latin words in small letters."""

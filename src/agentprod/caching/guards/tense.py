@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from agentprod.caching.guards.contract import Side
 from agentprod.caching.guards.sentence import Sentence
@@ -43,7 +43,12 @@ class TenseGuard:
 
     def read(self, sentence: Sentence) -> str:
         """Return the markers of tense, past verbs among them."""
-        found = _read_chinese(sentence.plain) if sentence.chinese else _read_english(sentence)
+        if sentence.chinese:
+            found = _read_chinese(sentence.plain)
+        elif sentence.traits & PAST or not _MARKED.isdisjoint(sentence.vocabulary) or "'ll" in sentence.lower:
+            found = _read_english(sentence.words)
+        else:
+            return ""
         return " ".join(sorted(set(found)))
 
     def conflict(self, one: Side, other: Side) -> bool:
@@ -59,11 +64,7 @@ def _apart(mine: set[str], theirs: set[str]) -> bool:
     return _NOW in mine and _THEN not in mine and _THEN in theirs and _NOW not in theirs
 
 
-def _read_english(sentence: Sentence) -> Iterator[str]:
-    words = sentence.words
-    marked = not _MARKED.isdisjoint(sentence.vocabulary) or "'ll" in sentence.lower
-    if not marked and not sentence.traits & PAST:
-        return
+def _read_english(words: Sequence[str]) -> Iterator[str]:
     for index, word in enumerate(words):
         if word in _WILL or word.endswith("'ll") or (word == "going" and words[index + 1 : index + 2] == ["to"]):
             yield _FUTURE

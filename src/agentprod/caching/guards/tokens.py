@@ -36,13 +36,13 @@ _LONGEST_KNOWN = 24
 
 
 NUMBER, SIGN, CAPITAL, HUMPED, SINGLE, PAST, PREFIXED = (1 << bit for bit in range(7))
-"""Traits of a token: it is a number in digits, or a sign; a word with a capital letter in it; with one behind a small
-letter, as in `getUser`; of a single letter; a verb's past form or participle; with a prefix that may negate."""
+"""Traits of a token: it is a number in digits, or a sign; a word other than I with a capital letter; with one behind a
+small letter, as in `getUser`; of a single letter; a verb's past form or participle; with a prefix that may negate."""
 
 _TRAIT_OF_KIND = {"number": NUMBER, "sign": SIGN}
 
-Marks = tuple[tuple[int, int, bool], ...]
-"""Which values of which contrast sets a phrase is, and whether the set is complementary."""
+Marks = tuple[tuple[int, int, bool, str], ...]
+"""Which values of which contrast sets a phrase is, whether the set is complementary, and both numbers as text."""
 
 
 class Known(NamedTuple):
@@ -87,7 +87,7 @@ class Token:
 
 def _traits(surface: str, lower: str) -> int:
     traits = PAST if is_past(lower) else 0
-    if any(map(str.isupper, surface)):
+    if surface != "I" and any(map(str.isupper, surface)):
         traits |= CAPITAL | (HUMPED if _HUMP.search(surface) else 0)
     if len(surface) == 1:
         traits |= SINGLE
