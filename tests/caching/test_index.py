@@ -51,6 +51,36 @@ def test_twenty_thousand_vectors_give_what_brute_force_gives(kind: str, threshol
     near = _unit(rows[random.integers(0, len(rows), 30)] + 0.02 * random.standard_normal((30, 64)))
     for query in np.concatenate([near, _unit(random.standard_normal((5, 64)))]):
         _same(index.search(query, threshold, 5), rows @ query, threshold, 5)
+        _same(index.search(query, threshold, 1), rows @ query, threshold, 1)
+
+
+def test_of_equal_vectors_the_first_is_the_nearest() -> None:
+    """Alone or among others, of items with one cosine the one inserted first is found."""
+    rows = _clustered(5_000, 64, seed=11)
+    index: PrunedIndex[int] = PrunedIndex(64)
+    for number, row in enumerate(rows):
+        index.insert(number, row, number)
+    for number in (300, 301, 4_500):
+        index.insert(f"again {number}", rows[number], 5_000 + number)
+        assert [near.item for near in index.search(rows[number], 0.999, 1)] == [number]
+        assert [near.item for near in index.search(rows[number], 0.999, 2)] == [number, 5_000 + number]
+
+
+def test_room_is_given_back_when_most_rows_are_gone() -> None:
+    """A block that held thousands of vectors, and holds a hundred, takes room for about so many."""
+    rows = _clustered(3_000, 96, seed=2)
+    index: PrunedIndex[int] = PrunedIndex(96)
+    tracemalloc.start()
+    try:
+        for number, row in enumerate(rows):
+            index.insert(number, row, number)
+        full = tracemalloc.get_traced_memory()[0]
+        for number in range(2_900):
+            index.delete(number)
+        assert tracemalloc.get_traced_memory()[0] < full / 5
+    finally:
+        tracemalloc.stop()
+    assert index.search(rows[2_950], 0.99, 1)[0].item == 2_950
 
 
 def test_a_low_threshold_scores_everything() -> None:
