@@ -130,12 +130,14 @@ class EventStream:
 
     async def _batch(self) -> list[Event] | None:
         """Read one batch within the limits, let the reader see it, and stop it short at an error event."""
-        self.ask()
+        alarm = self.alarm
+        if alarm is not None:
+            alarm.ask()
         try:
             batch = await self.source.read()
         except BaseException as error:
             raise self._meaning(error)  # noqa: B904 - what it means says itself what it comes from
-        if (failure := self._answered()) is not None:
+        if alarm is not None and (failure := self._answered(alarm)) is not None:
             raise failure
         if batch is None:
             return None
@@ -162,11 +164,8 @@ class EventStream:
         quiet_at_first = limits.first_token is not None and not self.committed
         alarm.idle = NEVER if limits.idle is None or quiet_at_first else limits.idle
 
-    def _answered(self) -> Exception | None:
+    def _answered(self, alarm: Alarm) -> Exception | None:
         """End the wait for the source; return the error for an answer that comes too late."""
-        alarm = self.alarm
-        if alarm is None:
-            return None
         failure = overdue(self) if alarm.fired or self._now() > alarm.when else None
         alarm.when = NEVER
         return failure
@@ -196,7 +195,7 @@ class EventStream:
         alarm = self.alarm
         if alarm is not None:  # the same as `_answered`, without a call for every item
             if alarm.fired or self._now() > alarm.when:
-                self._failure = self._answered()
+                self._failure = self._answered(alarm)
                 return False
             alarm.when = NEVER
         if data is None:
@@ -208,7 +207,7 @@ class EventStream:
     def got(self, error: BaseException) -> None:
         """End the wait for the source with what it raised instead of an item; the next pull ends the stream."""
         if isinstance(error, StopIteration | StopAsyncIteration):
-            self._failure = self._answered()
+            self._failure = None if self.alarm is None else self._answered(self.alarm)
             self._exhausted = self._failure is None
         else:
             self._failure = self._meaning(error)

@@ -130,10 +130,14 @@ class AsyncAlarm:
     else asked for cancellation too, theirs wins.
     """
 
-    __slots__ = (
-        *("_cancelling", "_clock", "_current_task", "_loop", "_now", "_rings", "_task", "_timer"),
-        *("abort", "fired", "idle", "until", "when"),
-    )
+    # One is made for every call that has a limit, so that what it begins with stands here and is not assigned.
+    when = until = idle = NEVER
+    fired = False
+    abort: Callable[[], None] | None = None
+    _task: asyncio.Task[object] | None = None
+    _cancelling = 0
+    _timer: Timer | None = None
+    _rings = NEVER  # when the timer does
 
     def __init__(self, clock: Clock) -> None:
         loaded: Any = sys.modules["asyncio"]  # a loop runs, so it is there; to import it once more takes its time
@@ -141,13 +145,6 @@ class AsyncAlarm:
         self._now = clock.monotonic
         self._loop: asyncio.AbstractEventLoop = loaded.get_running_loop()
         self._current_task: Callable[..., asyncio.Task[object] | None] = loaded.current_task
-        self._task: asyncio.Task[object] | None = None
-        self._cancelling = 0
-        self._timer: Timer | None = None
-        self._rings = NEVER  # when the timer does
-        self.when = self.until = self.idle = NEVER
-        self.abort: Callable[[], None] | None = None
-        self.fired = False
 
     def enter(self, when: float | None) -> None:
         """Begin a wait of the current task that must end by `when`."""
@@ -218,4 +215,5 @@ class AsyncAlarm:
         if self.fired and self._task is not None:
             self._uncancel()  # what was cancelled went on to its end all the same
         if self._timer is not None:
-            self._schedule()
+            self._timer.cancel()
+            self._timer, self._rings = None, NEVER
