@@ -150,7 +150,8 @@ class _Connection:
         # Closing one that a fork has inherited could remove files its parent still uses, so they are kept.
         self.inherited: list[sqlite3.Connection] = []
 
-    def __del__(self) -> None:
-        # Who forgets to close a store shall not hear of it as a ResourceWarning, which SQLite gives since Python 3.13.
-        if self.connection is not None and self.pid == os.getpid():
+    def __del__(self, getpid: Callable[[], int] = os.getpid) -> None:
+        # Who forgets to close a store shall not hear of it as a ResourceWarning, which SQLite gives since Python 3.13;
+        # nor, when the interpreter ends, of the module `os` being gone.
+        if self.connection is not None and self.pid == getpid():
             self.connection.close()
