@@ -105,6 +105,58 @@ def test_the_loop_is_asked_once_for_many_timers(loop: Any, timers: LoopTimers) -
     assert len(timers._heap) <= 2 * loop_timers._SPARE
 
 
+def test_a_timer_that_was_taken_back_serves_the_next_wait(loop: Any, timers: LoopTimers) -> None:
+    """A later time of the next is found out when it rings, for an earlier one it is moved; both fire once, in time."""
+    fired: list[tuple[str, float]] = []
+
+    def note(name: str) -> Callable[[], None]:
+        return lambda: fired.append((name, loop.now))
+
+    timers.add(110, note("never")).cancel()
+    timers.add(160, note("late"))
+    assert len(timers._heap) == 1
+    timers.add(150, note("never")).cancel()
+    timers.add(105, note("early"))
+    assert timers.spare == {}
+    loop.run_until(104)
+    assert fired == []
+    loop.run_until(200)
+    assert fired == [("early", 105), ("late", 160)]
+    assert (timers._heap, timers.spare, loop.asked) == ([], {}, [])
+
+
+def test_a_loop_that_was_held_up_calls_in_order(loop: Any, timers: LoopTimers) -> None:
+    """What a timer was set for before does not bring it forward when several are due at once."""
+    fired: list[str] = []
+    timers.add(110, lambda: None).cancel()
+    timers.add(160, lambda: fired.append("second"))
+    timers.add(150, lambda: fired.append("first"))
+    loop.now = 200
+    loop.run_until(200)
+    assert fired == ["first", "second"]
+
+
+def test_a_timer_that_nobody_takes_again_is_given_up(loop: Any, timers: LoopTimers) -> None:
+    """Those of a burst of waits do not stay: at the time they were set for they are gone."""
+    for timer in [timers.add(160, lambda: None) for _ in range(1000)]:
+        timer.cancel()
+    assert len(timers.spare) == 1000
+    loop.run_until(200)
+    assert (timers.spare, timers._heap, loop.asked) == ({}, [], [])
+
+
+@pytest.mark.parametrize("length", [0.5, 60])
+def test_timers_that_are_moved_again_and_again_do_not_fill_the_heap(
+    loop: Any, timers: LoopTimers, length: float
+) -> None:
+    """Short waits after long ones leave entries behind, of which there are never many more than timers."""
+    for number in range(5_000):
+        timers.add(loop.now + 60, lambda: None).cancel()
+        timers.add(loop.now + 60 - number / 100, lambda: None).cancel()
+        loop.run_until(loop.now + length / 5_000)
+    assert len(timers._heap) <= 2 * loop_timers._SPARE
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_timers_set_before_others_do_not_add_up(loop: Any, timers: LoopTimers, seed: int) -> None:
     """Timers of every length, some taken back: each fires once and in time, and the loop is asked for few."""

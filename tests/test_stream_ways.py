@@ -17,8 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import agentprod as ap
+from agentprod import draining
 from agentprod.testing import FakeClock
 from tests.callers import Script, Takes
+from tests.virtual_time import LoopClock, run_virtually
 
 HELLO: Any = [{"role": "user", "content": "hello"}]
 COUNTS = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
@@ -285,3 +287,113 @@ def test_both_kinds_tell_the_same(steps: list[Any], leaves: int | None) -> None:
     plain = [step for step in steps if not isinstance(step, Takes)]
     told = [run(Straight, plain, leaves, {"idle": 5}, is_async=is_async) for is_async in (False, True)]
     assert told[0] == told[1]
+
+
+# Who waits
+
+
+def test_idle_ends_the_wait_of_the_task_that_reads() -> None:
+    """A web framework may read the first item in one task and the rest in another: the second one is told, alone."""
+
+    async def main(clock: LoopClock) -> None:
+        @ap.Stack(ap.Timeout(idle=5), clock=clock)
+        async def stream() -> AsyncIterator[str]:
+            yield "first"
+            yield "second"
+            await asyncio.Event().wait()
+
+        items = stream()
+        assert await anext(items) == "first"
+
+        async def read_on() -> list[str]:
+            read: list[str] = []
+            with pytest.raises(ap.StreamInterrupted) as told:
+                while True:
+                    read.append(await anext(items))
+            assert isinstance(told.value.__cause__, ap.CallTimeout)
+            task = asyncio.current_task()
+            assert task is not None
+            assert task.cancelling() == 0
+            return read
+
+        begun = clock.monotonic()
+        assert await asyncio.create_task(read_on()) == ["second"]
+        assert clock.monotonic() - begun == 5
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize("outer_first", [True, False])
+def test_scenario_19_an_outer_timeout_at_the_tick_of_idle_wins(outer_first: bool) -> None:
+    """Both ask for the reader's cancellation in one step of the loop: it is the caller's, and the stream is left."""
+    ended: list[str] = []
+
+    class Watch:
+        async def handle(self, call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+            """Hear of the end."""
+            reply = await call_next(call)
+            reply.on_end(lambda end: ended.append(end.outcome))
+            return reply
+
+    async def main(clock: LoopClock) -> None:
+        @ap.Stack(Watch(), ap.Timeout(idle=5), clock=clock)
+        async def stream() -> AsyncIterator[str]:
+            yield "first"
+            if not outer_first:
+                outer.reschedule(clock.monotonic() + 5)
+            await asyncio.Event().wait()
+
+        with pytest.raises(TimeoutError) as told:
+            async with asyncio.timeout(60) as outer:
+                items = stream()
+                assert await anext(items) == "first"
+                if outer_first:
+                    outer.reschedule(clock.monotonic() + 5)
+                await anext(items)
+        assert not isinstance(told.value, ap.AgentprodError)
+
+    run_virtually(main)
+    assert ended == ["abandoned"]
+
+
+def test_time_that_the_reader_takes_is_not_silence() -> None:
+    """Between two items the caller may do what it likes, for longer than the source may be silent."""
+
+    async def main(clock: LoopClock) -> None:
+        @ap.Stack(ap.Timeout(idle=5), clock=clock)
+        async def stream() -> AsyncIterator[int]:
+            for number in range(4):
+                await asyncio.sleep(4)
+                yield number
+
+        read: list[int] = []
+        async for number in stream():
+            await asyncio.sleep(20)
+            read.append(number)
+        assert read == [0, 1, 2, 3]
+
+    run_virtually(main)
+
+
+def test_a_drain_ends_a_straight_stream_between_two_items() -> None:
+    """The caller's next step raises, although the function would go on."""
+
+    async def main(clock: LoopClock) -> None:
+        stack = ap.Stack(ap.Timeout(idle=5), clock=clock)
+
+        @stack
+        async def stream() -> AsyncIterator[str]:
+            while True:
+                yield "more"
+
+        items = stream()
+        for _ in range(3):
+            assert await anext(items) == "more"
+        await ap.adrain(0)
+        with pytest.raises(ap.StreamInterrupted, match="ShuttingDown"):
+            await anext(items)
+
+    try:
+        run_virtually(main)
+    finally:
+        draining.resume()
