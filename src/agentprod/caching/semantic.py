@@ -272,7 +272,7 @@ class SemanticCache(Stock, Layer):
             return None
         self._counts.decide("similar")
         self._decided(call, decision)
-        call.ledger.state[Asked] = ticket._replace(key=entry.key)
+        call.ledger.state[Asked] = Ticket(entry.key, ticket.partition, ticket.epoch, asked)
         return reply
 
     def _missed(self, call: Call, reason: str, **why: Any) -> None:

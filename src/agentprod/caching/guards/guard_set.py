@@ -81,9 +81,8 @@ class GuardSet:
         if one.readings == other.readings:
             return None
         text, other_text = plain_text(one.text), plain_text(other.text)
-        for guard, mine, theirs in zip(
-            self._guards, one.readings.split(_SEPARATOR), other.readings.split(_SEPARATOR), strict=True
-        ):
+        readings = zip(self._guards, one.readings.split(_SEPARATOR), other.readings.split(_SEPARATOR), strict=True)
+        for guard, mine, theirs in readings:
             if mine != theirs and guard.conflict(Side(text, mine), Side(other_text, theirs)):
                 return guard.name
         return None
