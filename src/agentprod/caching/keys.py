@@ -15,7 +15,7 @@ from agentprod.caching.long_texts import LongTexts
 from agentprod.caching.partition import Partition
 from agentprod.caching.refusals import LOOKED_AT
 from agentprod.caching.wire import EXCLUDED, meaning
-from agentprod.dialects.function import Arguments
+from agentprod.dialects.arguments import Arguments
 
 if TYPE_CHECKING:
     from agentprod.caching.question import Asked

@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentprod.caching.query_text import tidy
-from agentprod.dialects.function import Arguments, to_json
+from agentprod.dialects.arguments import Arguments
+from agentprod.dialects.function import to_json
 
 if TYPE_CHECKING:
     from agentprod.caching.embedding import Reading

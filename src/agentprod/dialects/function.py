@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -16,106 +15,11 @@ from agentprod.parts import Part
 __all__ = [
     "CHAT_FUNCTION",
     "FUNCTION",
-    "Arguments",
     "ChatFunction",
     "Function",
-    "arguments_of",
-    "call_with",
     "from_json",
     "to_json",
 ]
-
-
-class Arguments(Mapping[str, Any]):
-    """The arguments of one function call by name, bound to the signature only when somebody looks.
-
-    `**kwargs` of the function are flattened in; `*args` stand under their parameter's name.
-    """
-
-    __slots__ = ("_bound", "_signature", "args", "kwargs")
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    _signature: inspect.Signature | None
-    _bound: dict[str, Any] | None
-
-    def bound(self) -> dict[str, Any]:
-        """Return the arguments by name, defaults left out.
-
-        Raises:
-            TypeError: they do not fit the signature, as the function itself would say.
-        """
-        if self._bound is None:
-            self._bound = self._bind()
-        return self._bound
-
-    def _bind(self) -> dict[str, Any]:
-        if self._signature is None:
-            return {**{f"arg{n}": value for n, value in enumerate(self.args)}, **self.kwargs}
-        found = dict(self._signature.bind(*self.args, **self.kwargs).arguments)
-        for parameter in self._signature.parameters.values():
-            if parameter.kind is parameter.VAR_KEYWORD and parameter.name in found:
-                rest = found.pop(parameter.name)
-                if rest.keys() & self._signature.parameters.keys():  # f(a, /, **free) called as f(1, a=2)
-                    found[f"**{parameter.name}"] = rest
-                else:
-                    found.update(rest)
-        return found
-
-    def __getitem__(self, name: str) -> Any:
-        return self.bound()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.bound())
-
-    def __len__(self) -> int:
-        return len(self.bound())
-
-    def __repr__(self) -> str:
-        return f"Arguments({', '.join(self.bound())})"
-
-
-def arguments_of(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    """Return the arguments of one call of a function that has this signature."""
-    arguments = Arguments()
-    arguments._signature = signature
-    arguments.args = args
-    arguments.kwargs = kwargs
-    arguments._bound = None
-    return arguments
-
-
-def call_with(
-    signature: inspect.Signature | None, request: Mapping[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the positional and keyword arguments that pass `request` to a function of this signature."""
-    rest = dict(request)
-    if signature is None:
-        count = next(n for n in range(len(rest) + 1) if f"arg{n}" not in rest)
-        return tuple(rest.pop(f"arg{n}") for n in range(count)), rest
-    parameters = signature.parameters.values()
-    spread = [value for p in parameters if p.kind is p.VAR_POSITIONAL for value in rest.pop(p.name, ())]
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
-    left_out: list[Any] = []
-    for parameter in parameters:
-        if parameter.kind is parameter.VAR_KEYWORD:
-            kwargs.update(rest.pop(f"**{parameter.name}", {}))
-        elif parameter.kind is parameter.POSITIONAL_ONLY or (spread and parameter.kind is _EITHER):
-            # What stands before *args must be passed by position, and so must a default that stands before such.
-            if parameter.name in rest:
-                args += [*left_out, rest.pop(parameter.name)]
-                left_out = []
-            else:
-                left_out.append(parameter.default)
-        elif parameter.name in rest:
-            kwargs[parameter.name] = rest.pop(parameter.name)
-    if spread:
-        args += [*left_out, *spread]
-    return tuple(args), {**kwargs, **rest}
-
-
-_EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 class Function(Dialect):

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentprod.call import Call, Target
-from agentprod.dialects.function import CHAT_FUNCTION, FUNCTION, Arguments, arguments_of, call_with, from_json, to_json
+from agentprod.dialects.arguments import Arguments, arguments_of, binder, call_with
+from agentprod.dialects.function import CHAT_FUNCTION, FUNCTION, from_json, to_json
 from agentprod.edge.iterators import AsyncItems, AsyncIteratorSource, Items, IteratorSource
 from agentprod.edge.limits import MOST_TARGETS, first_limit
 from agentprod.errors import ConfigError
@@ -104,13 +105,13 @@ class FunctionEdge:
     def entering(self, entry: Entry) -> Callable[[Ambient, tuple[Any, ...], dict[str, Any]], Call]:
         """Return what opens a call: from what is in force around it and the function's arguments."""
         open_call = entry.open_sync if self._runtime_kind == "sync" else entry.open_async
-        signature, dialect, streams, target = self._signature, self.dialect, self.streams, self.target
+        bind, dialect, streams, target = binder(self._signature), self.dialect, self.streams, self.target
 
         def enter_plain(here: Ambient, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-            return open_call(here, streams, dialect, target, arguments_of(signature, args, kwargs), self)
+            return open_call(here, streams, dialect, target, arguments_of(bind, args, kwargs), self)
 
         def enter_chat(here: Ambient, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-            request = arguments_of(signature, args, kwargs).bound()
+            request = bind(args, kwargs)
             place = self._target(self._model or dialect.model(request))
             return open_call(here, streams or request.get("stream") is True, dialect, place, request, self)
 

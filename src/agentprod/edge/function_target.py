@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from agentprod.call import Call, Target
-from agentprod.dialects.function import call_with
+from agentprod.dialects.arguments import call_with
 from agentprod.dialects.neutral_stream import Said
 from agentprod.edge.attempts import answer
 from agentprod.edge.function_edge import FunctionEdge, Kind
