@@ -77,6 +77,8 @@ def test_scrubbing_and_restoring_streams_compose(parts: list[str]) -> None:
         "找元%40333abc.com 李%E5%BC%A0@333abc.com。",
         "password office </b>@(978) 645-9740元MIIE",
         "https://u:ppassword@密码1出生%40-----",
+        '密码"value: -secret=138 ok',
+        f"-----BEGIN PRIVATE KEY----- Note: KB-22 -----END PRIVATE KEY-----{' more words' * 30}",
     ],
 )
 def test_what_once_came_out_otherwise_is_the_same(text: str) -> None:

@@ -17,6 +17,7 @@ FRAGMENTS = (
     "x818", "curl -u a:", "密码", ".", "-", "E12345678", "护照", "银行卡", "６２２２", "😀", "\ud800", "the", "of", "1", "+", "-----BEGIN",
     "ann%40example.org", "%20", "+44%2020%207946%200958", "%4", "%E4%BA%ACA12345", "②", "1990年3月12日", "出生", "mac", "IP", "(978)%20645-9740%29",
     "李@", "@例子.中国", "иван@почта.рф", "张三", "@", "１：２：：３", "_", "——", "用户名", "@qq.com", "是", "ip:fe80::1", "姓名：", "name: ", "Bob Lee", "王芳先生", "device:", "a:b:c",
+    '"', "<b>", "`", "元", "KB", "mysql -u r -p", "sshpass -p ", "redis-cli -a ", "setPassword(", "value: ", "Authorization: Token ", "%E5%BC", "%F0%9F", "aabbccddeeff", "86-571-82923906", "/62785678",
 )  # fmt: skip
 
 fragments = st.lists(st.sampled_from(FRAGMENTS), max_size=10).map("".join)

@@ -54,7 +54,7 @@ def issued_secrets(text: str, start: int, long: list[str]) -> Iterator[Span]:
 
 _HEADER = (
     r"-----BEGIN[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:(?:\s|\\[rn]){1,4}[A-Z][A-Za-z\-]{2,20}: [^\n\\]{0,200}){0,4}"
+    r"(?:(?:\s|\\[rn]){1,4}[A-Z][A-Za-z\-]{2,20}: (?:(?!-----)[^\n\\]){0,200}){0,4}"
 )
 _PEM_HEADER = re.compile(_HEADER)
 _PEM = re.compile(
@@ -151,7 +151,7 @@ _VALUE = re.compile(
     r"(?:\[[\"']?[A-Za-z0-9_\-]{1,30}[\"']?\])?"
     r"\\?[\"'`)\]]{0,2}[ \t]{0,6}(?::?[ ]?(?:string|str|&str|String)[ ]?(?==))?"
     # The next attribute of a tag, or the next key of an entry: `{"name": "API_KEY", "value": "…"}`.
-    r"(?:,?\s{0,12}[\"']?value[\"']?(?=[=:]))?"
+    r"(?:,?\s{0,12}[\"']?value[\"']?(?=[=:]))?+"
     r"(?P<assign>=>|:=|\?=|\|\|:|:{1,3}|={1,3}|：|<=|->|,|[ ]?\bis\b[:：]?|为|是|>|\((?=[\"'])|[ ]"
     r"|(?<=[码令钥])(?=[!-~]))"
     r"[ \t]{0,6}(?:[A-Za-z]{1,12}\()?(?:bearer |basic |token |[bruf]{1,2}(?=[\"']))?"
