@@ -27,6 +27,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "usage",
         "parts",
         "ids",
+        "forks",
         "opening",
         "call",
         "context",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections import deque
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from agentprod.errors import ConfigError, ShuttingDown
+from agentprod.forks import after_fork
 from agentprod.runtime.clock import SystemClock
 from agentprod.runtime.drive import drive
 from agentprod.runtime.waiter import AsyncWaiter, SyncWaiter, Waiter
@@ -256,4 +256,4 @@ def _forget() -> None:
     _watchers.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+after_fork(_forget)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from functools import cache
 from typing import TYPE_CHECKING
+
+from agentprod.forks import after_fork
 
 if TYPE_CHECKING:
     from random import Random
@@ -29,5 +30,4 @@ def _source() -> Random:
     return Random()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_source.cache_clear)
+after_fork(_source.cache_clear)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from agentprod.faults import classify
+from agentprod.forks import after_fork
 from agentprod.runtime.drive import drive
 
 if TYPE_CHECKING:
@@ -123,4 +123,4 @@ def _end(stream: EventStream, outcome: Outcome) -> None:
 
 _orphans = _Orphans()
 # A forked child has the queue but not the thread.
-os.register_at_fork(after_in_child=_orphans._forget)
+after_fork(_orphans._forget)

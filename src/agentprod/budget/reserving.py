@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from agentprod.forks import after_fork
 from agentprod.stores import Store, StoreUnavailable
 from agentprod.stores.base import Claim, CounterState, Exhausted
 from agentprod.stores.memory import MemoryStore
@@ -29,7 +30,7 @@ def _prefix() -> None:
 
 _name = ""
 _prefix()
-os.register_at_fork(after_in_child=_prefix)
+after_fork(_prefix)
 
 
 class Held:

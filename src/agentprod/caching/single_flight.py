@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agentprod.forks import after_fork
 from agentprod.lateness import late
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _forget_all() -> None:
         flights._forget()
 
 
-os.register_at_fork(after_in_child=_forget_all)
+after_fork(_forget_all)
 
 
 def _landing_of(flight: Flight) -> Landing | None:

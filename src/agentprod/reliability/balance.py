@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from agentprod.call import Call, CallNext
 from agentprod.errors import AllUnavailable, ConfigError
 from agentprod.faults import Fault, classify
+from agentprod.forks import after_fork
 from agentprod.layer import Layer, Place
 from agentprod.ledger import Attempt
 from agentprod.reliability.deployments import Deployment, Deployments
@@ -30,7 +30,7 @@ _NAMES = ("user", "team", "tenant", "conversation", "run")
 
 _draw = random.Random()
 # Forked workers would otherwise all draw the same places.
-os.register_at_fork(after_in_child=_draw.seed)
+after_fork(_draw.seed)
 
 
 class Balance(Layer):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agentprod.board import Refusal
+from agentprod.forks import after_fork
 from agentprod.reliability.breaker_machine import BreakerChange, BreakerMachine, BreakerState
 from agentprod.reliability.registry import Registry
 from agentprod.reliability.shared_breaker import SharedBreaker
@@ -32,7 +32,7 @@ _log = logging.getLogger("agentprod")
 
 _jitter = random.Random()
 # Forked workers would otherwise wait the same times, and test the endpoint in step.
-os.register_at_fork(after_in_child=_jitter.seed)
+after_fork(_jitter.seed)
 
 
 class Circuit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import random
 import warnings
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from agentprod.callsite import outside_level
 from agentprod.context import seconds
 from agentprod.errors import AgentprodWarning, CircuitOpen, ConfigError
 from agentprod.faults import RETRIED, THROTTLED, Failure, Fault, classify
+from agentprod.forks import after_fork
 from agentprod.layer import Layer, Place
 from agentprod.reliability.conditions import Condition, make_condition, strategy_wait, wants_stop
 from agentprod.reliability.retry_budget import RetryBudget
@@ -43,7 +43,7 @@ _DEFAULT_BUDGET: Any = _OwnBudget()
 
 _jitter = random.Random()
 # Forked workers would otherwise wait the same times, and come back as one herd.
-os.register_at_fork(after_in_child=_jitter.seed)
+after_fork(_jitter.seed)
 
 
 class Retry(Layer):

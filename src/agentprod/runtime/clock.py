@@ -6,11 +6,12 @@ import heapq
 import itertools
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
+
+from agentprod.forks import after_fork
 
 __all__ = ["Clock", "SystemClock", "Timer"]
 
@@ -120,4 +121,4 @@ class _Timers:
 
 _timers = _Timers()
 # A forked child has the heap but not the thread, and perhaps a lock held for ever.
-os.register_at_fork(after_in_child=_timers._forget)
+after_fork(_timers._forget)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Protocol
 from weakref import WeakSet
 
+from agentprod.forks import after_fork
 from agentprod.telemetry.drops import drops
 
 __all__ = ["renew_after_fork"]
@@ -32,5 +32,4 @@ def _in_child() -> None:
 
 
 renew_after_fork(drops)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+after_fork(_in_child)
