@@ -26,6 +26,7 @@ from tests.caching.guards.judging import judge
         ("红烧鱼", "红烧排骨"),
         ("为什么发货", "什么时候发货"),
         ("不同意的话", "同意的话"),
+        ("Please tell me why I am sad", "Tell me why I am happy"),  # please is no word of joy
     ],
 )
 def test_an_opposite_in_its_place_is_blocked(one: str, other: str) -> None:

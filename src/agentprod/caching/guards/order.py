@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from agentprod.caching.guards.contract import Side
 from agentprod.caching.guards.sentence import Sentence
-from agentprod.caching.guards.tokens import CAPITAL, CJK, SINGLE, Token
+from agentprod.caching.guards.tokens import CJK, LETTER
 from agentprod.caching.guards.words_en import FUNCTION_WORDS, ROLE_WORDS, stem
 from agentprod.caching.guards.words_zh import STOP_CHARS
 
@@ -52,7 +52,6 @@ _PARTS = {
 }
 """What a word may be besides an argument; for a word of several parts the last one holds."""
 
-_LETTER = SINGLE | CAPITAL
 _BE = frozenset("is are was were be been being get gets got".split())
 _UNINFLECTED = frozenset("cut put set hit shut read let hurt cost split spread cast made built sent paid held".split())
 _PRELUDE = re.compile(
@@ -80,6 +79,7 @@ class OrderGuard:
         words = _active(sentence)
         passives = not _BE.isdisjoint(words)
         compared = "than" in words
+        persons = len({_PRONOUNS[word] for word in _PRONOUNS.keys() & words})
         pieces: list[str] = []
         for index, word in enumerate(words[:_MAX_WORDS]):
             part = _PARTS.get(word)
@@ -92,7 +92,7 @@ class OrderGuard:
                 pieces.append(word)
             elif part == "join":
                 pieces.append("&")
-            elif part == "pronoun" and _meets_another(words, index):
+            elif part == "pronoun" and persons > 1 and _meets_another(words, index):
                 pieces.append(_PRONOUNS[word])
         return " ".join(pieces)
 
@@ -190,19 +190,12 @@ def _is_participle(word: str) -> bool:
 def _words(sentence: Sentence) -> list[str]:
     """Return the words in small letters, and a single letter that names something unlike the article `a`."""
     tokens = sentence.tokens
-    words = [
-        f"{token.lower}." if token.traits & SINGLE and _names(token) else token.lower
-        for token in tokens
-        if token.kind != "sign"
-    ]
-    if tokens and _names(tokens[0]) and not sentence.chinese and sentence.plain.startswith(tokens[0].surface):
+    if not sentence.traits & LETTER:
+        return [token.lower for token in tokens if token.kind != "sign"]
+    words = [f"{token.lower}." if token.traits & LETTER else token.lower for token in tokens if token.kind != "sign"]
+    if tokens[0].traits & LETTER and not sentence.chinese and sentence.plain.startswith(tokens[0].surface):
         words[0] = tokens[0].lower
     return words
-
-
-def _names(token: Token) -> bool:
-    """Tell whether a token is a single capital letter other than I."""
-    return token.traits & _LETTER == _LETTER
 
 
 def _active(sentence: Sentence) -> list[str]:

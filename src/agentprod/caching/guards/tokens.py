@@ -11,6 +11,7 @@ __all__ = [
     "CAPITAL",
     "CJK",
     "HUMPED",
+    "LETTER",
     "NUMBER",
     "PAST",
     "PREFIXED",
@@ -35,9 +36,10 @@ _MOST_KNOWN = 8_000
 _LONGEST_KNOWN = 24
 
 
-NUMBER, SIGN, CAPITAL, HUMPED, SINGLE, PAST, PREFIXED = (1 << bit for bit in range(7))
+NUMBER, SIGN, CAPITAL, HUMPED, SINGLE, LETTER, PAST, PREFIXED = (1 << bit for bit in range(8))
 """Traits of a token: it is a number in digits, or a sign; a word other than I with a capital letter; with one behind a
-small letter, as in `getUser`; of a single letter; a verb's past form or participle; with a prefix that may negate."""
+small letter, as in `getUser`; of a single letter, and of a capital one
+other than I; a verb's past form or participle; with a prefix that may negate."""
 
 _TRAIT_OF_KIND = {"number": NUMBER, "sign": SIGN}
 
@@ -88,7 +90,7 @@ class Token:
 def _traits(surface: str, lower: str) -> int:
     traits = PAST if is_past(lower) else 0
     if surface != "I" and any(map(str.isupper, surface)):
-        traits |= CAPITAL | (HUMPED if _HUMP.search(surface) else 0)
+        traits |= CAPITAL | (HUMPED if _HUMP.search(surface) else 0) | (LETTER if len(surface) == 1 else 0)
     if len(surface) == 1:
         traits |= SINGLE
     if lower not in NEGATIONS and _PREFIXED.match(lower):
