@@ -12,7 +12,7 @@ from agentprod.dialects.base import Dialect
 from agentprod.dialects.openai_chat import CHAT
 from agentprod.dialects.openai_embeddings import EMBEDDINGS
 from agentprod.dialects.openai_responses import RESPONSES
-from agentprod.edge.origin import Origin
+from agentprod.edge.origin import Origin, origin_of
 from agentprod.edge.retelling import RetoldSource, retold_error, retold_reply
 from agentprod.edge.sdk_options import FEATURES
 from agentprod.edge.wrap import lent_client
@@ -127,7 +127,7 @@ class ForeignEdge:
             request["stream"] = True
         if caller is not None:
             given["idempotency_key"] = caller.asked["idempotency_key"]
-        origin = Origin(self._client, object, self._options.construct(**given), call.streaming, None)
+        origin = origin_of(self._client, object, self._options.construct(**given), call.streaming, None)
         origin.request = request
         if own:
             origin.hides_usage = caller is not None and caller.hides_usage

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from agentprod.call import Call
     from agentprod.stream import Source
 
-__all__ = ["Origin"]
+__all__ = ["Origin", "origin_of"]
 
 
 class Origin:
@@ -28,15 +28,28 @@ class Origin:
         "stream_cls",
     )
 
-    def __init__(self, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> None:
-        self.client = client
-        self.cast_to = cast_to
-        self.options = options
-        self.asked: dict[str, Any] = options.__dict__
-        """The options by name: a model of pydantic answers in Python when it is asked for its attributes."""
-        self.request: Mapping[str, Any]
-        self.stream = stream
-        self.stream_cls = stream_cls
-        self.hides_usage = False
-        self.retell: Callable[[Source], tuple[Source, Call]] | None = None
-        """Puts a stream into the words of a caller who speaks another wire format."""
+    client: Any
+    cast_to: Any
+    options: Any
+    asked: dict[str, Any]
+    """The options by name: a model of pydantic answers in Python when it is asked for its attributes."""
+    request: Mapping[str, Any]
+    stream: bool
+    stream_cls: Any
+    hides_usage: bool
+    retell: Callable[[Source], tuple[Source, Call]] | None
+    """Puts a stream into the words of a caller who speaks another wire format."""
+
+
+def origin_of(client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Origin:
+    """Return what a method asked for; `request` is to be set."""
+    origin = Origin()  # without an `__init__`, like a call
+    origin.client = client
+    origin.cast_to = cast_to
+    origin.options = options
+    origin.asked = options.__dict__
+    origin.stream = stream
+    origin.stream_cls = stream_cls
+    origin.hides_usage = False
+    origin.retell = None
+    return origin

@@ -12,7 +12,7 @@ from agentprod.dialects.sse import dump
 from agentprod.edge.dialects import OTHER_READ, OTHER_TEXT, dialect_for, other_for
 from agentprod.edge.http_stream import AsyncHttpSource, HttpSource, http_module, stream_response, whole_response
 from agentprod.edge.limits import MOST_TARGETS, first_limit, sdk_timeout
-from agentprod.edge.origin import Origin
+from agentprod.edge.origin import Origin, origin_of
 from agentprod.edge.plain import plain, wire_request
 from agentprod.edge.sdk_errors import SdkErrors
 from agentprod.edge.sdk_options import changed, variant, with_header
@@ -70,7 +70,7 @@ class SdkEdge:
         self, entry: Entry, here: Ambient, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any
     ) -> Call:
         """Open a call."""
-        origin = Origin(client, cast_to, options, stream, stream_cls)
+        origin = origin_of(client, cast_to, options, stream, stream_cls)
         asked = origin.asked
         dialect = dialect_for(asked["method"], asked["url"])
         spoken: Dialect = dialect or other_for(asked["method"], asked["url"])
@@ -132,9 +132,9 @@ class SdkEdge:
                 injected, request = False, call.request
         if not isinstance(carrier, Undecoded):
             return make_reply(call, carrier, plain)
-        if _is_to_be_read(call, carrier):
-            await self._read(carrier.response)
         response = carrier.response
+        if not hasattr(response, "_content") and _is_to_be_read(call):
+            await self._read(response)
         attempt.status = response.status_code
         attempt.headers = response.headers
         if call.streaming:
@@ -159,7 +159,11 @@ class SdkEdge:
         watch: SocketWatch | None = None,
     ) -> Any:
         """Return what the SDK's own `request` answers: of an async client, an awaitable."""
-        marker = Undecoded(origin.asked["post_parser"], until, call.runtime.now, watch)
+        marker = Undecoded()  # without an `__init__`, like a call
+        marker.post_parser = origin.asked["post_parser"]
+        marker.until = until
+        marker.now = call.runtime.now
+        marker.watch = watch
         options = self._options(call, origin, request, until, attempt, marker)
         return _as_made(self._owner, client).request(
             origin.cast_to, options, stream=origin.stream, stream_cls=origin.stream_cls
@@ -176,7 +180,7 @@ class SdkEdge:
             alarm.enter(until)
             sent = self._request(call, origin, client, request, attempt, until, watch)
             carrier = await sent if self._awaits else sent
-            if type(carrier) is Undecoded and _is_to_be_read(call, carrier):
+            if type(carrier) is Undecoded and not hasattr(carrier.response, "_content") and _is_to_be_read(call):
                 await self._read(carrier.response)
         except BaseException as error:
             if alarm.claims(error) or (isinstance(error, Exception) and _timed_out(error, call, until)):
@@ -304,10 +308,8 @@ class SdkEdge:
         )
 
 
-def _is_to_be_read(call: Call, carrier: Undecoded) -> bool:
-    """Whether the body is still to come of a reply that layers may look at, and is no stream."""
-    if hasattr(carrier.response, "_content"):
-        return False
+def _is_to_be_read(call: Call) -> bool:
+    """Whether layers may look at the body of the reply, and it is no stream."""
     return not call.origin.stream and call.dialect.operation != "other"
 
 

@@ -6,6 +6,7 @@ unread from the start of a request to its end; there it takes the response.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from agentprod.edge.sockets import SocketWatch
@@ -14,25 +15,22 @@ __all__ = ["Undecoded"]
 
 
 class Undecoded:
-    """Marks the options of one request, and holds its HTTP response and how the SDK was about to decode it.
-
-    Args:
-        post_parser: what the options carried.
-
-        until: monotonic time beyond which the SDK's own retries must not sleep; `None` for no bound.
-
-        now: returns monotonic time.
-
-        watch: remembers the socket of a synchronous request; `None` when nobody will need it.
-    """
+    """Marks the options of one request, and holds its HTTP response and how the SDK was about to decode it."""
 
     __slots__ = ("arguments", "chained", "client", "now", "post_parser", "response", "until", "watch")
 
-    def __init__(self, post_parser: Any, until: float | None, now: Any, watch: SocketWatch | None) -> None:
-        self.post_parser = post_parser
-        self.until = until
-        self.now = now
-        self.watch = watch
+    post_parser: Any
+    """What the options carried."""
+    until: float | None
+    """Monotonic time beyond which the SDK's own retries must not sleep; `None` for no bound."""
+    now: Callable[[], float]
+    """Returns monotonic time."""
+    watch: SocketWatch | None
+    """Remembers the socket of a synchronous request; `None` when nobody will need it."""
+    client: Any
+    arguments: dict[str, Any]
+    response: Any
+    chained: Any
 
     def hold(self, client: Any, arguments: dict[str, Any], chained: Any = None) -> Undecoded:
         """Take what the SDK would decode now.
