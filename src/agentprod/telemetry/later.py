@@ -100,8 +100,8 @@ class Later:
             return True
 
     def _work(self) -> None:
-        while True:
-            job = self._next()
+        changed = self._changed
+        while (job := self._next(changed)) is not None:
             try:
                 job()
             except Exception:
@@ -110,25 +110,27 @@ class Later:
             if not self._awaited:
                 time.sleep(_PAUSE)
 
-    def _next(self) -> Callable[[], object]:
-        with self._changed:
-            self._busy = False
-            while not self._waiting:  # whoever pressed may have come late, for a job that is done already
-                self._pressing = False
-                self._changed.notify_all()
-                self._watch()
-            self._busy = True
-            return self._waiting.popleft()
+    def _next(self, changed: threading.Condition) -> Callable[[], object] | None:
+        """Return the next job, or `None` to a thread from before `after_fork`, which has no work any more."""
+        with changed:
+            while self._changed is changed:
+                self._busy = bool(self._waiting)
+                if self._busy:
+                    return self._waiting.popleft()
+                self._pressing = False  # whoever presses may come late, for a job that is done already
+                changed.notify_all()
+                self._watch(changed)
+        return None
 
-    def _watch(self) -> None:
+    def _watch(self, changed: threading.Condition) -> None:
         """Wait for jobs, looking by itself for a while."""
         for _ in range(_LOOKS):
-            if self._changed.wait_for(lambda: self._pressing, _PATIENCE) or self._waiting:
+            if changed.wait_for(lambda: self._pressing, _PATIENCE) or self._waiting or self._changed is not changed:
                 return
         self._asleep = True
-        self._changed.wait_for(lambda: self._waiting)
+        changed.wait_for(lambda: self._waiting)
         self._asleep = False
-        self._changed.wait_for(lambda: self._pressing, _PATIENCE)
+        changed.wait_for(lambda: self._pressing, _PATIENCE)
 
 
 later = Later()
