@@ -42,7 +42,7 @@ def section(text: str) -> str:
 def missed(page: str) -> str:
     """Return the rows of a page that miss their goals, as a table."""
     lines, under = [], ""
-    for line in page.splitlines():
+    for line in page.partition("<!-- missed ends")[2].splitlines():
         if found := SECTION.match(line):
             under = found["title"] or under
         row = ROW.match(line)
