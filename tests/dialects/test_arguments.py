@@ -56,7 +56,7 @@ def test_arguments_are_named_as_python_binds_them(
         return
     expected = signature.bind(*args, **kwargs)
     found = binder(signature)(args, kwargs)
-    again = signature.bind(*(passed := call_with(signature, found))[0], **passed[1])
-    assert again.arguments == expected.arguments
+    passed, named = call_with(signature, found)
+    assert signature.bind(*passed, **named).arguments == expected.arguments
     if "rest" not in expected.arguments:
         assert list(found.items()) == list(expected.arguments.items())
