@@ -75,11 +75,14 @@ class Platform:
         sdk: `"openai"` or `"anthropic"`.
 
         ending: what stands in place of the last two framed events.
+
+        failures: how many requests fail before one is answered; each asks to be tried again at once.
     """
 
-    def __init__(self, sdk: str, ending: bytes | None = None) -> None:
+    def __init__(self, sdk: str, ending: bytes | None = None, failures: int = 0) -> None:
         self.sdk = sdk
         self.ending = ending
+        self.failures = failures
         module = openai if sdk == "openai" else anthropic
         self.http: Any = sys.modules[module.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]]
         self.requests: list[Any] = []
@@ -87,6 +90,8 @@ class Platform:
     def __call__(self, request: Any) -> Any:
         """Answer one request."""
         self.requests.append(request)
+        if len(self.requests) <= self.failures:
+            return self.http.Response(529, headers={"retry-after-ms": "1"}, json={})
         body = json.loads(request.content)
         path = request.url.path
         if path.endswith("invoke-with-response-stream"):

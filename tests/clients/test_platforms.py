@@ -102,6 +102,33 @@ def test_a_platforms_client_passes_the_stack(platform: str, kind: str, run: Run)
         assert sent == told.replace("Li Wei", "[NAME]")
 
 
+def test_the_sdks_own_retries_repeat_the_request(platform: str, kind: str, run: Run) -> None:
+    """What a platform does to a request, to its path or headers, it does to each of the SDK's own tries anew."""
+    sdk = sdk_of(platform)
+    wire, untouched = Platform(sdk, failures=2), Platform(sdk)
+
+    async def scenario() -> None:
+        bare, once = make(platform, kind, wire), make(platform, kind, untouched)
+        bare.max_retries = 2
+        client = ap.Stack().wrap(bare)
+        text, made = await ask(client, sdk)
+        assert text == "Hello 李伟."
+        assert ap.meta(made).attempts[-1].outcome == "ok"
+        await ask(once, sdk)
+        await shut(bare)
+        await shut(once)
+
+    run(scenario())
+    alone = untouched.requests[0]
+    assert len(wire.requests) == 3
+    for request in wire.requests:
+        assert request.url == alone.url
+        assert json.loads(request.content) == json.loads(alone.content)
+        assert request.headers.keys() == alone.headers.keys()
+    keys = {request.headers.get("idempotency-key") for request in wire.requests}
+    assert len(keys) == 1
+
+
 def test_a_platforms_client_replays_from_the_cache(platform: str, kind: str, run: Run) -> None:
     """A hit comes out as the platform's client would have read it, whole and streamed, without a request."""
     sdk = sdk_of(platform)

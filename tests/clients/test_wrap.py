@@ -168,6 +168,29 @@ def test_a_subclass_with_its_own_init_is_wrapped(provider: Provider) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("made", [openai.OpenAI, anthropic.Anthropic])
+def test_a_subclass_prepares_each_of_the_sdks_own_tries_anew(made: type[Any], provider: Provider) -> None:
+    """What it adds to the options of one try is not in those of the next, nor in the caller's."""
+
+    class Signing(made):  # type: ignore[misc]
+        def _prepare_options(self, options: Any) -> Any:
+            options = super()._prepare_options(options)
+            headers = options.headers if hasattr(options.headers, "items") else {}
+            options.headers = {**headers, "x-signed": headers.get("x-signed", "") + "once"}
+            return options
+
+    provider.script([b.rate_limit(retry_after_ms=1), b.rate_limit(retry_after_ms=1), "ok"])
+    url = provider.openai_url if made is openai.OpenAI else provider.anthropic_url
+    client = Signing(base_url=url, api_key="k", max_retries=2)
+    wrapped = ap.Stack().wrap(client)
+    if made is openai.OpenAI:
+        wrapped.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+    else:
+        wrapped.messages.create(**claude())
+    assert [request.headers["x-signed"] for request in provider.requests] == ["once"] * 3
+    client.close()
+
+
 def test_resources_touched_before_wrapping_do_not_leak_past_the_stack(provider: Provider) -> None:
     """A resource keeps the client it was made by, so the copy makes its own."""
     notes = Notes()

@@ -17,10 +17,10 @@ def wire_request(asked: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         asked: the options of the request, by name.
     """
-    body = asked["json_data"]
-    extra = asked.get("extra_json")
-    merged = body if not extra else {**(body or {}), **extra}
-    made = _plain_dict(merged) if type(merged) is dict else plain(merged)
+    body, extra = asked["json_data"], asked.get("extra_json")
+    if extra:
+        body = {**(body or {}), **extra}
+    made = plain(body)
     return made if isinstance(made, dict) else {}
 
 
@@ -31,19 +31,17 @@ def plain(value: Any) -> Any:
     twice), models are dumped as the SDKs dump them, dates become ISO 8601. What JSON cannot hold,
     such as an open file, is left for the SDK.
     """
-    convert = _BY_KIND.get(type(value), _other)
-    return value if convert is None else convert(value)
+    kind = type(value)
+    return value if kind in _SCALARS else _CONTAINERS.get(kind, _other)(value)
 
 
 def _plain_dict(value: dict[Any, Any]) -> dict[Any, Any]:
-    if _SCALARS.issuperset(map(type, value.values())):  # as most are: at a third of the cost of a look at each
-        return value
     changed: dict[Any, Any] | None = None
     for key, child in value.items():
-        convert = _BY_KIND.get(type(child), _other)
-        if convert is None:
+        kind = type(child)
+        if kind in _SCALARS:
             continue
-        new = _DROP if type(child).__name__ in _OMITTED else convert(child)
+        new = _CONTAINERS.get(kind, _member)(child)
         if new is not child:
             changed = dict(value) if changed is None else changed
             if new is _DROP:
@@ -56,14 +54,18 @@ def _plain_dict(value: dict[Any, Any]) -> dict[Any, Any]:
 def _plain_list(value: list[Any]) -> list[Any]:
     changed: list[Any] | None = None
     for position, child in enumerate(value):
-        convert = _BY_KIND.get(type(child), _other)
-        if convert is None:
+        kind = type(child)
+        if kind in _SCALARS:
             continue
-        new = convert(child)
+        new = _CONTAINERS.get(kind, _other)(child)
         if new is not child:
             changed = list(value) if changed is None else changed
             changed[position] = new
     return value if changed is None else changed
+
+
+def _member(value: Any) -> Any:
+    return _DROP if type(value).__name__ in _OMITTED else _other(value)
 
 
 def _other(value: Any) -> Any:
@@ -85,9 +87,5 @@ def _other(value: Any) -> Any:
 
 _DROP = object()
 _SCALARS: frozenset[type] = frozenset((str, int, float, bool, type(None)))
-_BY_KIND: dict[type, Callable[[Any], Any] | None] = {
-    **dict.fromkeys(_SCALARS),
-    dict: _plain_dict,
-    list: _plain_list,
-}
-"""How to make what is of exactly this kind plain; `None`: it is."""
+_CONTAINERS: dict[type, Callable[[Any], Any]] = {dict: _plain_dict, list: _plain_list}
+"""How to make what is of exactly this kind plain."""

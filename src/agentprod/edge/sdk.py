@@ -15,7 +15,7 @@ from agentprod.edge.limits import MOST_TARGETS, first_limit, sdk_timeout
 from agentprod.edge.origin import Origin, origin_of
 from agentprod.edge.plain import plain, wire_request
 from agentprod.edge.sdk_errors import SdkErrors
-from agentprod.edge.sdk_options import changed, variant, with_header
+from agentprod.edge.sdk_options import copied, variant, with_header
 from agentprod.edge.sockets import SocketWatch, shut_down, socket_of
 from agentprod.edge.undecoded import Undecoded
 from agentprod.edge.usage_event import HideUsage
@@ -119,10 +119,10 @@ class SdkEdge:
         while True:
             try:
                 if until is None:
-                    sent = self._request(call, origin, origin.client, request, attempt)
+                    sent = self._request(call, origin.client, request, attempt)
                     carrier = await sent if self._awaits else sent
                 else:
-                    carrier = await self._request_until(call, origin, request, until, phase, attempt)
+                    carrier = await self._request_until(call, origin.client, request, until, phase, attempt)
                 break
             except Exception as error:
                 if not (injected and _refuses_usage(error)):
@@ -151,7 +151,6 @@ class SdkEdge:
     def _request(
         self,
         call: Call,
-        origin: Origin,
         client: Any,
         request: Any,
         attempt: Attempt,
@@ -159,26 +158,43 @@ class SdkEdge:
         watch: SocketWatch | None = None,
     ) -> Any:
         """Return what the SDK's own `request` answers: of an async client, an awaitable."""
-        marker = Undecoded()  # without an `__init__`, like a call
-        marker.post_parser = origin.asked["post_parser"]
+        origin: Origin = call.origin
+        asked = origin.asked
+        options = copied(origin.options)
+        said = options.__dict__
+        said["post_parser"] = marker = Undecoded()  # without an `__init__`, like a call
+        marker.alone = True
+        marker.post_parser = asked["post_parser"]
         marker.until = until
         marker.now = call.runtime.now
         marker.watch = watch
-        options = self._options(call, origin, request, until, attempt, marker)
+        if asked["idempotency_key"] is None and asked["method"].lower() != "get":
+            # The same for all attempts, so that they are recognisable as one request where a provider honours it;
+            # where no header carries it, the SDK would mint one that nobody sees.
+            said["idempotency_key"] = call.ledger.id if getattr(client, "_idempotency_header", None) else ""
+        if call.dialect.operation != "other" or request is not origin.request:
+            said["json_data"] = request
+            said["extra_json"] = None
+        if call.ledger.environment.own_retries:
+            said["max_retries"] = 0
+            if attempt.number > 1:
+                said["headers"] = with_header(asked["headers"], "x-stainless-retry-count", str(attempt.number - 1))
+        if until is not None:
+            said["timeout"] = sdk_timeout(client, asked["timeout"], until - marker.now())
         return _as_made(self._owner, client).request(
             origin.cast_to, options, stream=origin.stream, stream_cls=origin.stream_cls
         )
 
     async def _request_until(
-        self, call: Call, origin: Origin, request: Any, until: float, phase: str, attempt: Attempt
+        self, call: Call, client: Any, request: Any, until: float, phase: str, attempt: Attempt
     ) -> Any:
-        client, watch, alarm = origin.client, None, call.runtime.alarm()
+        watch, alarm = None, call.runtime.alarm()
         if not self._awaits:
             client, watch = watched(client), SocketWatch()
             alarm.abort = watch.abort
         try:
             alarm.enter(until)
-            sent = self._request(call, origin, client, request, attempt, until, watch)
+            sent = self._request(call, client, request, attempt, until, watch)
             carrier = await sent if self._awaits else sent
             if type(carrier) is Undecoded and not hasattr(carrier.response, "_content") and _is_to_be_read(call):
                 await self._read(carrier.response)
@@ -192,28 +208,6 @@ class SdkEdge:
         if alarm.fired:
             raise late(phase, call.target, call.limits) from self.errors.timeout(None)
         return carrier
-
-    def _options(
-        self, call: Call, origin: Origin, request: Any, until: float | None, attempt: Attempt, marker: Undecoded
-    ) -> Any:
-        """Return the options of one attempt."""
-        asked = origin.asked
-        changes: dict[str, Any] = {"post_parser": marker}
-        if asked["idempotency_key"] is None and asked["method"].lower() != "get":
-            # The same for all attempts, so that they are recognisable as one request where a provider honours it;
-            # where no header carries it, the SDK would mint one that nobody sees.
-            sent = getattr(origin.client, "_idempotency_header", None)
-            changes["idempotency_key"] = call.ledger.id if sent else ""
-        if call.dialect.operation != "other" or request is not origin.request:
-            changes["json_data"] = request
-            changes["extra_json"] = None
-        if call.ledger.environment.own_retries:
-            changes["max_retries"] = 0
-            if attempt.number > 1:
-                changes["headers"] = with_header(asked["headers"], "x-stainless-retry-count", str(attempt.number - 1))
-        if until is not None:
-            changes["timeout"] = sdk_timeout(origin.client, asked["timeout"], until - call.runtime.now())
-        return changed(origin.options, changes)
 
     async def _read(self, response: Any) -> None:
         try:
@@ -275,7 +269,7 @@ class SdkEdge:
         response = self._answer(call, reply, origin, carrier)
         if carrier is not None:
             return {**carrier.arguments, "response": response}
-        options = changed(origin.options, {})
+        options = copied(origin.options)
         return {
             "cast_to": origin.client._maybe_override_cast_to(origin.cast_to, options),
             "options": options,

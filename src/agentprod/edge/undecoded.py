@@ -17,7 +17,7 @@ __all__ = ["Undecoded"]
 class Undecoded:
     """Marks the options of one request, and holds its HTTP response and how the SDK was about to decode it."""
 
-    __slots__ = ("arguments", "chained", "client", "now", "post_parser", "response", "until", "watch")
+    __slots__ = ("alone", "arguments", "chained", "client", "now", "post_parser", "response", "until", "watch")
 
     post_parser: Any
     """What the options carried."""
@@ -27,6 +27,8 @@ class Undecoded:
     """Returns monotonic time."""
     watch: SocketWatch | None
     """Remembers the socket of a synchronous request; `None` when nobody will need it."""
+    alone: bool
+    """Whether nobody but the SDK has the options, which has not copied them yet."""
     client: Any
     arguments: dict[str, Any]
     response: Any
