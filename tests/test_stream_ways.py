@@ -18,12 +18,19 @@ from hypothesis import strategies as st
 
 import agentprod as ap
 from agentprod import draining
+from agentprod.budget.tokens import load
 from agentprod.testing import FakeClock
 from tests.callers import Script, Takes
 from tests.virtual_time import LoopClock, run_virtually
 
 HELLO: Any = [{"role": "user", "content": "hello"}]
 COUNTS = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def counters() -> None:
+    """Load what tokens are counted with: a stream that ends meanwhile would be counted otherwise than the next."""
+    load()
 
 
 class Chunk(pydantic.BaseModel):

@@ -100,16 +100,16 @@ class Platform:
                 frames[-2:] = [self.ending]
             return self._stream("application/vnd.amazon.eventstream", b"".join(frames))
         if body.get("stream") or "streamRawPredict" in path:
-            return self._stream("text/event-stream", self._events())
+            return self._stream("text/event-stream", b"".join(self.pieces()))
         return self.http.Response(200, json=CHAT if self.sdk == "openai" else MESSAGE)
 
-    def _events(self) -> bytes:
+    def pieces(self) -> list[bytes]:
+        """Return a stream's events as they go over the wire."""
         if self.sdk == "openai":
-            lines = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in CHUNKS)
-            return lines + b"data: [DONE]\n\n"
-        return b"".join(
+            return [*(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in CHUNKS), b"data: [DONE]\n\n"]
+        return [
             b"event: " + event["type"].encode() + b"\ndata: " + json.dumps(event).encode() + b"\n\n" for event in EVENTS
-        )
+        ]
 
     def _stream(self, kind: str, content: bytes) -> Any:
         pieces = [content[start : start + 37] for start in range(0, len(content), 37)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import anthropic
@@ -10,11 +12,12 @@ import openai
 import pytest
 
 import agentprod as ap
-from agentprod.testing import FaultProxy, Provider, proxy_faults
+from agentprod.testing import FakeClock, FaultProxy, Provider, proxy_faults
 from agentprod.testing import behaviours as b
 from tests.clients.conftest import Run
+from tests.clients.platforms import Platform
 from tests.clients.streams import SDKS, Reading, open_stream
-from tests.clients.surfaces import SURFACES, make_client, result, shut
+from tests.clients.surfaces import SURFACES, items, make_client, result, shut
 
 TIMEOUTS = {"openai": openai.APITimeoutError, "anthropic": anthropic.APITimeoutError}
 LIMIT = 0.6
@@ -38,6 +41,7 @@ def loaded(sdk: str, kind: str, run: Run) -> None:
 
 
 _LOADED: set[tuple[str, str]] = set()
+NOWHERE = SimpleNamespace(openai_url="http://nowhere.invalid/v1", anthropic_url="http://nowhere.invalid")
 
 
 @pytest.fixture(params=SDKS)
@@ -274,3 +278,50 @@ class _At:
     def __init__(self, url: str) -> None:
         self.anthropic_url = url
         self.openai_url = f"{url}/v1"
+
+
+class LateTimers(FakeClock):
+    """A clock whose timers a busy machine does not get around to for a day."""
+
+    def call_at(self, when: float, fn: Callable[[], object]) -> Any:
+        """Return a timer that fires late."""
+        return super().call_at(when + 86_400, fn)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_the_sdks_own_timer_may_come_first(begun: bool, sdk: str, kind: str, run: Run) -> None:
+    """The socket gives up when the stream's time is over, before our timer does: the error is ours all the same."""
+    clock, wire = LateTimers(), Platform(sdk)
+    http = wire.http
+
+    class Body(http.SyncByteStream, http.AsyncByteStream):  # type: ignore[misc]
+        def __iter__(self) -> Any:
+            if begun:
+                yield from wire.pieces()[:3]
+            clock.advance(LIMIT)
+            raise http.ReadTimeout("timed out")
+
+        async def __aiter__(self) -> Any:
+            for piece in self:
+                yield piece
+
+    def answer(request: Any) -> Any:
+        return http.Response(200, headers={"content-type": "text/event-stream"}, stream=Body())
+
+    async def scenario() -> BaseException:
+        made = http.Client if kind == "sync" else http.AsyncClient
+        client = make_client(sdk, kind, NOWHERE, http_client=made(transport=http.MockTransport(answer)))
+        limit = ap.Timeout(idle=LIMIT) if begun else ap.Timeout(first_token=LIMIT)
+        with pytest.raises(ap.AgentprodError) as caught:
+            await items(await open_stream(ap.Stack(limit, clock=clock).wrap(client), sdk))
+        await shut(client)
+        return caught.value
+
+    error = run(scenario())
+    if begun:
+        assert isinstance(error, ap.StreamInterrupted)
+        assert error.fault == "idle"
+        assert error.partial.startswith("Hello ")
+    else:
+        assert isinstance(error, ap.CallTimeout)
+        assert isinstance(error.__cause__, TIMEOUTS[sdk])
