@@ -32,17 +32,17 @@ class context:  # noqa: N801 - reads as the verb it is: `with ap.context(user="u
     A call captures the context when it enters a stack, so a stream outlives the `with`. Contexts
     nest: the inner one wins, except that of two deadlines the earlier one holds.
 
-    Args:
-        user, team, tenant, conversation, run, request_id: names of your own, as `str`.
+    Keyword Args:
+        user, team, tenant, conversation, run, request_id (str): names of your own.
 
-        tags: mapping of labels, added to those outside.
+        tags (Mapping[str, str]): labels, added to those outside.
 
-        deadline: seconds (or `timedelta`) from entering the block in which calls must end, streams included.
+        deadline (float | timedelta): seconds from entering the block in which calls must end, streams included.
 
-        cache: `"default"`, `"bypass"` (neither read nor write), `"refresh"` (write only) or `"only"`
+        cache (str): `"default"`, `"bypass"` (neither read nor write), `"refresh"` (write only) or `"only"`
             (raise `CacheMiss` instead of calling the provider).
 
-        ttl: seconds for which caches keep replies of these calls.
+        ttl (float | timedelta): seconds for which caches keep replies of these calls.
 
     Raises:
         ConfigError: an unknown name or a value of the wrong kind.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import agentprod as ap
 from agentprod import errors, testing
@@ -21,3 +24,28 @@ def test_every_public_name_is_described_once() -> None:
     modules = {"errors", "stores", "typing", "usage", "testing.conformance", "testing.plugin"}
     assert set(described) - modules == expected - {"Usage"}
     assert set(described.values()) == {1}
+
+
+def documented() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield public classes, their public methods and public functions, by name."""
+    for module in (ap, testing):
+        for name in module.__all__:
+            public = getattr(module, name)
+            if inspect.isclass(public) or inspect.isfunction(public):
+                yield name, public
+            for member, method in vars(public).items() if inspect.isclass(public) else ():
+                if inspect.isfunction(method) and not member.startswith("_"):
+                    yield f"{name}.{member}", method
+
+
+def test_what_stands_under_args_is_a_parameter() -> None:
+    """Each entry is `name: text` with a name from the signature: the reference refuses to build with anything else."""
+    strangers = {}
+    for name, public in documented():
+        section = re.search(r"^Args:\n((?: {4}.*\n|\n)*)", f"{inspect.getdoc(public) or ''}\n", re.MULTILINE)
+        entries = re.findall(r"^ {4}(\S[^:\n]*)", section[1] if section else "", re.MULTILINE)
+        parameters = inspect.signature(public).parameters if entries else {}
+        unknown = {entry.lstrip("*") for entry in entries} - set(parameters)
+        if unknown:
+            strangers[name] = unknown
+    assert strangers == {}

@@ -69,8 +69,11 @@ class ScrubPII(Layer):
 
         allow: values to leave alone; see `ap.pii.Allow`.
 
-        input, output, tool_results: strategies of one direction; `input` and `tool_results` default to `strategy`,
-            `output`, what the model itself wrote, to `{"SECRET": "redact", "*": "pass"}`.
+        input: strategies for what is sent; `strategy` when `None`.
+
+        output: strategies for what the model itself wrote; `{"SECRET": "redact", "*": "pass"}` when `None`.
+
+        tool_results: strategies for what tools returned; `strategy` when `None`.
 
         threshold: findings below this score are dropped, 0.05 to 1.
 

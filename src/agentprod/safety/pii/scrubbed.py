@@ -15,7 +15,7 @@ __all__ = ["Piece", "Scrubbed"]
 class Piece(NamedTuple):
     """One replacement.
 
-    Args:
+    Attributes:
         span: what was found, in offsets of the original text.
 
         strategy: name of the strategy that was used.

@@ -50,8 +50,11 @@ class Scrubber:
 
         secrets: strategy of secrets that no map names.
 
-        input, output, tool_results: the same for one direction. `input` and `tool_results` default to `strategy`;
-            `output` to `{"SECRET": "redact", "*": "pass"}`.
+        input: what to put in place of what is sent; `strategy` when `None`.
+
+        output: the same for what the model wrote; `{"SECRET": "redact", "*": "pass"}` when `None`.
+
+        tool_results: the same for what tools returned; `strategy` when `None`.
 
         recognizers: your own; see `Recognizer`.
 

@@ -12,7 +12,7 @@ class Span(NamedTuple):
 
     A span holds offsets only, so it can be logged, counted and compared without exposing what was found.
 
-    Args:
+    Attributes:
         start: offset of the first character.
 
         end: offset after the last character.

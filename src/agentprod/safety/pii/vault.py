@@ -61,7 +61,7 @@ class Vault:
             value: as it stands in the text.
 
             form: `"number"` for a JSON number, which is given back as a number; `"key"` for a key, which is given back
-            exactly, since two ways to write one value may be two keys.
+                exactly, since two ways to write one value may be two keys.
 
         Raises:
             Blocked: the vault is full.
