@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import agentprod as ap
+from agentprod.runtime.alarm import NEVER
 from agentprod.runtime.clock import SystemClock
 from agentprod.runtime.drive import drive
 from agentprod.runtime.runtime import AsyncRuntime, SyncRuntime
@@ -394,7 +395,7 @@ def test_an_alarm_s_time_moves() -> None:
         clock.advance(3)
     assert aborted == []
     alarm.enter(clock.monotonic() + 1)  # and back
-    alarm.leave()
+    alarm.when = NEVER
     clock.advance(20)
     assert aborted == []
     alarm.enter(None)
@@ -426,7 +427,7 @@ def test_an_async_alarm_s_time_moves() -> None:
             clock.advance(3)
             await asyncio.sleep(0)
         alarm.enter(clock.monotonic() + 1)
-        alarm.leave()
+        alarm.when = NEVER
         clock.advance(20)
         await asyncio.sleep(0)
         alarm.enter(None)

@@ -190,7 +190,6 @@ class FunctionEdge:
                 raise late(phase, call.target, call.limits) from None
             raise
         finally:
-            alarm.leave()
             alarm.close()
 
     def _in_thread(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from agentprod.call import Call, Target
-from agentprod.dialects.base import Dialect
 from agentprod.dialects.sse import dump
-from agentprod.edge.dialects import OTHER_READ, OTHER_TEXT, dialect_for, other_for
+from agentprod.edge.bodies import Upload, is_raw, with_json
+from agentprod.edge.dialects import OTHER_ONCE, OTHER_READ, OTHER_TEXT, dialect_for, other_for
 from agentprod.edge.http_stream import AsyncHttpSource, HttpSource, http_module, stream_response, whole_response
 from agentprod.edge.limits import MOST_TARGETS, first_limit, sdk_timeout
 from agentprod.edge.origin import Origin, origin_of
@@ -73,14 +73,24 @@ class SdkEdge:
         origin = origin_of(client, cast_to, options, stream, stream_cls)
         asked = origin.asked
         dialect = dialect_for(asked["method"], asked["url"])
-        spoken: Dialect = dialect or other_for(asked["method"], asked["url"])
         request: dict[str, Any] = {}
         if dialect is not None:
             request = wire_request(asked)
-            if stream and entry.needs_usage and not dialect.asks_usage(request):
+            if not request and is_raw(asked):
+                readable = with_json(options)
+                if readable is not None:
+                    return self.enter(entry, here, client, cast_to, readable, stream, stream_cls)
+                dialect = None  # nothing that a layer could read
+            elif stream and entry.needs_usage and not dialect.asks_usage(request):
                 origin.hides_usage = True
-        elif spoken is OTHER_TEXT:
-            request = wire_request(asked)
+        spoken = dialect
+        if spoken is None:
+            spoken = other_for(asked["method"], asked["url"])
+            if spoken is OTHER_TEXT:
+                request = wire_request(asked)
+            if not request and spoken is not OTHER_READ:
+                origin.upload = Upload(asked)
+                spoken = OTHER_ONCE if origin.upload.once else spoken
         origin.request = request
         target = self.target(client, spoken.model(request))
         open_call = entry.open_async if self._awaits else entry.open_sync
@@ -172,12 +182,14 @@ class SdkEdge:
             # The same for all attempts, so that they are recognisable as one request where a provider honours it;
             # where no header carries it, the SDK would mint one that nobody sees.
             said["idempotency_key"] = call.ledger.id if getattr(client, "_idempotency_header", None) else ""
-        if call.dialect.operation != "other" or request is not origin.request:
+        if request or call.dialect.operation != "other":
             said["json_data"] = request
             said["extra_json"] = None
         if call.ledger.environment.own_retries:
             said["max_retries"] = 0
             if attempt.number > 1:
+                if call.dialect.operation == "other":
+                    origin.rewind()
                 said["headers"] = with_header(asked["headers"], "x-stainless-retry-count", str(attempt.number - 1))
         if until is not None:
             said["timeout"] = sdk_timeout(client, asked["timeout"], until - marker.now())
@@ -203,7 +215,6 @@ class SdkEdge:
                 raise late(phase, call.target, call.limits) from self.errors.as_timeout(error)
             raise
         finally:
-            alarm.leave()
             alarm.close()
         if alarm.fired:
             raise late(phase, call.target, call.limits) from self.errors.timeout(None)

@@ -65,7 +65,6 @@ class Deadline(Layer):
         except Exception:
             raise  # the call's own, whatever a layer made of being cancelled
         except BaseException as error:
-            alarm.leave()
             if not alarm.claims(error):
                 raise
         finally:

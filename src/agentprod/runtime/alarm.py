@@ -51,16 +51,12 @@ class Alarm(Protocol):
         """Begin one wait of many, which must end by `until` and within `idle` seconds."""
         ...
 
-    def leave(self) -> None:
-        """End the wait. Must be called however it ended."""
-        ...
-
     def claims(self, error: BaseException) -> bool:
         """Whether `error` ended the wait because of this alarm, and nobody else asked for it."""
         ...
 
     def close(self) -> None:
-        """Release the timer."""
+        """End the last wait and release the timer. Must be called however it ended."""
         ...
 
 
@@ -107,10 +103,6 @@ class SyncAlarm:
         self.fired = True
         if self.abort is not None:
             self.abort()
-
-    def leave(self) -> None:
-        """End the wait."""
-        self.when = NEVER
 
     def claims(self, error: BaseException) -> bool:
         """Whether this alarm broke the wait that `error` came out of."""
@@ -189,10 +181,6 @@ class AsyncAlarm:
         elif self._task is not None:
             self.fired = True
             self._task.cancel()
-
-    def leave(self) -> None:
-        """End the wait."""
-        self.when = NEVER
 
     def claims(self, error: BaseException) -> bool:
         """Whether `error` is this alarm's own cancellation; takes it back from the task if so."""

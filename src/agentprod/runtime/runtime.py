@@ -217,7 +217,6 @@ class _Bounded:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._alarm.leave()
         late = error is not None and _is_cancellation(error) and self._alarm.claims(error)
         self._alarm.close()
         if late:
