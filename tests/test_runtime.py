@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +107,63 @@ def test_a_layer_that_asks_asyncio_for_a_loop() -> None:
     assert isinstance(raised.value.__cause__, RuntimeError)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("mine"), RuntimeError("no running event loop")])
-def test_the_function_s_own_runtime_errors(error: RuntimeError) -> None:
-    """A RuntimeError of the function is its own, whatever it says."""
+async def gathers() -> None:
+    """Wait for several."""
+    await asyncio.gather(asyncio.Event().wait())
+
+
+async def waits_for_an_event() -> None:
+    """Wait for somebody else."""
+    await asyncio.Event().wait()
+
+
+async def sleeps_by_anyio() -> None:
+    """Wait by another library."""
+    await pytest.importorskip("anyio").sleep(0)
+
+
+@pytest.mark.parametrize("wait", [gathers, waits_for_an_event, sleeps_by_anyio])
+@pytest.mark.filterwarnings("ignore:coroutine 'Event.wait' was never awaited")
+def test_a_layer_that_asks_for_a_loop_in_other_ways(wait: Callable[[], Awaitable[None]]) -> None:
+    """Whatever it is in asyncio or anyio that misses the loop: told as the same mistake, at the layer's line."""
+
+    async def layer(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        await wait()
+        return await call_next(call)
+
+    def call_on_a_thread_without_a_loop() -> None:
+        with pytest.raises(ap.SuspendedError, match=rf"{wait.__name__} \(.*test_runtime.py:\d+\) suspended"):
+            ap.Stack(layer).decorate(lambda: "never")()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(call_on_a_thread_without_a_loop).result()
+
+
+def test_a_layer_that_waits_in_a_library() -> None:
+    """The line that is named is the layer's, where it asks the library, not one deep inside that."""
+    library: dict[str, Any] = {"__name__": "somebodys_client", "sleep": asyncio.sleep}
+    exec("async def get():\n    await sleep(0)", library)
+
+    async def layer(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        await library["get"]()
+        return await call_next(call)
+
+    decorated = ap.Stack(layer, Passes()).decorate(lambda: "never")
+    with pytest.raises(ap.SuspendedError, match=r"layer \(.*test_runtime.py:\d+\) suspended"):
+        in_a_notebook(decorated)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("mine"), RuntimeError("no running event loop"), AttributeError(name="create_future", obj=None)],
+)
+def test_the_function_s_own_runtime_errors(error: Exception) -> None:
+    """An error of the function is its own, whatever it says."""
 
     def fails() -> None:
         raise error
 
-    with pytest.raises(RuntimeError) as raised:
+    with pytest.raises(type(error)) as raised:
         ap.Stack(Passes()).decorate(fails)()
     assert raised.value is error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections import deque
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Iterator
 from types import CodeType, TracebackType
 from typing import Any, TypeVar
 
@@ -15,7 +15,11 @@ __all__ = ["drive"]
 
 T = TypeVar("T")
 
-_LOOPS = ("asyncio", "anyio", "trio")
+_LOOPS = ("asyncio", "anyio", "sniffio", "trio")
+_NO_LOOP = ("no running event loop", "There is no current event loop", "must be called from async context")
+"""What asyncio and trio say to who waits without a loop."""
+_NO_LOOP_ERRORS = ("NoEventLoopError", "AsyncLibraryNotFoundError")
+"""The same of anyio and sniffio, which need not be installed."""
 
 
 def drive(coro: Coroutine[Any, Any, T]) -> T:
@@ -34,7 +38,7 @@ def drive(coro: Coroutine[Any, Any, T]) -> T:
         runner = _start()
     try:
         done = runner.send(coro)
-    except RuntimeError as error:
+    except (RuntimeError, AttributeError) as error:
         place = _needed_a_loop(error)
         if place is None:
             raise
@@ -88,37 +92,62 @@ def _suspended(place: str) -> SuspendedError:
     )
 
 
+_Frames = Iterator[tuple[str, CodeType, int]]
+"""Module, code and line of each frame, outermost first."""
+
+
 def _suspended_at(coro: Any) -> str:
-    """Name the innermost coroutine that waits and its line: the layer's own, not the loop library's below it."""
-    place = "a layer"
+    """Name the layer that waits, and its line."""
+    return _layer_in(_waiting(coro)) or "a layer"
+
+
+def _waiting(coro: Any) -> _Frames:
     while coro is not None:
         frame = getattr(coro, "cr_frame", None)
         if frame is None:
             break
-        if not _in_loop_library(frame.f_globals):
-            place = _place(frame.f_code, frame.f_lineno)
+        yield frame.f_globals.get("__name__", ""), frame.f_code, frame.f_lineno
         coro = getattr(coro, "cr_await", None)
-    return place
 
 
-def _needed_a_loop(error: RuntimeError) -> str | None:
+def _needed_a_loop(error: RuntimeError | AttributeError) -> str | None:
     """Name the layer whose wait asked for the running loop, when that is what `error` says; `None` otherwise."""
-    if error.args != ("no running event loop",):
-        return None
-    place = None
-    trace: TracebackType | None = error.__traceback__
+    return _layer_in(_raised(error.__traceback__)) if _says_no_loop(error) else None
+
+
+def _says_no_loop(error: RuntimeError | AttributeError) -> bool:
+    if isinstance(error, AttributeError):  # asyncio's locks and queues do not look whether there is a loop
+        return error.name == "create_future" and error.obj is None
+    return str(error).startswith(_NO_LOOP) or type(error).__name__ in _NO_LOOP_ERRORS
+
+
+def _raised(trace: TracebackType | None) -> _Frames:
     while trace is not None:
-        frame = trace.tb_frame
-        if not _in_loop_library(frame.f_globals):
-            # The caller's own plain function may make this mistake, too; that is its error to keep.
-            layer = frame.f_code.co_flags & inspect.CO_COROUTINE
-            place = _place(frame.f_code, trace.tb_lineno) if layer else None
+        yield trace.tb_frame.f_globals.get("__name__", ""), trace.tb_frame.f_code, trace.tb_lineno
         trace = trace.tb_next
+
+
+def _layer_in(frames: _Frames) -> str | None:
+    """Name the innermost layer and its own line: not the one in a loop or in a client that it uses.
+
+    `None` when what the innermost of our frames called is no coroutine: that is the caller's own function, which may
+    make such a mistake, too, and whose error it is to keep.
+    """
+    place, owner, is_layer = None, None, False
+    for module, code, line in frames:
+        package = module.partition(".")[0]
+        if package in _LOOPS:
+            continue
+        if package == _OURS or owner is None:
+            owner = None if package == _OURS else package
+            is_layer = bool(code.co_flags & inspect.CO_COROUTINE)
+        elif package != owner:
+            continue
+        place = _place(code, line) if is_layer else None
     return place
 
 
-def _in_loop_library(module: dict[str, Any]) -> bool:
-    return str(module.get("__name__", "")).partition(".")[0] in _LOOPS
+_OURS = __name__.partition(".")[0]
 
 
 def _place(code: CodeType, line: int) -> str:
