@@ -88,6 +88,9 @@ class Dialect:
     repeatable: ClassVar[bool] = True
     """Whether sending a request twice does no more than sending it once, but for the bill."""
 
+    once: ClassVar[bool] = False
+    """Whether a request cannot be sent a second time, because what it is made of is read while it is sent."""
+
     paths: ClassVar[tuple[str, ...]] = ()
     """How the paths end that requests of this format are posted to, such as `"/generate"`.
 

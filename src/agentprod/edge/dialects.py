@@ -11,7 +11,7 @@ from agentprod.dialects.openai_embeddings import EMBEDDINGS
 from agentprod.dialects.openai_responses import RESPONSES
 from agentprod.edge.registered import registered
 
-__all__ = ["OTHER_READ", "OTHER_TEXT", "OTHER_WRITE", "dialect_for", "other_for"]
+__all__ = ["OTHER_ONCE", "OTHER_READ", "OTHER_TEXT", "OTHER_WRITE", "dialect_for", "other_for"]
 
 _BY_PATH: dict[str, Dialect] = {
     "/chat/completions": CHAT,
@@ -57,6 +57,12 @@ class _OtherWrite(_Other):
     repeatable = False
 
 
+class _OtherOnce(_OtherWrite):
+    """Such traffic whose body is gone once it was read: a stream, a pipe."""
+
+    once = True
+
+
 class _OtherText(_OtherWrite):
     """Such traffic whose JSON is text to be worked on and not kept: a layer may read and change it."""
 
@@ -65,6 +71,7 @@ class _OtherText(_OtherWrite):
 
 OTHER_READ = _Other()
 OTHER_WRITE = _OtherWrite()
+OTHER_ONCE = _OtherOnce()
 OTHER_TEXT = _OtherText()
 
 _TEXT_PATHS = (

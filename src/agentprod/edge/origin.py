@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agentprod.call import Call
+    from agentprod.edge.bodies import Upload
     from agentprod.stream import Source
 
 __all__ = ["Origin", "origin_of"]
@@ -26,6 +27,7 @@ class Origin:
         "retell",
         "stream",
         "stream_cls",
+        "upload",
     )
 
     client: Any
@@ -39,6 +41,13 @@ class Origin:
     hides_usage: bool
     retell: Callable[[Source], tuple[Source, Call]] | None
     """Puts a stream into the words of a caller who speaks another wire format."""
+    upload: Upload
+    """What a request holds beside JSON; set for other traffic alone."""
+
+    def rewind(self) -> None:
+        """Make ready to send once more what has been read."""
+        if hasattr(self, "upload"):
+            self.upload.rewind()
 
 
 def origin_of(client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Origin:

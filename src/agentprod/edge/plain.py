@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
@@ -28,8 +30,8 @@ def plain(value: Any) -> Any:
     """Return `value` as plain JSON data; containers that are plain already are returned as they are.
 
     Mappings lose their omitted entries, iterables become lists (a one-shot iterator could not be sent
-    twice), models are dumped as the SDKs dump them, dates become ISO 8601. What JSON cannot hold,
-    such as an open file, is left for the SDK.
+    twice), models are dumped as the SDKs dump them, dates become ISO 8601, and open files are read where
+    Anthropic's SDK sends them in base64. What else JSON cannot hold, such as a path, is left for the SDK.
     """
     kind = type(value)
     return value if kind in _SCALARS else _CONTAINERS.get(kind, _other)(value)
@@ -41,7 +43,8 @@ def _plain_dict(value: dict[Any, Any]) -> dict[Any, Any]:
         kind = type(child)
         if kind in _SCALARS:
             continue
-        new = _CONTAINERS.get(kind, _member)(child)
+        known = _CONTAINERS.get(kind)
+        new = _member(value, key, child) if known is None else known(child)
         if new is not child:
             changed = dict(value) if changed is None else changed
             if new is _DROP:
@@ -64,8 +67,17 @@ def _plain_list(value: list[Any]) -> list[Any]:
     return value if changed is None else changed
 
 
-def _member(value: Any) -> Any:
-    return _DROP if type(value).__name__ in _OMITTED else _other(value)
+def _member(holder: dict[Any, Any], key: Any, value: Any) -> Any:
+    if type(value).__name__ in _OMITTED:
+        return _DROP
+    if key == "data" and holder.get("type") == "base64" and isinstance(value, io.IOBase):
+        return _base64(value)
+    return _other(value)
+
+
+def _base64(file: Any) -> str:
+    content = file.read()
+    return base64.b64encode(content.encode() if isinstance(content, str) else content).decode("ascii")
 
 
 def _other(value: Any) -> Any:

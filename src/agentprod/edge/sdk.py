@@ -69,7 +69,11 @@ class SdkEdge:
     def enter(
         self, entry: Entry, here: Ambient, client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any
     ) -> Call:
-        """Open a call."""
+        """Open a call.
+
+        Raises:
+            ConfigError: a model call whose body no layer can read.
+        """
         origin = origin_of(client, cast_to, options, stream, stream_cls)
         asked = origin.asked
         dialect = dialect_for(asked["method"], asked["url"])
@@ -77,11 +81,8 @@ class SdkEdge:
         if dialect is not None:
             request = wire_request(asked)
             if not request and is_raw(asked):
-                readable = with_json(options)
-                if readable is not None:
-                    return self.enter(entry, here, client, cast_to, readable, stream, stream_cls)
-                dialect = None  # nothing that a layer could read
-            elif stream and entry.needs_usage and not dialect.asks_usage(request):
+                return self.enter(entry, here, client, cast_to, with_json(options), stream, stream_cls)
+            if stream and entry.needs_usage and not dialect.asks_usage(request):
                 origin.hides_usage = True
         spoken = dialect
         if spoken is None:

@@ -224,6 +224,8 @@ class Retry(Layer):
             return None if probing else "rejected"
         if fault is Fault.QUOTA:
             return "not_retryable"
+        if call.dialect.once:
+            return "body_read_once"
         if not (self.idempotent and call.dialect.repeatable) and not failure.before_processing:
             return "not_idempotent"
         if failure.should_retry is not None:
