@@ -267,6 +267,14 @@ def test_a_layer_declares_without_a_reason() -> None:
     assert "Mine belongs outside Retry: its author says so. List" in told(layer("Retry"), mine)[0]
 
 
+@pytest.mark.parametrize("order", ["Retry", ap.Outside("Retry"), ("Retry",), None], ids=repr)
+@pytest.mark.parametrize("applied", [lambda mine: mine, lambda mine: ap.when("chat", mine)], ids=["itself", "when"])
+def test_a_layer_declares_what_is_no_wish(order: Any, applied: Any) -> None:
+    """A forgotten comma or a bare name is told with the line to write."""
+    with pytest.raises(ap.ConfigError, match=r'order of Mine must be .*write order = \(ap.Outside\("Retry"\),\)'):
+        ap.Stack(applied(layer("Mine", order=order)))
+
+
 def test_a_layer_that_wishes_to_be_outermost() -> None:
     """`Outside("*")` asks for the outermost place."""
     mine = layer("Mine", order=(ap.Outside("*", "it sees everything"),))

@@ -141,7 +141,7 @@ def test_one_layer_in_two_stacks_shares_its_state() -> None:
     [
         (ap.Retry, r"Retry is a class; write Retry\(\)"),
         (ap.Stack(), r"a stack is no layer; write Stack\(\*one, \*another\)"),
-        (3, "a int is no layer"),
+        (3, "int is no layer"),
         ([ap.Retry()], r"a list of layers is no layer; write Stack\(\*layers\)"),
         (len, "len is not `async def`, so it is no layer"),
         (lambda call, call_next: call_next(call), r"is not `async def`.*write @Stack\(\.\.\.\)"),

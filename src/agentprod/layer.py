@@ -116,6 +116,6 @@ def check_layer(found: Any) -> None:
             "calls as well. To put a stack around a function, write @Stack(...) with the layers"
         )
     raise ConfigError(
-        f"{'None' if found is None else f'a {type(found).__name__}'} is no layer; a layer has "
+        f"{'None' if found is None else type(found).__name__} is no layer; a layer has "
         "`async def handle(self, call, call_next)` or is itself an `async def` function of (call, call_next)"
     )

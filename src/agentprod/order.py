@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentprod.callsite import outside_level
-from agentprod.errors import OrderError, OrderWarning
+from agentprod.errors import ConfigError, OrderError, OrderWarning
 
 __all__ = [
     "CANONICAL",
@@ -217,6 +217,7 @@ def enforce_order(layers: Sequence[Any], check_as: str, known: Sequence[Finding]
 
     Raises:
         OrderError: an order that does harm, or with `"error"` one that costs something.
+        ConfigError: a layer's own `order` is no tuple of wishes.
     """
     if check_as == "off":
         return
@@ -232,11 +233,21 @@ def rules_of(layers: Iterable[Any]) -> list[Rule]:
     """Return the rules that hold for these layers: the built-in ones and those that layers declare."""
     rules = list(RULES)
     for layer in layers:
-        for wish in getattr(layer, "order", ()):
-            name = layer_name(layer)
+        name = layer_name(layer)
+        for wish in _wishes(layer, name):
             outer, inner = (name, wish.layer) if isinstance(wish, Outside) else (wish.layer, name)
             rules.append(Rule(outer, inner, wish.reason, wish.harmful))
     return rules
+
+
+def _wishes(layer: Any, name: str) -> Sequence[Outside | Inside]:
+    wishes = getattr(layer, "order", ())
+    if not isinstance(wishes, list | tuple) or not all(isinstance(wish, Outside | Inside) for wish in wishes):
+        raise ConfigError(
+            f"the order of {name} must be a tuple of ap.Outside and ap.Inside: write "
+            'order = (ap.Outside("Retry"),), with the comma'
+        )
+    return wishes
 
 
 def _violations(names: Sequence[str], rule: Rule) -> list[tuple[str, str]]:

@@ -68,7 +68,8 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
     @property
     def order(self) -> tuple[Any, ...]:  # type: ignore[override]
         """The order wishes of the layer."""
-        return tuple(getattr(self.layer, "order", ()))
+        wishes: tuple[Any, ...] = getattr(self.layer, "order", ())
+        return wishes
 
     async def handle(self, call: Call, call_next: CallNext) -> Reply:
         """Hand the call to the layer that is meant for it."""

@@ -339,7 +339,7 @@ class PriceBook:
         warnings.warn(
             f"no price is known for model {model!r}: it is charged the highest listed price "
             f"(${bound.input / 10**9:g} input, ${bound.output / 10**9:g} output per million tokens); "
-            "set it with prices.override",
+            "set it with ap.prices.override",
             AgentprodWarning,
             stacklevel=4,
         )

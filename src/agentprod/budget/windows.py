@@ -194,7 +194,7 @@ def _zone(tz: str | tzinfo) -> tzinfo:
         return ZoneInfo(tz)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
         raise ConfigError(
-            'tz: expected the name of a time zone, such as "Asia/Shanghai" or "UTC"; '
+            f'tz must be the name of a time zone, such as "Asia/Shanghai" or "UTC", not {tz!r}; '
             "on systems without time zone data, pip install tzdata"
         ) from None
 
