@@ -18,7 +18,7 @@ from agentprod.testing import behaviours as b
 from tests.clients.conftest import Run
 from tests.clients.surfaces import MESSAGES, make_client, result, shut
 
-FLAKY = [b.rate_limit(retry_after_ms=1), "ok"]
+FLAKY: list[Any] = [b.rate_limit(retry_after_ms=1), "ok"]
 BYTES = {"headers": {"content-type": "application/octet-stream"}}
 
 
