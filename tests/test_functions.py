@@ -8,7 +8,7 @@ import functools
 import inspect
 import operator
 from collections import OrderedDict, defaultdict
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from unittest.mock import AsyncMock, MagicMock
@@ -356,6 +356,8 @@ def test_an_async_iterable_that_is_no_iterator() -> None:
         (Callee, "Callee is a class"),
         (3, "int cannot be decorated"),
         (property(lambda self: 1), "property cannot be decorated"),
+        (ap.Retry(), "a Retry cannot be decorated; to put layers together list them in one stack"),
+        (ap.Stack(), "a Stack cannot be decorated; to put layers together"),
     ],
 )
 def test_what_cannot_be_decorated(thing: Any, message: str) -> None:
@@ -1107,6 +1109,31 @@ def test_stacks_can_be_switched_off(mode: str) -> None:
     assert not seen.calls
 
 
+def test_leaving_a_bare_async_generator_early() -> None:
+    """While stacks are off, too, `aclose` of the wrapper closes the function's own generator before it returns."""
+    log: list[str] = []
+
+    async def pieces() -> AsyncGenerator[str, None]:
+        try:
+            yield "a"
+            yield "b"
+        finally:
+            log.append("closed")
+
+    async def scenario() -> None:
+        items = ap.Stack().decorate(pieces)()
+        assert await anext(items) == "a"
+        await items.aclose()
+        log.append("left")
+
+    ap.set_active(False)
+    try:
+        asyncio.run(scenario())
+    finally:
+        ap.set_active(True)
+    assert log == ["closed", "left"]
+
+
 def test_the_switch_takes_a_bool() -> None:
     """`"off"` is true."""
     with pytest.raises(ap.ConfigError, match="takes True or False, not 'off'"):
@@ -1147,6 +1174,24 @@ def test_a_generator_s_return_value() -> None:
     found: list[Any] = []
     assert list(outer()) == ["a"]
     assert found == ["result"]
+
+
+def test_a_generator_that_lets_a_stop_async_iteration_out() -> None:
+    """Only StopIteration ends a plain generator: one that bridges an async one and forgets its end has broken."""
+
+    async def one() -> AsyncIterator[str]:
+        yield "a"
+
+    def bridge() -> Iterator[str]:
+        items = one()
+        while True:
+            try:
+                anext(items).__await__().send(None)
+            except StopIteration as item:
+                yield item.value
+
+    with pytest.raises(ap.StreamInterrupted, match="StopAsyncIteration"):
+        list(through(bridge)())
 
 
 def test_nothing_can_be_sent_into_a_generator() -> None:

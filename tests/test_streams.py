@@ -583,6 +583,21 @@ def test_a_layer_that_raises_and_forgets_its_stream(caller: Caller, watch: Watch
     assert watch.outcomes() == ["discarded"]
 
 
+def test_a_layer_that_forgets_its_stream(caller: Caller, watch: Watch) -> None:
+    """A stream that a layer replaced without discarding it is ended as discarded before the caller has the other."""
+    ended: list[list[str]] = []
+
+    async def answers(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        await call_next(call)
+        reply = call.reply("instead")
+        reply.on_event(lambda event: ended.append(watch.outcomes()))
+        return reply
+
+    told = caller.ask(caller.decorate(ap.Stack(answers, watch), Script(["a", "b"])))
+    assert told.value == "instead"
+    assert ended == [["discarded"]]
+
+
 # Streams that nobody holds
 
 

@@ -196,6 +196,8 @@ class Stack:
             inner = self.decorate(fn.__func__, dialect=dialect, provider=provider, model=model, kind=kind, name=name)
             rewrapped: Any = type(fn)(inner)
             return rewrapped  # type: ignore[no-any-return]
+        if isinstance(fn, Stack | _layer.Layer):
+            raise ConfigError(f"a {type(fn).__name__} cannot be decorated; {_BESIDE}")
         check_callable(fn)
         if kind is not None and kind not in KINDS:
             raise ConfigError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
@@ -330,6 +332,7 @@ class Stack:
         return f"Stack({', '.join(shown(found) for found in self.layers)})"
 
 
+_BESIDE = "to put layers together list them in one stack, ap.Stack(...), and decorate the function with that"
 _CLOCK = ("monotonic", "wall", "sleep", "asleep", "call_at")
 _HOOKS = {
     "classify": "(exception) -> ap.Fault | None",

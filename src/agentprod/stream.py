@@ -208,7 +208,7 @@ class EventStream:
 
     def got(self, error: BaseException) -> None:
         """End the wait for the source with what it raised instead of an item; the next pull ends the stream."""
-        if isinstance(error, StopIteration | StopAsyncIteration):
+        if isinstance(error, StopIteration if self.loop is None else StopAsyncIteration):
             self._failure = None if self.alarm is None else self._answered(self.alarm)
             self._exhausted = self._failure is None
         else:

@@ -114,6 +114,9 @@ class Entry:
         if whole:
             self.close(call, "complete")
         else:
+            for stream in call.ledger.streams:
+                if stream is not reply.stream and not stream.closed:  # a layer let go of it without discarding it
+                    await stream.close("discarded")
             call.ledger.streams = ()
             reply.on_end(_Closing(self, call))
         return reply

@@ -154,8 +154,13 @@ def _async_generator(entry: Entry, edge: FunctionEdge) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         here = ambient()
         if not switch.active or (here.inside and stack_id in here.inside):
-            async for item in fn(*args, **kwargs):
-                yield item
+            bare = fn(*args, **kwargs)
+            try:
+                async for item in bare:
+                    yield item
+            finally:
+                if hasattr(bare, "aclose"):  # whoever leaves the wrapper early leaves it, too
+                    await bare.aclose()
             return
         reply = await carry(handler, enter(here, args, kwargs))
         items, stream = edge.leave(reply), reply.stream
