@@ -9,10 +9,10 @@ from importlib import import_module
 __all__ = ["main"]
 
 COMMANDS = {
-    "audit": "agentprod.telemetry.audit",
-    "router": "agentprod.routing.command",
+    "audit": ("agentprod.telemetry.audit", "check an audit file"),
+    "router": ("agentprod.routing.command", "fit a router to a call log, or report on one"),
 }
-"""Which module's `main(arguments) -> exit status` runs a command."""
+"""Which module's `main(arguments) -> exit status` runs a command, and what it does."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,13 +22,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the process by default.
 
     Returns:
-        The command's exit status; 2 when there is no such command.
+        The command's exit status; 0 when asked for help, 2 when there is no such command.
     """
     name, *rest = [*(sys.argv[1:] if arguments is None else arguments), ""]
     if name not in COMMANDS:
-        print(f"usage: python -m agentprod {{{','.join(sorted(COMMANDS))}}} ...", file=sys.stderr)
-        return 2
-    run: Callable[[Sequence[str]], int] = import_module(COMMANDS[name]).main
+        asked = name in ("-h", "--help")
+        commands = "\n".join(f"  {command:<8}{summary}" for command, (_, summary) in COMMANDS.items())
+        usage = f"usage: python -m agentprod {{{','.join(COMMANDS)}}} ...\n\n{commands}"
+        print(usage, file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
+    run: Callable[[Sequence[str]], int] = import_module(COMMANDS[name][0]).main
     return run(rest[:-1])
 
 

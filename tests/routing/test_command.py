@@ -55,7 +55,10 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFix
     empty.write_text("")
     foreign = tmp_path / "foreign.npz"
     foreign.write_bytes(b"x")
+    gbk = tmp_path / "gbk.jsonl"
+    gbk.write_text('{"prompt": "退款"}', encoding="gbk")
     for arguments in (
+        ["fit", str(gbk)],
         ["fit", str(tmp_path / "missing.jsonl")],
         ["fit", str(empty)],
         ["report", str(foreign)],

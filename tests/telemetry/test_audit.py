@@ -544,7 +544,9 @@ def test_the_command(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(path), "--key-file", str(secret)]) == 0
     assert "note: no head file" in capsys.readouterr().err
     assert main(["verify", str(path.with_name("missing"))]) == 2
-    assert "No such file" in capsys.readouterr().err
+    assert "missing: No such file" in capsys.readouterr().err
+    assert main(["verify", str(path), "--key-file", str(path.with_name("no key"))]) == 2
+    assert capsys.readouterr().err.startswith(f"{path.with_name('no key')}: No such file")
     with pytest.raises(SystemExit):
         main([])
 

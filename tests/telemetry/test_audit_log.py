@@ -210,3 +210,11 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     """A command that is not there is answered with those that are."""
     assert main([]) == main(["nothing"]) == 2
     assert "usage: python -m agentprod {audit" in capsys.readouterr().err
+
+
+def test_help_tells_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who asks for help gets each command with what it does, on stdout, and status 0."""
+    assert main(["--help"]) == main(["-h"]) == 0
+    told = capsys.readouterr()
+    assert "audit   check an audit file" in told.out
+    assert told.err == ""

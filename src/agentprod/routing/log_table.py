@@ -145,7 +145,7 @@ def _means(table: NDArray[np.float64]) -> NDArray[np.float64] | None:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
@@ -153,7 +153,7 @@ def _lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             try:
                 row = json.loads(line)
             except ValueError:
-                raise ConfigError(f"call log: {place} is not JSON") from None
+                raise ConfigError(f"call log: {place} is not JSON in UTF-8") from None
             if not isinstance(row, Mapping):
                 raise ConfigError(f"call log: {place} is a {type(row).__name__}, not an object")
             yield place, row

@@ -263,17 +263,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     import argparse
 
-    parser = argparse.ArgumentParser(prog="agentprod audit", description="Check audit files.")
+    parser = argparse.ArgumentParser(prog="python -m agentprod audit", description="Check audit files.")
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("verify", help="check that no line was changed, moved, removed or added")
-    check.add_argument("file", type=Path)
-    check.add_argument("--key-file", type=Path, help="file with the secret the audit file was written with")
+    check.add_argument("file", type=Path, help="the audit file")
+    check.add_argument("--key-file", type=Path, help="file with the key= it was written with, and no line break more")
     asked = parser.parse_args(argv)
     try:
         key = asked.key_file.read_bytes() if asked.key_file else None
         found = verify(asked.file, key=key)
     except OSError as error:
-        sys.stderr.write(f"{asked.file}: {error.strerror}\n")
+        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
         return 2
     for note in found.notes:
         sys.stderr.write(f"{asked.file}: note: {note}\n")
