@@ -20,17 +20,18 @@ from agentprod.errors import ShuttingDown
 from agentprod.events import ErrorEvent, Event, Recorded, Source, Stage, Watch
 from agentprod.runtime.alarm import NEVER
 from agentprod.stream_end import end_attempt, notify, release
-from agentprod.stream_errors import interrupted, overdue, truncated
+from agentprod.stream_errors import interrupted, meaning, overdue, truncated
 
 if TYPE_CHECKING:
     import asyncio
 
-    from agentprod.call import Call
+    from agentprod.call import Call, Limits, Target
     from agentprod.dialects.base import Dialect, Reader
-    from agentprod.ledger import Attempt
+    from agentprod.ledger import Attempt, Ledger
     from agentprod.parts import MakeEditor
     from agentprod.reply import Outcome, Reply
     from agentprod.runtime.alarm import Alarm
+    from agentprod.runtime.runtime import Runtime
 
 __all__ = ["Event", "EventStream", "Recorded", "Source", "Stage", "notify", "open_streams"]
 
@@ -53,25 +54,26 @@ class EventStream:
         self.source = source
         self.origin = source
         """The source as its edge made it, whatever layers put around it."""
-        self.dialect = dialect or call.dialect
-        self.caller = call.dialect
-        self.reader = self.dialect.reader()
+        self.dialect: Dialect = dialect or call.dialect
+        self.caller: Dialect = call.dialect
+        self.reader: Reader = self.dialect.reader()
         self.counts: Reader = getattr(source, "reader", None) or self.reader
         """Knows the token counts: of a stream that is translated, the reader of what the provider sends."""
-        self.runtime = call.runtime
+        self.runtime: Runtime = call.runtime
         self._now = call.runtime.now
         self.alarm = alarm
-        self.ask = _nothing if alarm is None else alarm.ask
+        self.ask: Callable[[], None] = _nothing if alarm is None else alarm.ask
         """Begins a wait for the source, within the limits."""
-        self.limits = call.limits
-        self.target = call.target
-        self.ledger = call.ledger
-        self.observers, self.followers = call.observers, call.followers
+        self.limits: Limits = call.limits
+        self.target: Target = call.target
+        self.ledger: Ledger = call.ledger
+        self.observers: tuple[Callable[..., None], ...] = call.observers
+        self.followers: tuple[Callable[..., None], ...] = call.followers
         self.reply: Reply | None = None
         self.attempt: Attempt | None = None
         """The one that sent it; its edge says so."""
-        self.started = call.runtime.now()
-        self.committed = False
+        self.started: float = call.runtime.now()
+        self.committed: bool = False
         self.left: Literal["closed", "abandoned", "cancelled"] | None = None
         """How the consumer left early: it closed the stream, dropped it unclosed, or was cancelled."""
         self.opening: tuple[float, str] | None = None
@@ -82,7 +84,7 @@ class EventStream:
         self._stages: list[Stage] = []
         self._texts: list[list[str]] = [self.reader.texts]
         self._exhausted = False
-        self.closed = False
+        self.closed: bool = False
         """Whether the stream has ended."""
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop it belongs to; a stream of a thread belongs to none."""
@@ -136,7 +138,7 @@ class EventStream:
         try:
             batch = await self.source.read()
         except BaseException as error:
-            raise self._meaning(error)  # noqa: B904 - what it means says itself what it comes from
+            raise meaning(self, error)  # noqa: B904 - what it means says itself what it comes from
         if alarm is not None and (failure := self._answered(alarm)) is not None:
             raise failure
         if batch is None:
@@ -170,23 +172,6 @@ class EventStream:
         alarm.when = NEVER
         return failure
 
-    def _meaning(self, error: BaseException) -> BaseException:
-        """End the wait for the source with what it raised; return what the consumer is to get for it."""
-        alarm = self.alarm
-        if alarm is not None:
-            # The SDK's own timer, set to our limit, may come before ours where a machine is busy.
-            ended = alarm.claims(error) or (isinstance(error, Exception) and self._now() >= alarm.when)
-            failure = overdue(self) if ended else None
-            alarm.when = NEVER
-            if failure is not None:
-                return failure
-        if isinstance(error, Exception):
-            broken = self.source.broken(error)
-            if broken is not error:
-                broken.__cause__ = error
-            return broken
-        return error
-
     @property
     def direct(self) -> bool:
         """Whether nothing looks at what the source gives, and nothing of it waits, so that it may be taken as it is."""
@@ -212,7 +197,7 @@ class EventStream:
             self._failure = None if self.alarm is None else self._answered(self.alarm)
             self._exhausted = self._failure is None
         else:
-            self._failure = self._meaning(error)
+            self._failure = meaning(self, error)
 
     def _exhaust(self) -> None:
         self._exhausted = True

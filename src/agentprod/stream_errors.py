@@ -8,11 +8,12 @@ from agentprod.errors import AgentprodError, StreamInterrupted
 from agentprod.faults import classify
 from agentprod.interrupted import adopt, interrupted_class
 from agentprod.lateness import late
+from agentprod.runtime.alarm import NEVER
 
 if TYPE_CHECKING:
     from agentprod.stream import EventStream
 
-__all__ = ["interrupted", "overdue", "truncated"]
+__all__ = ["interrupted", "meaning", "overdue", "truncated"]
 
 
 def overdue(stream: EventStream) -> AgentprodError:
@@ -26,6 +27,24 @@ def overdue(stream: EventStream) -> AgentprodError:
     error = late(phase, stream.target, stream.limits, f"after {len(stream.text())} characters of text")
     error.__cause__ = stream.source.late()
     return error
+
+
+def meaning(stream: EventStream, error: BaseException) -> BaseException:
+    """End the wait for the source with what it raised; return what the consumer is to get for it."""
+    alarm = stream.alarm
+    if alarm is not None:
+        # The SDK's own timer, set to our limit, may come before ours where a machine is busy.
+        ended = alarm.claims(error) or (isinstance(error, Exception) and stream.runtime.now() >= alarm.when)
+        failure = overdue(stream) if ended else None
+        alarm.when = NEVER
+        if failure is not None:
+            return failure
+    if not isinstance(error, Exception):
+        return error
+    broken = stream.source.broken(error)
+    if broken is not error:
+        broken.__cause__ = error
+    return broken
 
 
 def truncated(stream: EventStream) -> StreamInterrupted:
