@@ -273,7 +273,7 @@ class Call:
         if (admit, settle) not in self.gates:
             self.gates = (*self.gates, (admit, settle))
 
-    def observe(self, fn: Callable[..., None], *, events: bool = True) -> None:
+    def observe(self, fn: Callable[[str, Attempt, Any], None], *, events: bool = True) -> None:
         """Call `fn(event, attempt, data)` at `"attempt_start"`, `"attempt_end"` and for each stream `"event"`.
 
         `data` is the call at the start, the error or `None` at the end, the event's JSON for events.

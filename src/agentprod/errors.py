@@ -255,7 +255,7 @@ class StreamInterrupted(AgentprodError):
         self.partial = partial
         self.fault = fault
         self.target = target
-        self.open_tool_calls = tuple(open_tool_calls)
+        self.open_tool_calls: tuple[str, ...] = tuple(open_tool_calls)
         self.usage = usage
 
 

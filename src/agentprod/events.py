@@ -15,7 +15,7 @@ class ErrorEvent(RuntimeError):
         inner = body.get("error") if isinstance(body, dict) else None
         told = [inner[key] for key in ("code", "type") if isinstance(inner, dict) and isinstance(inner.get(key), str)]
         super().__init__(" ".join(("the stream carried an error event", *told)))
-        self.body = body
+        self.body: Any = body
 
 
 class Event:
@@ -28,10 +28,10 @@ class Event:
     __slots__ = ("data", "edited", "native", "raw")
 
     def __init__(self, data: Any, raw: bytes | None = None, native: Any = None, edited: bool = False) -> None:
-        self.data = data
-        self.raw = raw
-        self.native = native
-        self.edited = edited
+        self.data: Any = data
+        self.raw: bytes | None = raw
+        self.native: Any = native
+        self.edited: bool = edited
 
 
 class Source(Protocol):

@@ -47,10 +47,10 @@ class Place:
     def __init__(
         self, kind: str, function: str | None, streams: bool = False, fn: Callable[..., Any] | None = None
     ) -> None:
-        self.fn = fn
-        self.kind = kind
-        self.function = function
-        self.streams = streams
+        self.fn: Callable[..., Any] | None = fn
+        self.kind: str = kind
+        self.function: str | None = function
+        self.streams: bool = streams
 
 
 class Layer:

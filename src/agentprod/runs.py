@@ -72,11 +72,11 @@ class Run(Activity):
 
     def __init__(self, name: str, *, id: str | None = None) -> None:
         super().__init__(name)
-        self.id = id or new_id()
+        self.id: str = id or new_id()
         self.parent: Run | None = None
-        self.model_calls = 0
-        self.tool_calls = 0
-        self.failed_tool_calls = 0
+        self.model_calls: int = 0
+        self.tool_calls: int = 0
+        self.failed_tool_calls: int = 0
         self.outcome: Outcome | None = None
         self.exit_reason: str | None = None
         self.state: dict[Any, Any] = {}

@@ -51,7 +51,7 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
         self._predicate = predicate
         self.layer = layer
         self.otherwise = otherwise
-        self.name = layer_name(layer)
+        self.name: str = layer_name(layer)
         self._handle = handle_of(layer)
         self._other = None if otherwise is None else handle_of(otherwise)
 

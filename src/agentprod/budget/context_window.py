@@ -87,7 +87,7 @@ class ContextWindow(Layer):
             raise ConfigError("ContextWindow pin takes a function (message) -> bool")
         self.max_tokens = max_tokens
         self.reserve = reserve
-        self.reduce = tuple(reduce)
+        self.reduce: tuple[str, ...] = tuple(reduce)
         self._summaries = None if summarize is None else Summaries(summarize)
         self._pin = pin
         self._factors = TokenFactors()

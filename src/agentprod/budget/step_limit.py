@@ -75,8 +75,8 @@ class StepLimit(Layer):
         self.max_steps = max_steps
         self.max_tool_calls = max_tool_calls
         self.same_call = same_call
-        self.max_seconds = None if max_seconds is None else seconds(max_seconds, "StepLimit max_seconds")
-        self.notice = _NOTICE if notice is True else notice or None
+        self.max_seconds: float | None = None if max_seconds is None else seconds(max_seconds, "StepLimit max_seconds")
+        self.notice: str | None = _NOTICE if notice is True else notice or None
         self._lock = threading.Lock()
         self._named: OrderedDict[str, _Tally] = OrderedDict()
 

@@ -131,8 +131,8 @@ class TokenBudget(Layer):
         if not isinstance(name, str) or not 0 < len(name) <= 100:
             raise ConfigError("TokenBudget name has 1 to 100 characters")
         self.limits = limits
-        self.on_exceeded = check_actions("on_exceeded", on_exceeded)
-        self.on_soft = check_actions("on_soft", on_soft)
+        self.on_exceeded: tuple[str, ...] = check_actions("on_exceeded", on_exceeded)
+        self.on_soft: tuple[str, ...] = check_actions("on_soft", on_soft)
         self._bounds = bounds_of(limits)
         dimensions = {bound.dimension for bound in self._bounds}
         self._meter = Meter(

@@ -16,7 +16,7 @@ from agentprod.reliability.deployments import Deployment, Deployments
 from agentprod.reliability.passing_on import OF_CREDENTIAL, is_refusal
 from agentprod.reliability.pins import Pins
 from agentprod.reply import Reply
-from agentprod.targets import aim, as_goals, check_kinds, obstacle, shown_goal
+from agentprod.targets import Goal, aim, as_goals, check_kinds, obstacle, shown_goal
 
 __all__ = ["Balance"]
 
@@ -73,10 +73,10 @@ class Balance(Layer):
         affinity: str | Callable[[Call], str | None] | None = None,
         seed: int | None = None,
     ) -> None:
-        self.targets = as_goals(targets, "Balance")
+        self.targets: tuple[Goal, ...] = as_goals(targets, "Balance")
         if not self.targets:
             raise ConfigError("Balance needs targets: Balance('gpt-5-mini', ap.target(client, 'gpt-5-mini'))")
-        self.weights = tuple([1.0] * len(self.targets) if weights is None else weights)
+        self.weights: tuple[float, ...] = tuple([1.0] * len(self.targets) if weights is None else weights)
         if len(self.weights) != len(self.targets):
             raise ConfigError(f"Balance needs one weight for each of its {len(self.targets)} targets")
         for weight in self.weights:

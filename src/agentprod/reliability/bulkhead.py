@@ -48,7 +48,9 @@ class Bulkhead(Layer):
                 raise ConfigError(f"Bulkhead {name} must be a whole number of at least {least}, not {value!r}")
         if queue_timeout is not None and not queue:
             raise ConfigError("Bulkhead queue_timeout needs a queue: Bulkhead(10, queue=20, queue_timeout=5)")
-        self.queue_timeout = None if queue_timeout is None else seconds(queue_timeout, "Bulkhead queue_timeout")
+        self.queue_timeout: float | None = (
+            None if queue_timeout is None else seconds(queue_timeout, "Bulkhead queue_timeout")
+        )
         self._slots = Slots(max_in_flight, queue)
         vitals.report(self)
 

@@ -103,7 +103,7 @@ class CircuitBreaker(Layer):
             raise ConfigError(f"CircuitBreaker slow must be a SlowCalls or None, not {type(slow).__name__}")
         if not isinstance(listeners, Sequence) or not all(callable(listener) for listener in listeners):
             raise ConfigError("CircuitBreaker listeners must be a list of functions (key, change)")
-        self.policy = BreakerPolicy(
+        self.policy: BreakerPolicy = BreakerPolicy(
             failure_rate=failure_rate,
             min_calls=min_calls,
             window=seconds(window, "CircuitBreaker window"),

@@ -61,7 +61,7 @@ class DeadLetter(Layer):
             raise ConfigError(
                 f"DeadLetter takes the path of a file or a function of the record, not {type(sink).__name__}"
             )
-        self.skip = frozenset(skip)
+        self.skip: frozenset[Fault] = frozenset(skip)
         self._shown = str(sink) if isinstance(sink, str | os.PathLike) else getattr(sink, "__name__", "a function")
         self._write: Callable[[dict[str, Any]], Any] = write
         self._is_async = inspect.iscoroutinefunction(write)

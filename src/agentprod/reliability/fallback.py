@@ -67,7 +67,7 @@ class Fallback(Layer):
         on_context_overflow: Any = (),
         on_content_policy: Any = (),
     ) -> None:
-        self.targets = as_goals(targets, "Fallback")
+        self.targets: tuple[Goal, ...] = as_goals(targets, "Fallback")
         self._overflow = as_goals(_listed(on_context_overflow), "Fallback on_context_overflow")
         self._policy = as_goals(_listed(on_content_policy), "Fallback on_content_policy")
         if not (self.targets or self._overflow or self._policy):

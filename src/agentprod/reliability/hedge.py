@@ -61,9 +61,9 @@ class Hedge(Layer):
     ) -> None:
         if isinstance(max_extra, bool) or not isinstance(max_extra, int) or max_extra < 1:
             raise ConfigError(f"Hedge max_extra must be a whole number of at least 1, not {max_extra!r}")
-        self.after = None if after is None else seconds(after, "Hedge after", zero=True)
+        self.after: float | None = None if after is None else seconds(after, "Hedge after", zero=True)
         self.max_extra = max_extra
-        self.max_cost = None if max_cost is None else _usd(max_cost)
+        self.max_cost: Decimal | None = None if max_cost is None else _usd(max_cost)
         self._latencies = Latencies()
         self._own_budget = RetryBudget()
         self._budget: RetryBudget | None = self._own_budget

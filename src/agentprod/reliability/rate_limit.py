@@ -98,13 +98,13 @@ class RateLimit(Layer):
         store: StoreLike | None = None,
     ) -> None:
         limits = {"requests": requests, "tokens": tokens, "input_tokens": input_tokens, "output_tokens": output_tokens}
-        self.limits = {name: limit for name, limit in limits.items() if limit is not None}
+        self.limits: dict[str, float] = {name: limit for name, limit in limits.items() if limit is not None}
         if not self.limits and not sync_headers:
             raise ConfigError("RateLimit needs something to limit: RateLimit(requests=60), or sync_headers=True")
         if isinstance(per, str) and per not in _PERIODS:
             raise ConfigError(f"RateLimit per must be one of {', '.join(_PERIODS)}, or seconds, not {per!r}")
-        self.per = _PERIODS[per] if isinstance(per, str) else seconds(per, "RateLimit per")
-        self.max_wait = None if max_wait is None else seconds(max_wait, "RateLimit max_wait", zero=True)
+        self.per: float = _PERIODS[per] if isinstance(per, str) else seconds(per, "RateLimit per")
+        self.max_wait: float | None = None if max_wait is None else seconds(max_wait, "RateLimit max_wait", zero=True)
         self.sync_headers = sync_headers
         self._dimensions = tuple(Dimension(name, limits[name], self.per) for name in self.limits or limits)
         self._follows = sync_headers and self.per == _HEADERS_PERIOD and by in _OF_ACCOUNT

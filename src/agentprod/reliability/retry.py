@@ -115,8 +115,8 @@ class Retry(Layer):
         if budget is not None and budget is not _DEFAULT_BUDGET and not isinstance(budget, RetryBudget):
             raise ConfigError(f"Retry budget must be a RetryBudget or None, not {type(budget).__name__}")
         self.attempts = attempts
-        self.max_retry_after = seconds(max_retry_after, "Retry max_retry_after")
-        self.budget = RetryBudget() if budget is _DEFAULT_BUDGET else budget
+        self.max_retry_after: float = seconds(max_retry_after, "Retry max_retry_after")
+        self.budget: RetryBudget | None = RetryBudget() if budget is _DEFAULT_BUDGET else budget
         self.idempotent = idempotent
         self.wait_for_probe = wait_for_probe
         self._wait = wait if wait is None or callable(wait) else seconds(wait, "Retry wait", zero=True)

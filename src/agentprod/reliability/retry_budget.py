@@ -32,12 +32,12 @@ class RetryBudget:
         for name, value, least in (("capacity", capacity, 1), ("per_success", per_success, 0)):
             if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
                 raise ConfigError(f"RetryBudget {name} must be a number of at least {least}, not {value!r}")
-        self.capacity = float(capacity)
-        self.per_success = float(per_success)
+        self.capacity: float = float(capacity)
+        self.per_success: float = float(per_success)
         self._lock = threading.Lock()
         # Only endpoints that are not full are kept, so a healthy process keeps none.
         self._tokens: OrderedDict[str, float] = OrderedDict()
-        self.strained = False
+        self.strained: bool = False
         """Whether any endpoint is not full."""
 
     def take(self, endpoint: str) -> bool:

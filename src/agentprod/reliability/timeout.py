@@ -42,7 +42,7 @@ class Deadline(Layer):
     other_traffic = True
 
     def __init__(self, seconds: float | timedelta, *, streams: bool = False) -> None:
-        self.seconds = _seconds(seconds, "Deadline seconds")
+        self.seconds: float = _seconds(seconds, "Deadline seconds")
         if streams not in (True, False):
             raise ConfigError(f"Deadline streams must be True or False, not {streams!r}")
         self.streams = streams
@@ -110,9 +110,9 @@ class Timeout(Layer):
     ) -> None:
         if attempt is None and first_token is None and idle is None:
             raise ConfigError("Timeout needs a limit: Timeout(30), Timeout(first_token=10) or Timeout(idle=60)")
-        self.attempt = None if attempt is None else _seconds(attempt, "Timeout attempt")
-        self.first_token = None if first_token is None else _seconds(first_token, "Timeout first_token")
-        self.idle = None if idle is None else _seconds(idle, "Timeout idle")
+        self.attempt: float | None = None if attempt is None else _seconds(attempt, "Timeout attempt")
+        self.first_token: float | None = None if first_token is None else _seconds(first_token, "Timeout first_token")
+        self.idle: float | None = None if idle is None else _seconds(idle, "Timeout idle")
         if thread not in (True, False):
             raise ConfigError(f"Timeout thread must be True or False, not {thread!r}")
         self.thread = thread

@@ -81,15 +81,15 @@ class CallLog(Layer):
         sample: float = 1.0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         if not self.path.parent.is_dir():
             raise ConfigError(f"CallLog path: the folder of {self.path.name} does not exist; make it first")
         if self.path.is_dir():
             raise ConfigError(f"CallLog path: {self.path.name} is a folder, not a file")
         if isinstance(sample, bool) or not isinstance(sample, int | float) or not 0 <= sample <= 1:
             raise ConfigError(f"CallLog sample must be a share from 0 to 1, not {sample!r}")
-        self.answers = bool(answers)
-        self.sample = float(sample)
+        self.answers: bool = bool(answers)
+        self.sample: float = float(sample)
         self._now = now
         self._lock = threading.Lock()
         self._ids: OrderedDict[str, None] = OrderedDict()

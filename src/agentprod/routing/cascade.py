@@ -86,7 +86,7 @@ class Cascade(Layer):
             wanted = "two models" if agree is None else f"more than the {group} models that have to agree"
             raise ConfigError(f"Cascade needs at least {wanted}; the last one answers where the others will not do")
         legs = _whole("max_legs", max_legs, 2)
-        self.models = tuple(option.name for option in options)
+        self.models: tuple[str, ...] = tuple(option.name for option in options)
         """Names, the cheapest first."""
         single = [(option,) for option in options[group:-1]][: legs - 2]
         self._legs: tuple[tuple[Option, ...], ...] = (options[:group], *single, options[-1:])

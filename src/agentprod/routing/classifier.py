@@ -90,7 +90,7 @@ class Classifier:
         if isinstance(max_entries, bool) or max_entries < 1:
             raise ConfigError(f"Classifier max_entries must be at least 1, not {max_entries!r}")
         self.model = model
-        self.timeout = seconds(timeout, "Classifier timeout")
+        self.timeout: float = seconds(timeout, "Classifier timeout")
         self._labels = tuple(names)
         self._models = dict(labels) if isinstance(labels, Mapping) else None
         self._instructions = instructions.replace("{labels}", ", ".join(names))

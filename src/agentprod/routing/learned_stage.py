@@ -37,6 +37,7 @@ class Learned:
         self, path: str | PathLike[str] | LearnedRouter | None = None, *, names: Mapping[str, str] | None = None
     ) -> None:
         self._is_prior = path is None
+        self.router: LearnedRouter
         if path is None:
             self.router = LearnedRouter.prior()
         else:

@@ -78,7 +78,7 @@ class Router(Layer):
         sticky: bool | str | Callable[[Call], str | None] | Sticky | None = None,
     ) -> None:
         self._options = options_of(models, "Router")
-        self.models = tuple(option.name for option in self._options)
+        self.models: tuple[str, ...] = tuple(option.name for option in self._options)
         """Names, the cheapest first."""
         self.stages: tuple[Stage, ...] = tuple(_stage(each) for each in ((Learned(),) if stages is None else stages))
         for stage in self.stages:
@@ -90,7 +90,7 @@ class Router(Layer):
                 "Router goal: a quality or a share of the cost needs an ap.Learned stage; max_usd does not"
             )
         self.goal = goal
-        self.sticky = sticky_of(sticky)
+        self.sticky: Sticky | None = sticky_of(sticky)
         self._require = constraints.check_requirements(require)
         self._destinations = {option.name: option.destination for option in self._options}
         self._lengths: dict[str, float] = {}

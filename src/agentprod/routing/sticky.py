@@ -69,7 +69,7 @@ class Sticky:
             raise ConfigError(f"Sticky max_conversations must be a whole number from 1, not {max_conversations!r}")
         self.by = by
         self.cache_regret = cache_regret
-        self.ttl = seconds(ttl, "Sticky ttl")
+        self.ttl: float = seconds(ttl, "Sticky ttl")
         self._most = max_conversations
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()

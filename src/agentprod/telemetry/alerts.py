@@ -81,7 +81,9 @@ class Alerts:
         wall: Callable[[], float] = time.time,
     ) -> None:
         interval = seconds(interval, "Alerts(interval=)")
-        self.rules = _all(default_rules() if rules is None else rules, "rules", "Rule", lambda it: isinstance(it, Rule))
+        self.rules: tuple[Rule, ...] = _all(
+            default_rules() if rules is None else rules, "rules", "Rule", lambda it: isinstance(it, Rule)
+        )
         handlers = _all(handlers, "handlers", "function of one Alert", callable)
         names = [rule.name for rule in self.rules]
         if len(set(names)) < len(names):

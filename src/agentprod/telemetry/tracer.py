@@ -12,7 +12,7 @@ from agentprod.layer import Layer
 from agentprod.reply import Reply
 from agentprod.telemetry.agents import trace_activities
 from agentprod.telemetry.attributes import SCOPE, TRACED
-from agentprod.telemetry.capture import capture_mode
+from agentprod.telemetry.capture import CaptureMode, capture_mode
 from agentprod.telemetry.drops import drops
 from agentprod.telemetry.meters import find_instruments
 
@@ -80,7 +80,7 @@ class Tracer(Layer):
                 raise ConfigError(f"Tracer {option} must be an OpenTelemetry provider, not {type(value).__name__}")
         if not isinstance(chunk_gaps, bool):
             raise ConfigError(f"Tracer chunk_gaps must be True or False, not {chunk_gaps!r}")
-        self.capture = capture_mode(capture)
+        self.capture: CaptureMode = capture_mode(capture)
         self.tracer_provider = tracer_provider
         self.meter_provider = meter_provider
         self.scrubs: tuple[Callable[[str], str], ...] = ()

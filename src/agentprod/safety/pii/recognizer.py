@@ -45,7 +45,10 @@ class Recognizer:
     ) -> None:
         if not ENTITY_NAME.fullmatch(name):
             raise ConfigError(f"{name!r} is no entity name: use capitals, digits and '_', like 'EMPLOYEE_ID'")
-        self.name, self.find, self.window, self.folded = name, find, window, folded
+        self.name: str = name
+        self.find: Callable[[str, int], Iterable[Span]] = find
+        self.window: int | None = window
+        self.folded: bool = folded
 
     @classmethod
     def regex(
