@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,6 +67,8 @@ class Writer:
 
     def refusal(self, call: Call, body: Any) -> str | None:
         """Return why a reply is not kept, in one word; `None` when it is."""
+        if not isinstance(body, Mapping) and not is_function(call):
+            return "no_object"  # a page of a proxy, perhaps: no API answers with a bare text or a list
         return refuse_body(call.dialect, body, tool_calls=self._tool_calls) or refuse_ledger(call.ledger)
 
     def terms_of(self, call: Call) -> Terms:

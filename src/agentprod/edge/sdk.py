@@ -351,7 +351,10 @@ def _fingerprint(key: Any) -> str:
 
 
 def _json(carrier: Undecoded) -> Any:
-    return carrier.response.json()
+    try:
+        return carrier.response.json()
+    except ValueError:  # a page of a proxy, an empty 204: the caller's SDK returns its text, or says what is wrong
+        return carrier.response.text
 
 
 def _json_if_any(carrier: Undecoded) -> Any:
