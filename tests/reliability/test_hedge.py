@@ -371,6 +371,41 @@ def test_a_cancelled_call_leaves_no_task(
     run_virtually(main)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("at", [1.5, 3.125, 3.25])
+def test_cancelled_while_the_loser_closes_every_reply_is_ended(at: float, times: int) -> None:
+    """Of the winner nobody takes, and of a loser whose answer comes all the same, what they hold is given back."""
+
+    async def main(clock: LoopClock) -> None:
+        sent: list[float] = []
+        replies: list[list[str]] = []
+
+        async def ask() -> str:
+            sent.append(clock.monotonic())
+            try:
+                await asyncio.sleep(60 if len(sent) == 1 else 1)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.5)  # it closes slowly, and answers
+            return "fine"
+
+        async def look(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+            reply = await call_next(call)
+            ends: list[str] = []
+            replies.append(ends)
+            reply.on_end(lambda end: ends.append(end.outcome))
+            return reply
+
+        task = asyncio.ensure_future(ap.Stack(ap.Hedge(after=2), look, clock=clock).decorate(ask)())
+        for moment in range(times):
+            asyncio.get_running_loop().call_later(at + moment / 8, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(9)
+        assert replies == [["discarded"]] * len(sent)
+
+    run_virtually(main)
+
+
 def test_a_coroutine_that_is_closed_gives_up_what_it_sent() -> None:
     """Nothing may be awaited then; the loop sees the rest to its end."""
 

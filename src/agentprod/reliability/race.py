@@ -45,7 +45,11 @@ class Leg:
     async def _run(self, call: Call, call_next: CallNext) -> None:
         self._begun = True
         try:
-            self.reply = await call_next(call)
+            reply = await call_next(call)
+            if self.watch.given_up:
+                await reply.discard()  # nobody waits for it any more
+            else:
+                self.reply = reply
         except Exception as error:
             self.error = error
         except BaseException as error:
@@ -164,15 +168,24 @@ class Race:
             leg.give_up()
 
     async def end(self, winner: Leg | None) -> None:
-        """Give up every leg but one, and see them end."""
+        """Give up every leg but one, and see them end; who is cancelled meanwhile wants none of them."""
         losers = [leg for leg in self.legs if leg is not winner]
         for leg in losers:
             leg.give_up()
-        if not all(leg.ended for leg in losers):
-            until = self._runtime.now() + _CLOSING_TIME
-            await self._something(until, lambda: all(leg.ended for leg in losers))
-        for leg in losers:
-            leg.forget()
-            if leg.reply is not None:
-                await leg.reply.discard()
-        self.legs.clear()  # they know the race, which knows them
+        try:
+            for leg in losers:
+                if leg.reply is not None:
+                    await leg.reply.discard()
+            if not all(leg.ended for leg in losers):
+                until = self._runtime.now() + _CLOSING_TIME
+                await self._something(until, lambda: all(leg.ended for leg in losers))
+        except GeneratorExit:  # nothing may be awaited any more
+            raise
+        except BaseException:
+            if winner is not None and winner.reply is not None:
+                await winner.reply.discard()
+            raise
+        finally:
+            for leg in losers:
+                leg.forget()
+            self.legs.clear()  # they know the race, which knows them
