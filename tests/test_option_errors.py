@@ -32,6 +32,11 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: ap.CircuitBreaker(by="users"),
         "CircuitBreaker by= takes \"endpoint\".* not 'users'",
     ),
+    "keys as a list": (lambda: ap.CircuitBreaker(by=["user"]), r"CircuitBreaker by= takes .* not \['user'\]"),
+    "a switch from the environment": (lambda: ap.CircuitBreaker(shadow="false"), "shadow must be True or False.*'fal"),
+    "a no that means yes": (lambda: ap.Retry(idempotent="no"), "Retry idempotent must be True or False, not 'no'"),
+    "a number for a yes": (lambda: ap.Retry(wait_for_probe=1), "Retry wait_for_probe must be True or False, not 1"),
+    "nothing for a no": (lambda: ap.RateLimit(sync_headers=None), "RateLimit sync_headers must be .* not None"),
     "requests as bool": (lambda: ap.RateLimit(requests=True), "RateLimit requests must be a number above 0, not True"),
     "tokens as text": (lambda: ap.RateLimit(tokens="1m"), "RateLimit tokens must be a number above 0, not '1m'"),
     "plural of a window": (lambda: ap.RateLimit(requests=1, per="minutes"), "RateLimit per must be one of.*'minutes'"),
@@ -51,6 +56,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "one model as a list": (lambda: ap.Router("gpt-5-mini"), "Router takes a list of models, the cheapest first"),
     "a goal in percent": (lambda: ap.Goal(quality=95), "Goal quality must be above 0 up to 1, not 95"),
+    "a goal in words": (lambda: ap.Goal(quality="high"), "Goal quality must be above 0 up to 1, not 'high'"),
     "a goal of nothing": (ap.Goal, "Goal takes exactly one of quality=, cost_share= and max_usd=, not 0"),
     "a budget of nothing": (ap.TokenBudget, r"TokenBudget needs a limit: TokenBudget\(ap.Limit\(usd=5"),
     "a currency": (lambda: ap.TokenBudget(dollars=5), "TokenBudget has no option dollars; see ap.Limit"),
@@ -68,6 +74,26 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         "a strategy is given for 'WEATHER', which nothing finds: built in are",
     ),
     "an entity that is none": (lambda: ap.ScrubPII(entities=["E-MAIL"]), "unknown entities 'E-MAIL': built in are"),
+    "a recogniser alone": (
+        lambda: ap.ScrubPII(recognizers=ap.Recognizer.regex("BADGE", "B-[0-9]+")),
+        r"recognizers is a list of recognisers: write recognizers=\[",
+    ),
+    "a score as text": (lambda: ap.ScrubPII(threshold="0.5"), "threshold must be a number from 0.05 to 1, not '0.5'"),
+    "values without number": (lambda: ap.ScrubPII(max_values=None), "max_values must be a whole number.* not None"),
+    "values for ever": (lambda: ap.ScrubPII(ttl=math.nan), "ScrubPII ttl must be more than 0 seconds, not nan"),
+    "an attack as text": (lambda: ap.InjectionGuard(threshold="0.5"), "threshold must be above 0 .* not '0.5'"),
+    "a canary of nothing": (lambda: ap.InjectionGuard(canary=None), "canary must be True, False, a word .* not None"),
+    "pieces without end": (
+        lambda: ap.ContentFilter(print, every=math.inf),
+        "every must be a whole number of characters from 1, not inf",
+    ),
+    "what came before as text": (
+        lambda: ap.ContentFilter(print, context="all"),
+        "context must be a whole number of characters from 0, not 'all'",
+    ),
+    "a count as text": (lambda: ap.Rule("cost", ">", 5, min_count="20"), "min_count=. is a whole number.* got '20'"),
+    "an end as text": (lambda: ap.Rule("cost", ">", 5, clear_at="3"), "clear_at=. is a number or None, got '3'"),
+    "one key for a mapping": (lambda: ap.Rule("cost", ">", 5, where="chat"), "where=. is a mapping, .* got a str"),
     "bytes to scrub": (lambda: ap.scrub(b"x"), "scrub takes a text, not a bytes"),
     "data to mark": (lambda: ap.untrusted({"page": 1}), "untrusted takes a text, not a dict; json.dumps"),
     "a run without a name": (lambda: ap.agent(3), "a run takes a name, a str of at least one character, not 3"),
@@ -80,3 +106,8 @@ def test_an_option_written_wrong(write: Callable[[], Any], message: str) -> None
     """It is found when the layer is built, not in the first call at night."""
     with pytest.raises(ap.ConfigError, match=message):
         write()
+
+
+def test_a_time_to_live_may_be_a_timedelta() -> None:
+    """Every option in seconds takes a `timedelta`, that of `ScrubPII` too."""
+    ap.ScrubPII(ttl=timedelta(minutes=5))

@@ -103,6 +103,8 @@ class CircuitBreaker(Layer):
             raise ConfigError(f"CircuitBreaker slow must be a SlowCalls or None, not {type(slow).__name__}")
         if not isinstance(listeners, Sequence) or not all(callable(listener) for listener in listeners):
             raise ConfigError("CircuitBreaker listeners must be a list of functions (key, change)")
+        if not isinstance(shadow, bool):
+            raise ConfigError(f"CircuitBreaker shadow must be True or False, not {shadow!r}")
         self.policy: BreakerPolicy = BreakerPolicy(
             failure_rate=failure_rate,
             min_calls=min_calls,

@@ -97,6 +97,8 @@ class RateLimit(Layer):
         sync_headers: bool = True,
         store: StoreLike | None = None,
     ) -> None:
+        if not isinstance(sync_headers, bool):
+            raise ConfigError(f"RateLimit sync_headers must be True or False, not {sync_headers!r}")
         limits = {"requests": requests, "tokens": tokens, "input_tokens": input_tokens, "output_tokens": output_tokens}
         self.limits: dict[str, float] = {name: limit for name, limit in limits.items() if limit is not None}
         if not self.limits and not sync_headers:

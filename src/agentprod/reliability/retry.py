@@ -114,6 +114,9 @@ class Retry(Layer):
             raise ConfigError("Retry on_result must be a predicate (reply) -> bool")
         if budget is not None and budget is not _DEFAULT_BUDGET and not isinstance(budget, RetryBudget):
             raise ConfigError(f"Retry budget must be a RetryBudget or None, not {type(budget).__name__}")
+        for name, flag in (("idempotent", idempotent), ("wait_for_probe", wait_for_probe)):
+            if not isinstance(flag, bool):
+                raise ConfigError(f"Retry {name} must be True or False, not {flag!r}")
         self.attempts = attempts
         self.max_retry_after: float = seconds(max_retry_after, "Retry max_retry_after")
         self.budget: RetryBudget | None = RetryBudget() if budget is _DEFAULT_BUDGET else budget

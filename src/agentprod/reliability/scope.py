@@ -46,7 +46,7 @@ class Scope:
     __slots__ = ("_by", "_fn", "_layer", "key", "of_target")
 
     def __init__(self, by: By, layer: str) -> None:
-        if not callable(by) and by not in _OF_TARGET and by not in _OF_CONTEXT:
+        if not callable(by) and not (isinstance(by, str) and (by in _OF_TARGET or by in _OF_CONTEXT)):
             names = ", ".join(f'"{name}"' for name in (*_OF_TARGET, *_OF_CONTEXT))
             raise ConfigError(f"{layer} by= takes {names} or a callable (call) -> str, not {by!r}")
         self.of_target = None if callable(by) else _OF_TARGET.get(by)

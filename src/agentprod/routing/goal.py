@@ -35,8 +35,9 @@ class Goal:
         given = [name for name in ("quality", "cost_share", "max_usd") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ConfigError(f"Goal takes exactly one of quality=, cost_share= and max_usd=, not {len(given)}")
-        value = float(getattr(self, given[0]))
+        value = getattr(self, given[0])
         highest = math.inf if given[0] == "max_usd" else 1.0
-        if not 0 < value <= highest or math.isinf(value):
+        is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+        if not is_number or not 0 < value <= highest or math.isinf(value):
             upper = "" if highest == math.inf else " up to 1"
-            raise ConfigError(f"Goal {given[0]} must be above 0{upper}, not {getattr(self, given[0])!r}")
+            raise ConfigError(f"Goal {given[0]} must be above 0{upper}, not {value!r}")

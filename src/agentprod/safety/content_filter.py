@@ -77,8 +77,9 @@ class ContentFilter(Layer):
             raise ConfigError(f"action must be 'block' or 'flag', not {action!r}")
         if on_error not in ("block", "pass"):
             raise ConfigError(f"on_error must be 'block' or 'pass', not {on_error!r}")
-        if every < 1 or context < 0:
-            raise ConfigError(f"every must be at least 1 and context at least 0, not {every} and {context}")
+        for name, value, least in (("every", every, 1), ("context", context, 0)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f"{name} must be a whole number of characters from {least}, not {value!r}")
         self._check, self._places = check, places
         self._blocks, self._fails = action == "block", on_error == "block"
         self._every, self._context = every, context

@@ -58,8 +58,8 @@ class InjectionScorer:
 
     def __init__(self, *, threshold: float = 0.5, untrusted_threshold: float = 0.45) -> None:
         for name, value in (("threshold", threshold), ("untrusted_threshold", untrusted_threshold)):
-            if not 0 < value <= 1:
-                raise ConfigError(f"{name} must be above 0 and at most 1, not {value}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+                raise ConfigError(f"{name} must be above 0 and at most 1, not {value!r}")
         self._threshold, self._untrusted_threshold = threshold, untrusted_threshold
 
     def score(self, text: str, *, untrusted: bool = False) -> InjectionReport:

@@ -77,6 +77,8 @@ class InjectionGuard(Layer):
             raise ConfigError(f"mode must be {', '.join(get_args(Mode))}, not {mode!r}")
         given = {"threshold": threshold, "untrusted_threshold": untrusted_threshold}
         self._scorer = InjectionScorer(**{name: value for name, value in given.items() if value is not None})
+        if not isinstance(canary, bool | str | Canary):
+            raise ConfigError(f"canary must be True, False, a word or a Canary, not {canary!r}")
         self._mode: Mode = mode
         self._canary = canary if isinstance(canary, Canary) else None
         if self._canary is None and canary is not False:

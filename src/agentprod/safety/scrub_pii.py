@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from agentprod.errors import AgentprodError, Blocked, ConfigError
+from agentprod.identity import seconds
 from agentprod.layer import Layer
 from agentprod.safety.pii.documents import restore_value
 from agentprod.safety.pii.entities import DEFAULT
 from agentprod.safety.pii.provider_state import keep_vault, vault_for
+from agentprod.safety.pii.recognizer import Recognizer
 from agentprod.safety.pii.reply_text import ReplyRestore
 from agentprod.safety.pii.request_text import Binary, RequestScrub
 from agentprod.safety.pii.restore import OnUnknown
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from agentprod.call import Call, CallNext
     from agentprod.identity import Context
     from agentprod.reply import End, Reply
-    from agentprod.safety.pii.recognizer import Finder, Recognizer
+    from agentprod.safety.pii.recognizer import Finder
     from agentprod.safety.pii.strategies import Strategy
 
 __all__ = ["ScrubPII"]
@@ -111,7 +114,7 @@ class ScrubPII(Layer):
         unknown: OnUnknown = "keep",
         binary: Binary = "pass",
         max_values: int = 10_000,
-        ttl: float = 3600,
+        ttl: float | timedelta = 3600,
     ) -> None:
         if unknown not in get_args(OnUnknown):
             raise ConfigError(f"unknown must be 'keep', 'drop' or 'raise', not {unknown!r}")
@@ -119,7 +122,7 @@ class ScrubPII(Layer):
             raise ConfigError(f"binary must be 'pass' or 'block', not {binary!r}")
         # Consumed more than once below.
         wanted = frozenset([entities] if isinstance(entities, str) else entities)
-        own = recognizers if callable(recognizers) else tuple(recognizers)
+        own = recognizers if callable(recognizers) or isinstance(recognizers, Recognizer) else tuple(recognizers)
         left = allow if isinstance(allow, str) else tuple(allow)
         self._policy = RestorePolicy.of(restore)
         self._unknown: OnUnknown = unknown
@@ -143,7 +146,7 @@ class ScrubPII(Layer):
         self._view = Scrubber(
             entities=wanted | DEFAULT, output="redact", recognizers=own, allow=left, on_error="redact", memo=0
         )
-        self._vaults = Vaults(ttl=ttl, max_values=max_values)
+        self._vaults = Vaults(ttl=seconds(ttl, "ScrubPII ttl"), max_values=max_values)
         self._signatures = Signatures()
         self._slow = any(recognizer.window is None for recognizer in self._scrubber.recognizers)
         given = {

@@ -149,8 +149,16 @@ class Rule:
         self._fill("cooldown", _seconds("cooldown", self.cooldown))
         if not 1 <= self.window <= 31 * 86400:
             raise ConfigError(f"Rule(window=) is 1 second to 31 days, got {self.window:g} seconds")
-        if self.min_count < 0:
-            raise ConfigError(f"Rule(min_count=) is 0 or more, got {self.min_count}")
+        if isinstance(self.min_count, bool) or not isinstance(self.min_count, int) or self.min_count < 0:
+            raise ConfigError(f"Rule(min_count=) is a whole number, 0 or more, got {self.min_count!r}")
+        if not isinstance(self.where, Mapping):
+            raise ConfigError(
+                f'Rule(where=) is a mapping, such as {{"operation": "chat"}}, got a {type(self.where).__name__}'
+            )
+        if self.clear_at is not None and (
+            isinstance(self.clear_at, bool) or not isinstance(self.clear_at, int | float)
+        ):
+            raise ConfigError(f"Rule(clear_at=) is a number or None, got {self.clear_at!r}")
         self._fill("where", MappingProxyType(dict(self.where)))
         for key in self.where:
             reader(key)

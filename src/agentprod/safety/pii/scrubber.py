@@ -93,8 +93,8 @@ class Scrubber:
             raise ConfigError(
                 f"unknown entities {', '.join(map(repr, unknown))}: built in are {', '.join(sorted(ALL))}"
             )
-        if not 0.05 <= threshold <= 1:
-            raise ConfigError(f"threshold must be 0.05 to 1, not {threshold}")
+        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0.05 <= threshold <= 1:
+            raise ConfigError(f"threshold must be a number from 0.05 to 1, not {threshold!r}")
         if on_error not in ("block", "redact", "ignore"):
             raise ConfigError(f"on_error must be 'block', 'redact' or 'ignore', not {on_error!r}")
         if isinstance(recognizers, Recognizer) or callable(recognizers):

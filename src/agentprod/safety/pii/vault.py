@@ -43,8 +43,9 @@ class Vault:
     __slots__ = ("_counts", "_first", "_lock", "_max_values", "_numbers", "_values")
 
     def __init__(self, *, max_values: int = 10_000, first: int = 1) -> None:
-        if max_values < 1 or first < 1:
-            raise ConfigError(f"max_values and first must be at least 1, not {max_values} and {first}")
+        for name, value in (("max_values", max_values), ("first", first)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}")
         self._max_values = max_values
         self._first = first
         self._numbers: dict[tuple[str, Form, str], int] = {}
