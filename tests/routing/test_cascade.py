@@ -113,6 +113,26 @@ def test_a_model_that_fails_is_gone_past(mode: str, broken: Any) -> None:
     assert notes(told, "leg")[0]["error"] in ("ConnectionError", "StreamInterrupted")
 
 
+def test_an_answer_that_cannot_be_read_is_gone_past_and_ended() -> None:
+    """What it held inside the cascade is given back."""
+    ends: list[str] = []
+
+    class Unreadable:
+        def model_dump(self, **options: Any) -> Any:
+            raise LookupError("not today")
+
+    async def look(call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
+        reply = await call_next(call)
+        reply.on_end(lambda end: ends.append(end.outcome))
+        return reply
+
+    def ask(model: str, messages: Any) -> Any:
+        return Unreadable() if model == "small" else "fine"
+
+    assert ap.Stack(Cascade(["small", "large"]), look).decorate(ask)("any", user("q")["messages"]) == "fine"
+    assert ends == ["discarded", "complete"]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_the_last_model_has_the_last_word(mode: str) -> None:
     """Its answer is not checked, and its error is the caller's."""

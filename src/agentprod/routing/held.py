@@ -37,10 +37,17 @@ async def hold(reply: Reply, call: Call) -> tuple[Reply, Any]:
     Returns:
         The reply to deliver, and its whole body in the caller's wire form. A stream has ended for the layers inside,
         and the reply to deliver replays it.
+
+    Raises:
+        Exception: whatever broke the stream, or made a whole body unreadable; the reply is discarded then.
     """
     stream = reply.stream
     if stream is None:
-        return reply, reply.body
+        try:
+            return reply, reply.body
+        except Exception:
+            await reply.discard()
+            raise
     batches: list[list[Event]] = []
     while (batch := await stream.pull()) is not None:
         batches.append(batch)
