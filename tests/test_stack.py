@@ -323,6 +323,26 @@ def test_changing_a_stack_makes_another() -> None:
     assert log[:4] == ["n in", "m in", "m out", "n out"]
 
 
+def test_looking_for_layers_that_apply_to_some_calls() -> None:
+    """A layer within `ap.when` is found by its class; without it its calls pass, and the others' layer stays theirs."""
+    log: list[str] = []
+    meant, other = Note("meant", log), ap.Retry(attempts=7)
+    stack = ap.Stack(ap.Deadline(9), ap.when(lambda call: call.request["word"] == "a", meant, other))
+    assert stack[Note] is meant
+    assert stack[ap.Retry] is other
+    assert Note in stack
+    assert ap.Cache not in stack
+    assert list(stack.without(ap.Cache)) == list(stack)
+    assert [repr(layer) for layer in stack.without(ap.Retry)] == ["Deadline(seconds=9.0)", "when(…, Note())"]
+    assert [repr(layer) for layer in stack.without(Note)] == ["Deadline(seconds=9.0)", "when(…, Retry(attempts=7))"]
+    assert [repr(layer) for layer in stack.without(Note).without(ap.Retry)] == ["Deadline(seconds=9.0)"]
+
+    swapped = ap.Stack(ap.when(lambda call: call.request["word"] == "a", other, meant)).without(ap.Retry)
+    shout = swapped.decorate(lambda word: word.upper())
+    assert [shout("a"), log] == ["A", []]
+    assert [shout("b"), log[:1]] == ["B", ["meant in"]]
+
+
 def test_changing_what_is_not_there() -> None:
     """Changes that name a layer the stack does not have, or no place, say what it has."""
     stack = ap.Stack(ap.Retry())

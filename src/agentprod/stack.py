@@ -23,6 +23,7 @@ from agentprod.order import check as check_order
 from agentprod.runtime.clock import Clock, SystemClock
 from agentprod.runtime.runtime import AsyncRuntime, SyncRuntime
 from agentprod.targets import makes_function_targets
+from agentprod.when import all_layers, layer_without
 
 if TYPE_CHECKING:
     from agentprod.call import Target
@@ -261,7 +262,7 @@ class Stack:
         return len(self.layers)
 
     def __getitem__(self, kind: type[L]) -> L:
-        """Return the layer of this class.
+        """Return the layer of this class; one that `ap.when` applies, too.
 
         Raises:
             ConfigError: `kind` is no class.
@@ -269,13 +270,13 @@ class Stack:
         """
         if not isinstance(kind, type):
             raise ConfigError(f"a stack is asked for a layer by its class, as in stack[ap.Retry], not by {kind!r}")
-        for found in self.layers:
+        for found in all_layers(self.layers):
             if isinstance(found, kind):
                 return found
         raise KeyError(f"the stack has no {getattr(kind, '__name__', kind)}; it has {', '.join(self._names) or 'none'}")
 
     def __contains__(self, kind: object) -> bool:
-        return isinstance(kind, type) and any(isinstance(found, kind) for found in self.layers)
+        return isinstance(kind, type) and any(isinstance(found, kind) for found in all_layers(self.layers))
 
     def replace(self, layer: LayerLike) -> Stack:
         """Return a stack with `layer` in the place of the one of its class."""
@@ -283,10 +284,11 @@ class Stack:
         return self._with((*self.layers[:position], layer, *self.layers[position + 1 :]))
 
     def without(self, kind: type[Any]) -> Stack:
-        """Return a stack without the layers of this class; the same again where there are none."""
+        """Return a stack without the layers of this class, within `ap.when` too; the same again without any."""
         if not isinstance(kind, type):
             raise ConfigError(f"without takes the class of a layer, as in stack.without(ap.Cache), not {kind!r}")
-        return self._with(tuple(found for found in self.layers if not isinstance(found, kind)))
+        left = (layer_without(found, kind) for found in self.layers)
+        return self._with(tuple(found for found in left if found is not None))
 
     def insert(
         self,

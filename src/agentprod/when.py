@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from agentprod.call import Call, CallNext
@@ -12,7 +12,7 @@ from agentprod.layer import Layer, LayerLike, Place, check_layer
 from agentprod.order import layer_name, shown
 from agentprod.reply import Reply
 
-__all__ = ["when"]
+__all__ = ["all_layers", "layer_without", "when"]
 
 
 OPERATIONS = ("chat", "responses", "messages", "embeddings", "function", "other")
@@ -87,6 +87,16 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
         """Let both layers know their stack."""
         self._tell("join_stack", stack)
 
+    def without(self, kind: type[Any]) -> Layer | None:
+        """Return what is left without the layers of this class, for the calls it was meant for; `None` for nothing."""
+        layer, otherwise = layer_without(self.layer, kind), layer_without(self.otherwise, kind)
+        if layer is self.layer and otherwise is self.otherwise:
+            return self
+        predicate = self._predicate
+        if layer is None:
+            return None if otherwise is None else when(lambda call: not predicate(call), otherwise)
+        return when(predicate, layer, otherwise)
+
     def _tell(self, hook: str, argument: Any) -> None:
         for found in (self.layer, self.otherwise):
             method = getattr(found, hook, None)
@@ -95,3 +105,18 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
 
     def __repr__(self) -> str:
         return f"when(…, {shown(self.layer)}{'' if self.otherwise is None else f', {shown(self.otherwise)}'})"
+
+
+def all_layers(layers: Iterable[Any]) -> Iterator[Any]:
+    """Yield each layer, and after a `when` those that it chooses from."""
+    for found in layers:
+        yield found
+        if isinstance(found, when):
+            yield from all_layers(each for each in (found.layer, found.otherwise) if each is not None)
+
+
+def layer_without(found: Any, kind: type[Any]) -> Any:
+    """Return what is left of a layer without those of a class; `None` for nothing."""
+    if isinstance(found, kind):
+        return None
+    return found.without(kind) if isinstance(found, when) else found
