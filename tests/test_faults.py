@@ -56,6 +56,8 @@ def caused(error: Exception, cause: BaseException) -> Exception:
 # The table
 
 STATUSES = {
+    304: ap.Fault.BAD_REQUEST,
+    307: ap.Fault.BAD_REQUEST,  # one that the HTTP library was told not to follow
     400: ap.Fault.BAD_REQUEST,
     401: ap.Fault.AUTH,
     402: ap.Fault.QUOTA,

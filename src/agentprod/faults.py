@@ -42,6 +42,7 @@ class Fault(enum.Enum):
 
 
 Classify = Callable[[BaseException], "Fault | None"]
+"""Which fault an exception of yours is; `None` where the fault table shall decide."""
 
 
 class Failure(NamedTuple):
@@ -215,7 +216,7 @@ def classify(
             fault = _STATUS.get(status, fault)  # "server_error" says less than 503 or 504
         if fault is not None:
             return Failure(fault, hint, status, found, wish, fault is Fault.RATE_LIMIT or status == 529)
-    if status is not None and status >= 400:
+    if status is not None and status >= 300:
         fault = _STATUS.get(status) or (Fault.SERVER if status >= 500 else _bad_request(chain))
         return Failure(fault, hint, status, code, wish, status in (429, 529))
     if bad:  # an error event carries no status
