@@ -14,6 +14,7 @@ from agentprod.errors import ConfigError
 __all__ = ["NOBODY", "CacheMode", "Context", "ContextOptions", "make_context", "seconds"]
 
 CacheMode = Literal["default", "bypass", "refresh", "only"]
+"""What caches do with a call: as always, nothing, store only, or answer and never ask."""
 
 _MOST_SECONDS = 1_000_000_000
 """More than anybody means, and less than timers and stores can hold."""

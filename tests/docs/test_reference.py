@@ -18,11 +18,12 @@ PAGES = Path(__file__).parents[2] / "docs" / "reference"
 def test_every_public_name_is_described_once() -> None:
     """A name of `agentprod` or `agentprod.testing` stands on one page; errors stand together on theirs."""
     pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES.glob("*.md"))
-    described = Counter(re.findall(r"^::: agentprod\.([\w.]+)$", pages, re.MULTILINE))
+    paths = re.findall(r"^::: agentprod\.([\w.]+)$", pages, re.MULTILINE)
+    # A function is described by its module's path where the two share a name, or the whole module would be.
+    described = Counter(re.sub(r"^(\w+)\.\1$", r"\1", path) for path in paths)
     expected = {name for name in ap.__all__ if name not in errors.__all__}
     expected |= {f"testing.{name}" for name in testing.__all__}
-    modules = {"errors", "stores", "typing", "usage", "testing.conformance", "testing.plugin"}
-    assert set(described) - modules == expected - {"Usage"}
+    assert expected - {"Usage"} <= set(described)  # beside modules, and the classes of what functions return
     assert set(described.values()) == {1}
 
 

@@ -22,6 +22,7 @@ __all__ = ["NANO", "Bound", "Dimension", "Limit", "LimitOptions", "Money", "boun
 
 Dimension = Literal["tokens", "usd", "calls"]
 Money: TypeAlias = "Decimal | float | str"
+"""Dollars; `"0.01"` and `Decimal("0.01")` are exact."""
 
 NANO = 10**9
 """Nano-dollars in a dollar."""

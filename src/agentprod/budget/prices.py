@@ -359,10 +359,19 @@ default = PriceBook()
 """The book used wherever none is given."""
 
 override = default.override
+"""Set prices of your own; see `PriceBook.override`."""
+
 clear = default.clear
+"""Forget the prices you set; see `PriceBook.clear`."""
+
 lookup = default.lookup
+"""Find a model's rate, if it has one; see `PriceBook.lookup`."""
+
 rate = default.rate
+"""Find a model's rate, or the one it is charged when nobody knows its own; see `PriceBook.rate`."""
+
 price = default.price
+"""Price one call: `price("gpt-5-mini", input=10_000, output=1_000)`; see `PriceBook.price` for all that it takes."""
 
 
 def checked() -> date:

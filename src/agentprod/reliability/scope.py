@@ -15,6 +15,7 @@ __all__ = ["By", "Scope"]
 T = TypeVar("T")
 
 By: TypeAlias = "str | Callable[[Call], str]"
+"""What has a limit or a circuit of its own: a name such as `"endpoint"` or `"user"`, or a function of the call."""
 
 _OF_TARGET: dict[str, Callable[[Target], str]] = {
     "endpoint": lambda target: target.endpoint,

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 of = FunctionEmbedder
+"""A function of yours as an embedder; see `FunctionEmbedder`."""
 
 
 def hashed() -> Embedder:

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["Allow", "Direction", "OnError", "Scrubber"]
 
 Direction = Literal["input", "output", "tool_results"]
+"""Which way a text goes: to the model, from it, or to it from a tool."""
+
 OnError = Literal["block", "redact", "ignore"]
+"""What happens when a recogniser fails: nothing is sent, the whole text is replaced, or it goes on without."""
+
 Allow = str | re.Pattern[str] | Callable[[str, str], bool]
 """A value to leave alone: the value itself in any case and width, `"@corp.com"` for a mail domain with its
 subdomains, a pattern that matches all of it, or a callable `(entity, value) -> bool`."""
