@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -370,7 +370,7 @@ def test_bind_holds_in_threads(mode: str, seen: Seen) -> None:
 
 def test_bind_what_has_no_stack() -> None:
     """Only wrapped clients and decorated functions can be bound."""
-    with pytest.raises(ap.ConfigError, match="is not wrapped"):
+    with pytest.raises(ap.ConfigError, match="has no stack; wrap the client"):
         ap.bind(len, user="u")
 
 
@@ -409,6 +409,8 @@ def test_propagate_takes_executors_only() -> None:
     """Anything but an executor is refused, by kind."""
     with pytest.raises(ap.ConfigError, match=r"concurrent.futures.Executor, not int"):
         ap.propagate(8)  # type: ignore[arg-type]
+    with ProcessPoolExecutor(1) as processes, pytest.raises(ap.ConfigError, match="into threads; other processes"):
+        ap.propagate(processes)
 
 
 def test_asyncio_carries_the_context(ask: Callable[[], str], seen: Seen) -> None:

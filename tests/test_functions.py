@@ -412,6 +412,35 @@ def test_joining_keeps_what_was_bound() -> None:
     assert seen.calls[0].context.user == "u1"
 
 
+class Asker:
+    """Something with a decorated method."""
+
+    @ap.Stack(upper)
+    def ask(self, prompt: str) -> str:
+        """Answer."""
+        return prompt + "!"
+
+
+def test_a_decorated_method_of_an_object() -> None:
+    """A bound method is as decorated as its function: it is looked into, bound, unwrapped and joined alike."""
+    asker, seen = Asker(), Seen()
+    assert [type(layer).__name__ for layer in ap.stack_of(asker.ask)] == ["function"]
+    assert ap.unwrap(asker.ask)("hi") == "hi!"
+    joined = ap.bind(ap.Stack(seen).decorate(asker.ask), user="u1")
+    assert joined("hi") == "HI!"
+    assert seen.calls[0].context.user == "u1"
+    assert len(ap.stack_of(joined)) == 2
+    assert asker.ask("hi") == "HI!"
+    with pytest.raises(ap.OrderError, match="holds Retry twice"):
+        ap.Retry()(ap.Retry()(asker.ask))
+
+
+def test_what_has_no_stack_cannot_be_bound() -> None:
+    """Who speaks can be said of what has a stack only, and the error says how it gets one."""
+    with pytest.raises(ap.ConfigError, match="this function has no stack; wrap the client or decorate the function"):
+        ap.bind(echo, user="u1")
+
+
 def test_unwrap() -> None:
     """`unwrap` gives back the very function; what has no stack is returned as it is."""
     fn = through(echo, ap.Retry())

@@ -7,6 +7,7 @@ import gc
 import logging
 import re
 import warnings
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -136,6 +137,11 @@ def test_one_layer_in_two_stacks_shares_its_state() -> None:
         assert script.calls == expected
 
 
+async def yields(call: ap.Call, call_next: ap.CallNext) -> AsyncIterator[ap.Reply]:
+    """Answer as a layer must not."""
+    yield await call_next(call)
+
+
 @pytest.mark.parametrize(
     ("thing", "message"),
     [
@@ -144,6 +150,7 @@ def test_one_layer_in_two_stacks_shares_its_state() -> None:
         (3, "int is no layer"),
         ([ap.Retry()], r"a list of layers is no layer; write Stack\(\*layers\)"),
         (len, "len is not `async def`, so it is no layer"),
+        (yields, "yields has a `yield`, so it is no layer: it has to return the one reply"),
         (lambda call, call_next: call_next(call), r"is not `async def`.*write @Stack\(\.\.\.\)"),
         (type("Sync", (), {"handle": lambda self, call, call_next: None})(), "is not `async def`, so it is no layer"),
     ],
@@ -422,10 +429,16 @@ def test_when_by_predicate(caller: Caller) -> None:
     assert [entry for entry in log if entry.endswith("in")] == ["yes in", "no in"]
 
 
+async def yes(call: ap.Call) -> bool:
+    """Answer what nobody awaits."""
+    return True
+
+
 @pytest.mark.parametrize(
     ("predicate", "message"),
     [
         ("chats", "when takes a predicate or one of chat, responses, .*, not 'chats'"),
+        (yes, "when takes a plain predicate .* not an `async def`"),
         (3, r"when takes a predicate \(call\) -> bool or an operation, not 3"),
     ],
 )

@@ -109,6 +109,9 @@ def check_layer(found: Any) -> None:
     handle = getattr(found, "handle", found)
     if inspect.iscoroutinefunction(handle):
         return
+    if inspect.isasyncgenfunction(handle):
+        name = getattr(handle, "__qualname__", type(found).__name__)
+        raise ConfigError(f"{name} has a `yield`, so it is no layer: it has to return the one reply to the call")
     if inspect.isroutine(handle):
         name = getattr(handle, "__qualname__", type(found).__name__)
         raise ConfigError(

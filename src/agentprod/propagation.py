@@ -30,6 +30,8 @@ class propagate(Executor):  # noqa: N801 - reads as a verb around an executor
     def __init__(self, executor: Executor) -> None:
         if not isinstance(executor, Executor):
             raise ConfigError(f"propagate takes a concurrent.futures.Executor, not {type(executor).__name__}")
+        if type(executor).__module__ == "concurrent.futures.process":
+            raise ConfigError("propagate carries context variables into threads; other processes cannot be given any")
         self._executor = executor
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:

@@ -13,7 +13,7 @@ from agentprod.defaults import default_estimator, default_pricer, default_scrub
 from agentprod.edge.attempts import send_attempt
 from agentprod.edge.entry import Entry
 from agentprod.edge.function_edge import FunctionEdge
-from agentprod.edge.functions import KINDS, check_callable, kind_of, marker_of, wrap_function
+from agentprod.edge.functions import KINDS, check_callable, function_within, kind_of, marker_of, wrap_function
 from agentprod.edge.registered import dialect_named
 from agentprod.errors import ConfigError
 from agentprod.layer import Place, check_layer
@@ -193,10 +193,10 @@ class Stack:
         Raises:
             ConfigError: not a callable, or a layer that cannot work there.
         """
-        if isinstance(fn, staticmethod | classmethod):
-            inner = self.decorate(fn.__func__, dialect=dialect, provider=provider, model=model, kind=kind, name=name)
-            rewrapped: Any = type(fn)(inner)
-            return rewrapped  # type: ignore[no-any-return]
+        if (within := function_within(fn)) is not None:
+            inner, remake = within
+            made = self.decorate(inner, dialect=dialect, provider=provider, model=model, kind=kind, name=name)
+            return remake(made)  # type: ignore[no-any-return]
         if isinstance(fn, Stack | _layer.Layer):
             raise ConfigError(f"a {type(fn).__name__} cannot be decorated; {_BESIDE}")
         check_callable(fn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -45,6 +46,8 @@ class when(Layer):  # noqa: N801 - reads as a word in a stack: ap.when("chat", a
             predicate = lambda call: call.operation == operation  # noqa: E731
         elif not callable(predicate):
             raise ConfigError(f"when takes a predicate (call) -> bool or an operation, not {predicate!r}")
+        elif inspect.iscoroutinefunction(predicate):
+            raise ConfigError("when takes a plain predicate (call) -> bool, not an `async def`, which is never false")
         check_layer(layer)
         if otherwise is not None:
             check_layer(otherwise)

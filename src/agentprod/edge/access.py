@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentprod.edge.functions import marker_of, wrap_function
+from agentprod.edge.functions import function_within, marker_of, wrap_function
 from agentprod.edge.wrap import binding_of, rebound, unwrap_client
 from agentprod.errors import ConfigError
 from agentprod.identity import make_context
@@ -38,6 +38,9 @@ def bind(target: T, **who: Unpack[ContextOptions]) -> T:
     Raises:
         ConfigError: `target` is neither wrapped nor decorated, or an option is wrong.
     """
+    if (within := function_within(target)) is not None:
+        fn, remake = within
+        return remake(bind(fn, **who))  # type: ignore[no-any-return]
     context = make_context(who)
     marker = marker_of(target)
     if marker is not None:
@@ -51,6 +54,8 @@ def stack_of(target: Any) -> Stack:
     Raises:
         ConfigError: there is none.
     """
+    if (within := function_within(target)) is not None:
+        return stack_of(within[0])
     marker = marker_of(target)
     if marker is not None:
         return marker.stack  # type: ignore[no-any-return]
@@ -62,5 +67,8 @@ def stack_of(target: Any) -> Stack:
 
 def unwrap(target: T) -> T:
     """Return the client or function a stack was put around; what has no stack is returned as it is."""
+    if (within := function_within(target)) is not None:
+        fn, remake = within
+        return remake(unwrap(fn))  # type: ignore[no-any-return]
     marker = marker_of(target)
     return marker.edge.fn if marker is not None else unwrap_client(target)  # type: ignore[return-value]

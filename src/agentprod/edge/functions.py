@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from agentprod.runtime.drive import drive
 if TYPE_CHECKING:
     from agentprod.edge.entry import Entry
 
-__all__ = ["KINDS", "Marker", "kind_of", "marker_of", "wrap_function"]
+__all__ = ["KINDS", "Marker", "function_within", "kind_of", "marker_of", "wrap_function"]
 
 KINDS = ("sync", "async", "generator", "async_generator")
 _MARKER = "__agentprod__"
@@ -44,6 +45,19 @@ def marker_of(fn: Any) -> Marker | None:
     """Return the marker of a decorated function, or `None`."""
     marker = getattr(fn, _MARKER, None)
     return marker if isinstance(marker, Marker) and marker.wrapper is fn else None
+
+
+def function_within(fn: Any) -> tuple[Callable[..., Any], Callable[[Any], Any]] | None:
+    """Return the function that a method stands for, and what makes such a method of another function.
+
+    Of a static or class method as it stands in its class, and of a bound method whose function is decorated: a second
+    decoration joins the first one's stack there, too. `None` for anything else.
+    """
+    if isinstance(fn, staticmethod | classmethod):
+        return fn.__func__, type(fn)
+    if isinstance(fn, types.MethodType) and marker_of(fn.__func__) is not None:
+        return fn.__func__, lambda made: types.MethodType(made, fn.__self__)
+    return None
 
 
 def kind_of(fn: Callable[..., Any]) -> Kind:

@@ -276,7 +276,7 @@ def rebound(client: C, context: Any) -> C:
     """Return a copy of a wrapped client that speaks for `context` as well."""
     binding = binding_of(client)
     if binding is None:
-        raise ConfigError(f"this {type(client).__name__} is not wrapped; write stack.wrap(client) first")
+        raise ConfigError(f"this {type(client).__name__} has no stack; wrap the client or decorate the function first")
     copy = copy_client(client, type(client))
     _bind(copy, Binding(binding.stack, binding.entry.bind(context), binding.edge, binding.original))
     return copy  # type: ignore[no-any-return]
