@@ -144,6 +144,8 @@ def test_a_window_ends_where_its_time_zone_says(
         ask()
     assert refused.value.resets_at == start + 60
     assert refused.value.retry_after == 60
+    border = datetime.fromtimestamp(start + 60, ZoneInfo(tz))
+    assert f"resets at {border:%Y-%m-%d %H:%M} {tz}." in str(refused.value)
     clock.advance(end - start)
     ask()
     assert sent.calls == 2
@@ -180,7 +182,7 @@ def test_a_rolling_window() -> None:
     assert spent(budget) == [(2.0, 0.0)]
 
 
-def test_a_call_across_midnight_bills_one_window() -> None:
+def test_a_call_across_border_bills_one_window() -> None:
     """The window of its reservation: the next day begins with nothing spent."""
     clock = FakeClock(wall=moment("UTC", 2026, 11, 20, 23, 59, 59))
     budget = ap.TokenBudget(usd=1)
@@ -608,8 +610,8 @@ def test_status_tells_how_limits_stand() -> None:
     with ap.context(user="u1"):
         ask()
     user, total = budget.status(user="u1")
-    midnight = moment("UTC", 2026, 11, 21)
-    assert user == ap.LimitStatus("user per day", "usd", 2.0, 1.0, 0.0, midnight)
+    border = moment("UTC", 2026, 11, 21)
+    assert user == ap.LimitStatus("user per day", "usd", 2.0, 1.0, 0.0, border)
     assert (user.left, user.used_ratio, total.left, total.resets_at) == (1.0, 0.5, 4, None)
     assert budget.status() == [total]
 

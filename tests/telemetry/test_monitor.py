@@ -236,6 +236,7 @@ def test_a_forked_child_has_a_lock_of_its_own(clock: FakeClock) -> None:
     ("options", "message"),
     [
         ({"tz": "Mars/Olympus"}, "no time zone named 'Mars/Olympus'"),
+        ({"tz": 8}, "no time zone named 8"),
         ({"days": 0}, "Monitor\\(days=\\) is at least 1"),
         ({"max_models": 0}, "max_models"),
         ({"days": "7"}, "days=. is at least 1, got '7'"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from agentprod.errors import BudgetExceeded
@@ -91,7 +91,8 @@ def refused(
     what = "" if bound.dimension == "usd" else f" {bound.dimension}"
     when = "never resets"
     if resets_at is not None:
-        when = f"resets at {datetime.fromtimestamp(resets_at, UTC):%Y-%m-%d %H:%M} UTC"
+        zone = bound.period.zone
+        when = f"resets at {datetime.fromtimestamp(resets_at, zone):%Y-%m-%d %H:%M} {zone}"
     needs = (
         ""
         if booking is None or bound.dimension == "calls"

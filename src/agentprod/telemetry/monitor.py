@@ -326,7 +326,7 @@ def _time_zone(name: str) -> tzinfo:
 
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, TypeError) as error:
         raise ConfigError(
             f"no time zone named {name!r}: use a name such as 'Asia/Shanghai' (on Windows, pip install tzdata)"
         ) from error
