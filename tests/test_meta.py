@@ -325,6 +325,38 @@ def test_meta_of_an_error(caller: Caller) -> None:
     assert ap.meta(error).served_by is None
 
 
+@dataclasses.dataclass(frozen=True)
+class Frozen(Exception):
+    """An exception whose attributes cannot be set."""
+
+    code: int
+
+
+class Locked(Exception):
+    """An exception that lets nobody write on it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse."""
+        raise TypeError("locked")
+
+
+@pytest.mark.parametrize("error", [Frozen(3), Locked("x")], ids=["frozen", "locked"])
+def test_an_error_that_takes_no_notes(error: Exception) -> None:
+    """Such an exception comes out as it is, and its attempts are known all the same."""
+
+    def fails() -> None:
+        raise error
+
+    def fails_too() -> None:
+        raise error
+
+    for layer in (ap.Retry(attempts=2, wait=0, on=Exception), ap.Fallback(fails_too, on=Exception)):
+        with pytest.raises(type(error)) as raised:
+            layer(fails)()
+        assert raised.value is error
+        assert len(ap.history(error)) == 2
+
+
 def test_notes_on_an_error() -> None:
     """An error of several attempts tells them in its notes; one of a single attempt has nothing to tell."""
     clock = FakeClock()

@@ -97,6 +97,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "bytes to scrub": (lambda: ap.scrub(b"x"), "scrub takes a text, not a bytes"),
     "data to mark": (lambda: ap.untrusted({"page": 1}), "untrusted takes a text, not a dict; json.dumps"),
     "a run without a name": (lambda: ap.agent(3), "a run takes a name, a str of at least one character, not 3"),
+    "a model that is none": (lambda: ap.Stack().decorate(len, model=5), r"decorate\(model=\) takes a str, not int"),
     "a format that is none": (lambda: ap.Stack().decorate(len, dialect=3), "dialect must be an ap.Dialect .* a int"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,9 @@ from agentprod.errors import ConfigError
 from agentprod.ledger import Attempt, Ledger
 from agentprod.usage import Usage
 
-__all__ = ["Meta", "attach", "last", "meta", "remember"]
+__all__ = ["Meta", "add_note", "attach", "last", "meta", "remember"]
+
+_log = logging.getLogger("agentprod")
 
 _ATTRIBUTE = "_agentprod"
 # Where the results of SDK helpers keep the raw stream they were made around.
@@ -119,6 +122,14 @@ def attach(result: Any, ledger: Ledger) -> None:
         object.__setattr__(result, _ATTRIBUTE, ledger)
     except (AttributeError, TypeError):
         pass  # str, dict and the like hold no attributes: `last()` is for them
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a note to what the caller gets, where it takes one: an exception may be frozen, or lock its attributes."""
+    try:
+        error.add_note(note)
+    except Exception:  # whatever its own `__setattr__` raises must not stand in for it
+        _log.debug("a %s takes no notes", type(error).__name__)
 
 
 remember: Callable[[Ledger | None], object] = _last.set

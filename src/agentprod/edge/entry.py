@@ -11,7 +11,7 @@ from agentprod.draining import blocking, tasks
 from agentprod.faults import Fault
 from agentprod.identity import Context
 from agentprod.ledger import Environment
-from agentprod.meta import attach, remember
+from agentprod.meta import add_note, attach, remember
 from agentprod.opening import opening
 from agentprod.reply import End, Reply
 
@@ -158,9 +158,10 @@ class Entry:
         attempts = call.ledger.attempts
         if len(attempts) > 1 and isinstance(error, Exception):
             tried = ", ".join(_told(attempt.fault, attempt.status) for attempt in attempts)
-            error.add_note(
+            add_note(
+                error,
                 f"agentprod: {len(attempts)} attempts in {call.ledger.duration:.2f} s ({tried}); "
-                f"call {call.ledger.id}; ap.meta(error) tells more"
+                f"call {call.ledger.id}; ap.meta(error) tells more",
             )
 
 

@@ -64,6 +64,9 @@ class FunctionEdge:
         model: str | None = None,
         name: str | None = None,
     ) -> None:
+        for option, text in (("provider", provider), ("model", model), ("name", name)):
+            if not isinstance(text, str | None):
+                raise ConfigError(f"decorate({option}=) takes a str, not {type(text).__name__}")
         self.fn = fn
         self.kind = kind
         named = without_partials(fn)

@@ -12,6 +12,7 @@ from agentprod.callsite import outside_level
 from agentprod.errors import AgentprodWarning, ConfigError, DeadlineExceeded
 from agentprod.faults import OF_PROVIDER, Fault
 from agentprod.layer import Layer, Place
+from agentprod.meta import add_note
 from agentprod.reliability.conditions import Condition, make_condition
 from agentprod.reliability.passing_on import OF_CREDENTIAL, Candidates, fault_of, is_refusal, rests
 from agentprod.reply import Reply
@@ -215,7 +216,7 @@ def _final(call: Call, failures: Sequence[_Tried], candidates: Candidates) -> Ex
         if candidates.left_out:
             told += "; left out " + ", ".join(f"{name} ({why})" for name, why in candidates.left_out.items())
             call.ledger.note("Fallback", "left_out", targets=list(candidates.left_out))
-        getattr(first, "carried", first).add_note(f"agentprod Fallback: {told}")
+        add_note(getattr(first, "carried", first), f"agentprod Fallback: {told}")
     for tried in failures:
         tried.error = None  # an error's traceback leads to the frames that would keep it alive
     return first
