@@ -275,6 +275,15 @@ def test_a_layer_declares_what_is_no_wish(order: Any, applied: Any) -> None:
         ap.Stack(applied(layer("Mine", order=order)))
 
 
+@pytest.mark.parametrize("wish", [ap.Outside, ap.Inside])
+def test_a_wish_that_names_no_layer(wish: Any) -> None:
+    """A class in place of its name would be a rule that never applies."""
+    with pytest.raises(ap.ConfigError, match=rf'{wish.__name__} takes the name.*write ap.{wish.__name__}\("Cache"\)'):
+        wish(ap.Cache)
+    with pytest.raises(ap.ConfigError, match="takes the name of a layer"):
+        wish(ap.Cache())
+
+
 def test_a_layer_that_wishes_to_be_outermost() -> None:
     """`Outside("*")` asks for the outermost place."""
     mine = layer("Mine", order=(ap.Outside("*", "it sees everything"),))

@@ -80,11 +80,17 @@ class Outside:
         reason: what breaks otherwise, as the end of a sentence that begins with "otherwise".
 
         harmful: whether the other order is an error instead of a warning.
+
+    Raises:
+        ConfigError: `layer` is no name.
     """
 
     layer: str
     reason: str = ""
     harmful: bool = False
+
+    def __post_init__(self) -> None:
+        _check_name("Outside", self.layer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,15 @@ class Inside:
     layer: str
     reason: str = ""
     harmful: bool = False
+
+    def __post_init__(self) -> None:
+        _check_name("Inside", self.layer)
+
+
+def _check_name(wish: str, layer: Any) -> None:
+    if not isinstance(layer, str):
+        meant = layer.__name__ if isinstance(layer, type) else "Retry"
+        raise ConfigError(f'{wish} takes the name of a layer, not the layer itself: write ap.{wish}("{meant}")')
 
 
 _RAW = "raw personal data lands in cache keys, stores and embedding services"
