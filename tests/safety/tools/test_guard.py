@@ -569,6 +569,11 @@ def test_results_become_text() -> None:
         {"rate": "often"},
         {"rate": {"nothing": "1/hour"}},
         {"max_calls": {"nothing": 1}},
+        {"max_calls": 5},
+        {"max_calls": {"add": "3"}},
+        {"agents": ["clerk"]},
+        {"agents": {"clerk": "add"}},
+        {"audit": "audit.jsonl"},
         {"timeout": -1},
         {"parallel": 0},
     ],
@@ -578,6 +583,12 @@ def test_options_that_cannot_work_are_refused(options: Any, box: Box) -> None:
     """When the guard is built."""
     with pytest.raises(ap.ConfigError):
         ap.ToolGuard(box.tools, **options)
+
+
+def test_tools_are_a_list(box: Box) -> None:
+    """One tool alone is told to stand in a list."""
+    with pytest.raises(ap.ConfigError, match="must be a list of tools and functions, not Tool"):
+        ap.ToolGuard(ap.tool(box.tools[0]))
 
 
 def test_two_tools_of_one_name_are_refused(box: Box) -> None:

@@ -107,6 +107,8 @@ class ToolGuard:
         audit: Audit | None = None,
         now: Callable[[], float] = monotonic,
     ) -> None:
+        if not isinstance(tools, Iterable):
+            raise ConfigError(f"tools must be a list of tools and functions, not {type(tools).__name__}")
         made = [each if isinstance(each, Tool) else Tool(each) for each in tools]
         twice = [name for name, count in Counter(each.name for each in made).items() if count > 1]
         if twice:
@@ -114,9 +116,12 @@ class ToolGuard:
         self._tools = {each.name: each for each in made}
         if approve is not None and not callable(approve):
             raise ConfigError(f"approve must be callable: (request) -> bool, not {type(approve).__name__}")
+        if audit is not None and not callable(audit):
+            raise ConfigError(f"audit must be callable, as ap.AuditLog(path).append is, not {type(audit).__name__}")
         if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
             raise ConfigError(f"parallel must be a whole number of at least 1, not {parallel!r}")
-        for name in [*(rate if isinstance(rate, Mapping) else ()), *(max_calls or ())]:
+        most_calls = _most_calls(max_calls)
+        for name in [*(rate if isinstance(rate, Mapping) else ()), *most_calls]:
             if name != "*" and name not in self._tools:
                 raise ConfigError(f"there is no tool {name!r} to limit; tools are {', '.join(self._tools) or 'none'}")
         self._approve = approve
@@ -124,12 +129,12 @@ class ToolGuard:
         self._timeout = None if timeout is None else seconds(timeout, "timeout")
         self._parallel = parallel
         self._audit = audit
-        self._agents = None if agents is None else {agent: tuple(names) for agent, names in agents.items()}
+        self._agents = _tools_of_agents(agents)
         self._admission = Admission(
             self._tools,
             may=self._may,
             rates=Rates(rate, now),
-            max_calls=dict(max_calls or {}),
+            max_calls=most_calls,
             max_bytes=max_bytes,
             max_depth=max_depth,
             approve_risk=approve_risk,
@@ -347,3 +352,23 @@ def _text(result: Any) -> str:
     if dataclasses.is_dataclass(result) and not isinstance(result, type):
         result = dataclasses.asdict(result)
     return json.dumps(result, ensure_ascii=False, default=str)
+
+
+def _most_calls(given: Mapping[str, int] | None) -> dict[str, int]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ConfigError(f'max_calls must be by name, such as {{"send_email": 3}}, not {type(given).__name__}')
+    for name, most in given.items():
+        if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+            raise ConfigError(f"max_calls of {name} must be a whole number of at least 0, not {most!r}")
+    return dict(given)
+
+
+def _tools_of_agents(given: Mapping[str, Iterable[str]] | None) -> dict[str, tuple[str, ...]] | None:
+    if given is None:
+        return None
+    # A text is an iterable of its letters, which would forbid everything.
+    if not isinstance(given, Mapping) or any(isinstance(names, str) for names in given.values()):
+        raise ConfigError('agents must map the names of runs to lists of tools: agents={"clerk": ["read_*"]}')
+    return {agent: tuple(names) for agent, names in given.items()}
