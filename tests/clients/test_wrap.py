@@ -48,6 +48,20 @@ def test_a_wrapped_client_is_still_its_class(provider: Provider) -> None:
     client.close()
 
 
+def test_the_class_of_a_wrapped_client_is_not_to_be_called(kind: str, run: Run, provider: Provider) -> None:
+    """What it makes has no stack, and says so instead of going past one."""
+
+    async def scenario() -> None:
+        client = make_client("openai", kind, provider)
+        made = type(ap.Stack().wrap(client))(api_key="k", base_url=provider.openai_url, http_client=client._client)
+        with pytest.raises(ap.ConfigError, match=r"made by calling the class .* stack\.wrap"):
+            await chat(made)
+        await shut(client)
+
+    run(scenario())
+    assert provider.requests == []
+
+
 def test_closing_the_copy_leaves_the_http_client_open(kind: str, run: Run, provider: Provider) -> None:
     """The copy does not own the connection pool, in `with` either."""
 
@@ -139,7 +153,7 @@ def test_a_bound_copy_speaks_for_its_user(kind: str, run: Run, provider: Provide
 def test_binding_what_is_not_wrapped_says_so(provider: Provider) -> None:
     """A bare client has no stack to bind to."""
     client = make_client("openai", "sync", provider)
-    with pytest.raises(ap.ConfigError, match=r"stack\.wrap"):
+    with pytest.raises(ap.ConfigError, match="has no stack; wrap"):
         ap.bind(client, user="u1")
     with pytest.raises(ap.ConfigError, match="no stack around"):
         ap.stack_of(client)

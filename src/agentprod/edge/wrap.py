@@ -49,7 +49,10 @@ class SyncWrapped:
 
     def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         """Send a request through the stack."""
-        binding: Binding = self.__dict__[_BINDING]
+        try:
+            binding: Binding = self.__dict__[_BINDING]
+        except KeyError:
+            raise ConfigError(_constructed(self)) from None
         here = ambient()
         if not switch.active or binding.entry.stack_id in here.inside:
             return super().request(cast_to, options, stream=stream, stream_cls=stream_cls)  # type: ignore[misc]
@@ -97,7 +100,10 @@ class AsyncWrapped:
 
     async def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         """Send a request through the stack."""
-        binding: Binding = self.__dict__[_BINDING]
+        try:
+            binding: Binding = self.__dict__[_BINDING]
+        except KeyError:
+            raise ConfigError(_constructed(self)) from None
         here = ambient()
         if not switch.active or binding.entry.stack_id in here.inside:
             return await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)  # type: ignore[misc]
@@ -316,6 +322,14 @@ def provider_name(kind: type) -> str:
         if cls.__name__ in ("SyncAPIClient", "AsyncAPIClient"):
             return cls.__module__.partition(".")[0]
     return "unknown"
+
+
+def _constructed(client: Any) -> str:
+    name = type(client).__name__
+    return (
+        f"this {name} was made by calling the class of a wrapped client, and no stack is around it; "
+        f"construct the SDK's own {name} and pass it to stack.wrap"
+    )
 
 
 def _unknown(client: Any) -> str:
