@@ -393,6 +393,8 @@ def test_an_interrupt_does_not_wait(path: Path) -> None:
         ({"concurrency": 0}, "from 1 up"),
         ({"concurrency": True}, "from 1 up"),
         ({"progress": "always"}, "progress is True, False"),
+        ({"stop_on": "BudgetExceeded"}, "tuple of exception types"),
+        ({"stop_on": (KeyboardInterrupt,)}, "tuple of exception types"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:

@@ -373,6 +373,7 @@ def test_functions_may_be_models() -> None:
         (lambda: Router([1]), "takes model names"),
         (lambda: Router(["a", "b"], stages=[Rules]), r"write Rules\(\)"),
         (lambda: Router(["a", "b"], stages=["rules"]), "of the ask, not str"),
+        (lambda: Router(["a", "b"], stages=Rules()), "stand in a list: .* not Rules"),
         (lambda: Router(["a", "b"], stages=[Rules([("x", "c")])]), "Rules names c; the Router has a, b"),
         (lambda: Router(["a", "b"], stages=[Rules({"code": "c"})]), "Rules names c"),
         (lambda: Router(["a", "b"], goal=0.8), "must be an ap.Goal, not float"),

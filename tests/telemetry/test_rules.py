@@ -61,6 +61,7 @@ def test_a_rule_recovers_on_the_good_side(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"threshold": "1"}, "Rule(threshold=) is a finite number, got '1'"),
         ({"metric": "latency"}, "no metric 'latency': use one of error_rate"),
         ({"op": "=="}, "Rule(op=) is one of >, >=, <, <="),
         ({"severity": "page"}, "Rule(severity=) is one of info, warning, critical"),

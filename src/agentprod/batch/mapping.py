@@ -163,11 +163,14 @@ class _Run:
             raise ConfigError(f"concurrency is a whole number from 1 up, got {concurrency!r}")
         if progress not in (True, False, "auto"):
             raise ConfigError(f'progress is True, False or "auto", got {progress!r}')
+        kinds = stop_on if isinstance(stop_on, tuple) else (stop_on,)
+        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+            raise ConfigError(f"stop_on is a tuple of exception types, such as (ap.BudgetExceeded,), got {stop_on!r}")
         self.fn = fn
         self.items: list[Item[Any]] = []
         self.stopped: Exception | None = None
         self._sized = isinstance(items, Sized)
-        self._stop_on = stop_on
+        self._stop_on = kinds
         self._names: dict[int, str] = {}
         self._checkpoint = open_checkpoint(checkpoint, fn, key)
         self.progress = open_progress(progress, len(items) if isinstance(items, Sized) else None)

@@ -80,6 +80,8 @@ class Router(Layer):
         self._options = options_of(models, "Router")
         self.models: tuple[str, ...] = tuple(option.name for option in self._options)
         """Names, the cheapest first."""
+        if stages is not None and not isinstance(stages, list | tuple):
+            raise ConfigError(f"Router stages stand in a list: stages=[ap.Learned()], not {type(stages).__name__}")
         self.stages: tuple[Stage, ...] = tuple(_stage(each) for each in ((Learned(),) if stages is None else stages))
         for stage in self.stages:
             stage.check(self.models)

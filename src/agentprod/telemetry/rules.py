@@ -142,8 +142,8 @@ class Rule:
             raise ConfigError(f"Rule(op=) is one of {', '.join(OPERATORS)}, got {self.op!r}")
         if self.severity not in SEVERITIES:
             raise ConfigError(f"Rule(severity=) is one of {', '.join(SEVERITIES)}, got {self.severity!r}")
-        if not isfinite(self.threshold):
-            raise ConfigError("Rule(threshold=) is a finite number")
+        if not isinstance(self.threshold, int | float) or not isfinite(self.threshold):
+            raise ConfigError(f"Rule(threshold=) is a finite number, got {self.threshold!r}")
         self._fill("window", _seconds("window", self.window))
         self._fill("for_", _seconds("for_", self.for_))
         self._fill("cooldown", _seconds("cooldown", self.cooldown))
