@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import agentprod as ap
 from agentprod.testing import Provider
 from agentprod.testing import behaviours as b
 from tests.clients.conftest import Run
-from tests.clients.surfaces import MESSAGES, SURFACES, Surface, make_client, shut
+from tests.clients.surfaces import MESSAGES, SURFACES, Surface, items, make_client, result, shut
 
 JSON = json.dumps({"name": "Li Wei", "words": "hello 李伟 \U0001f600"}, ensure_ascii=False)
 CALLS = [{"name": "send_mail", "arguments": {"to": "wei@example.org", "text": "hello 李伟"}}]
@@ -224,3 +225,27 @@ def test_the_texts_to_embed_are_seen_and_edited(kind: str, run: Run, provider: P
 
     run(ask())
     assert provider.requests[0].json["input"] == ["a", "[NAME]"]
+
+
+@pytest.mark.parametrize("sdk", ["openai", "anthropic"])
+@pytest.mark.parametrize("how", ["live", "edited", "cached"])
+def test_a_raw_response_tells_how_long_it_took(how: str, sdk: str, kind: str, run: Run, provider: Provider) -> None:
+    """`elapsed` is there as soon as the body is, also where layers made the response anew."""
+    layers: dict[str, list[Any]] = {"live": [], "edited": [Shout()], "cached": [ap.Cache()]}
+
+    async def scenario() -> None:
+        client = make_client(sdk, kind, provider)
+        wrapped = ap.Stack(*layers[how]).wrap(client)
+        resource = wrapped.chat.completions if sdk == "openai" else wrapped.messages
+        extra: dict[str, Any] = {} if sdk == "openai" else {"max_tokens": 9}
+        asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **extra}
+        for _ in range(2):
+            raw = await result(resource.with_raw_response.create(**asked))
+            assert isinstance(raw.http_response.elapsed, timedelta)
+            stream = await result(resource.create(**asked, stream=True))
+            await items(stream)
+            if type(stream.response).__module__.startswith("httpx2"):  # the older library asks its own streams alone
+                assert isinstance(stream.response.elapsed, timedelta)
+        await shut(client)
+
+    run(scenario())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from agentprod.dialects.sse import EventParser
@@ -83,12 +85,18 @@ class AsyncHttpSource(HttpSource):
 class Body:
     """The body of the response that a caller's SDK decodes: pulls the stream when it is read."""
 
-    elapsed = None
-
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
         self._encode = stream.caller.encode
         self._sealed = False
+
+    @property
+    def elapsed(self) -> timedelta | None:
+        """How long the stream took, for the response whose body this is; `None` until it has ended."""
+        if not self._stream.closed:
+            return None
+        attempt = self._stream.attempt
+        return timedelta(seconds=0.0 if attempt is None else attempt.duration or 0.0)
 
     def _bytes(self, batch: list[Event]) -> bytes:
         if len(batch) == 1:
@@ -216,8 +224,10 @@ def stream_response(http: Any, stream: EventStream, request: Any, template: Any,
 def whole_response(http: Any, content: bytes, request: Any, template: Any) -> Any:
     """Return a response of the client's own HTTP library with this body."""
     if template is None:
-        return http.Response(200, headers={"content-type": "application/json"}, content=content, request=request)
-    return http.Response(
+        made = http.Response(200, headers={"content-type": "application/json"}, content=content, request=request)
+        made.elapsed = timedelta()
+        return made
+    made = http.Response(
         template.status_code,
         headers=_decoded(template.headers),
         content=content,
@@ -225,6 +235,9 @@ def whole_response(http: Any, content: bytes, request: Any, template: Any) -> An
         extensions=template.extensions,
         history=template.history,
     )
+    with contextlib.suppress(RuntimeError):  # one that is read still, or that nobody sent
+        made.elapsed = template.elapsed
+    return made
 
 
 def _decoded(headers: Any) -> list[tuple[str, str]]:
