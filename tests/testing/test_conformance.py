@@ -159,15 +159,20 @@ class Sticky(Honest):
 
 
 class Hoarding(Honest):
-    """Opens a second stream and forgets it."""
+    """Opens a second stream when the first has ended, and forgets it."""
 
     def __init__(self) -> None:
         self.kept: list[ap.Reply] = []
 
     async def handle(self, call: ap.Call, call_next: ap.CallNext) -> ap.Reply:
-        """Forget one."""
-        self.kept.append(await call_next(call))
-        return await call_next(call)
+        """Ask once more, for nobody."""
+        reply = await call_next(call)
+
+        async def ask_again(end: ap.End) -> None:
+            self.kept.append(await call_next(call))
+
+        reply.on_settle(ask_again)
+        return reply
 
 
 class Holding(Honest):
