@@ -44,7 +44,9 @@ def _plan(kind: type) -> tuple[type, tuple[str, ...]]:
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
-        "__setattr__": object.__setattr__,  # pydantic's would note which fields were set, and nobody asks
+        # Plain assignments, which takes both of these: pydantic's note which fields were set, and nobody asks.
+        "__setattr__": object.__setattr__,
+        "__delattr__": object.__delattr__,
         "model_copy": _copy,
         "model_config": {"defer_build": True},
     }
